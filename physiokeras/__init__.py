@@ -1,0 +1,1 @@
+"""Foundation models of physiological signals in Keras 3."""

@@ -1,0 +1,1 @@
+"""Evaluation and explanation of models, and their figures."""

@@ -1,0 +1,7 @@
+"""The constants of the data contract."""
+
+STORED_RANGE = 20.0
+"""Scaled values are stored in [-20, 20]."""
+
+INT16_SCALE = STORED_RANGE / 32767
+"""One step of a stored int16 in scaled units: scaled value = stored value * INT16_SCALE."""

@@ -1,0 +1,16 @@
+"""Fixtures of the whole suite."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """Folder of real recordings; tests that need it are skipped, visibly, where it is absent."""
+    default = Path(__file__).parents[1] / ".." / "shared" / "data"
+    path = Path(os.environ.get("PHYSIOKERAS_REAL_DATA", default)).resolve()
+    if not path.is_dir():
+        pytest.skip(f"real recordings not found at {path}; set PHYSIOKERAS_REAL_DATA")
+    return path
