@@ -34,4 +34,6 @@ def find(kind, name):
     shipped = folder(kind) / f"{name}.toml"
     if name in names(kind):
         return shipped
-    raise FileNotFoundError(f"No {kind} named {name!r}. Shipped: {', '.join(names(kind))}; or give the path of a .toml file.")
+    raise FileNotFoundError(
+        f"No {kind} named {name!r}. Shipped: {', '.join(names(kind))}; or give the path of a .toml file."
+    )

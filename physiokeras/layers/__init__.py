@@ -1,1 +1,1 @@
-
+"""Keras layers: tokenizer, embeddings, transformer, masking, modality dropout, decoder."""

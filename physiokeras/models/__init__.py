@@ -1,1 +1,1 @@
-
+"""Keras models: encoder, masked autoencoder, probe."""
