@@ -1,0 +1,166 @@
+"""The parts of a data set's definition: channels, modalities, labels, split; each checks its own rules."""
+
+import re
+from dataclasses import dataclass, field
+
+from physiokeras.constants import STORED_RANGE
+from physiokeras.errors import DataError
+
+LABEL_KINDS = ("stages", "arousal", "age", "spans", "beats")
+"""What a label can be made of; `physiokeras.pipelines.labels` gives the rule of each."""
+
+SPLITS = ("pretrain", "train", "validation", "test")
+"""Every split's name; "pretrain" holds the unlabelled people, where a definition names them."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel of a modality.
+
+    Args:
+        name: The name that the record's header gives, or the name of ours if `alias` lists the header's.
+        alias: Other names under which headers carry it; the first that matches is taken.
+        required: A record without this channel is set aside; otherwise the channel is marked absent.
+    """
+
+    name: str
+    alias: tuple[str, ...] = ()
+    required: bool = False
+
+    @property
+    def names(self):
+        """All names to look for, the own one first."""
+        return (self.name, *self.alias)
+
+
+@dataclass(frozen=True)
+class Modality:
+    """Channels that are filtered, resampled and scaled alike and share one token per patch.
+
+    Args:
+        name: Its name in `[modalities.NAME]`.
+        rate: Target rate in Hz; `rate * patch` and `rate * window` must be whole numbers of samples.
+        channels: Its channels, in order.
+        unit: Physical unit to convert to; None takes the record's values as they are.
+        bandpass: Two edges in Hz, zero-phase over the whole signal; None for no filter.
+        notch: Mains frequency in Hz to remove; None for no notch.
+        scale: "robust", (x - median) / IQR per record and channel, or "physical", (x - offset) / factor.
+        offset: In `unit`; for "physical".
+        factor: In `unit`; for "physical".
+        clip: Scaled values are cut to [-clip, clip]; at most the stored range, 20.
+        lowest: What the format's lowest digital value stands for: "missing", "value", or "auto": missing, unless it
+            is the channel's baseline, as for the Challenge's SaO2, where it is 0 %.
+        default: Whether streams and models take it where nothing else is asked for.
+    """
+
+    name: str
+    rate: float
+    channels: tuple[Channel, ...]
+    unit: str | None = None
+    bandpass: tuple[float, ...] | None = None
+    notch: float | None = None
+    scale: str = "robust"
+    offset: float = 0.0
+    factor: float = 1.0
+    clip: float = STORED_RANGE
+    lowest: str = "auto"
+    default: bool = True
+
+    def __post_init__(self):
+        key = f"[modalities.{self.name}]"
+        check(self.rate > 0, f"{key} rate", "must be above 0 Hz", self.rate)
+        check(self.channels, f"{key} channels", "must name at least one channel", self.channels)
+        check(self.scale in ("robust", "physical"), f"{key} scale", 'must be "robust" or "physical"', self.scale)
+        check(self.factor > 0, f"{key} factor", "must be above 0", self.factor)
+        rule = f"must lie in (0, {STORED_RANGE:g}], the stored range"
+        check(0 < self.clip <= STORED_RANGE, f"{key} clip", rule, self.clip)
+        rule = 'must be "auto", "missing" or "value"'
+        check(self.lowest in ("auto", "missing", "value"), f"{key} lowest", rule, self.lowest)
+        if self.bandpass is not None:
+            rule = f"must be [low, high] with 0 < low < high < rate / 2 = {self.rate / 2:g} Hz"
+            valid = len(self.bandpass) == 2 and 0 < self.bandpass[0] < self.bandpass[1] < self.rate / 2
+            check(valid, f"{key} bandpass", rule, list(self.bandpass))
+        if self.notch is not None:
+            rule = f"must lie in (0, rate / 2 = {self.rate / 2:g}) Hz; above it resampling removes the mains already"
+            check(0 < self.notch < self.rate / 2, f"{key} notch", rule, self.notch)
+
+
+@dataclass(frozen=True)
+class Label:
+    """One label per window.
+
+    Args:
+        name: Its name in `[labels.NAME]`.
+        kind: One of `LABEL_KINDS`.
+        annotator: Extension of the annotation file: "arousal" for `NAME.arousal`.
+        classes: Class names in the order of their numbers.
+        mapping: Annotated string to class; strings that equal a class need no entry.
+        unscored: Annotated strings that stand for no class.
+        share: Least share of the window that one class must cover ("stages", "spans").
+        vector: Suffix of the Challenge's file with one target per sample ("arousal"); used where the file exists.
+        first_sample: Number that the annotator gives to a record's first sample: 0, or 1 in the Challenge's files.
+        positive: Least seconds of target arousal in a positive window ("arousal").
+        scored: Least scored seconds in a negative window ("arousal").
+        normal: Symbols of normal beats ("beats").
+        abnormal: Symbols of beats that make a window positive ("beats").
+    """
+
+    name: str
+    kind: str
+    annotator: str | None = None
+    classes: tuple[str, ...] = ()
+    mapping: dict[str, str] = field(default_factory=dict)
+    unscored: tuple[str, ...] = ()
+    share: float = 1.0
+    vector: str | None = None
+    first_sample: int = 0
+    positive: float = 1.0
+    scored: float = 15.0
+    normal: tuple[str, ...] = ()
+    abnormal: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        key = f"[labels.{self.name}]"
+        check(self.kind in LABEL_KINDS, f"{key} kind", f"must be one of {', '.join(LABEL_KINDS)}", self.kind)
+        check(self.kind == "age" or self.annotator, f"{key} annotator", "must name the annotation file's extension", "")
+        check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
+        check("/" not in (self.vector or ""), f"{key} vector", "must be a suffix without /", self.vector)
+        check(0.5 < self.share <= 1, f"{key} share", "must lie in (0.5, 1]", self.share)
+        check(self.first_sample in (0, 1), f"{key} first_sample", "must be 0 or 1", self.first_sample)
+        check(self.positive > 0 and self.scored > 0, key, "positive and scored must be above 0", self.positive)
+        if self.kind in ("stages", "spans"):
+            check(len(self.classes) > 1, f"{key} classes", "must name at least two classes", list(self.classes))
+            strange = sorted(set(self.mapping.values()) - set(self.classes))
+            check(not strange, f"{key} mapping", f"must map to the classes {', '.join(self.classes)}", strange)
+        if self.kind == "beats":
+            valid = self.normal and self.abnormal and not set(self.normal) & set(self.abnormal)
+            check(valid, key, "normal and abnormal must both list symbols and share none", (self.normal, self.abnormal))
+
+
+@dataclass(frozen=True)
+class Split:
+    """How people are divided; see `physiokeras.pipelines.split.assign_splits`.
+
+    Args:
+        test: Share of the labelled people.
+        validation: Share of the labelled people.
+        seed: Seed of the draw.
+        pretrain: Patterns (`fnmatch`) of the names of unlabelled records.
+    """
+
+    test: float = 0.22
+    validation: float = 0.10
+    seed: int = 0
+    pretrain: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name in ("test", "validation"):
+            check(0 <= getattr(self, name) < 1, f"[split] {name}", "must lie in [0, 1)", getattr(self, name))
+        both = self.test + self.validation
+        check(both < 1, "[split]", "test + validation must be below 1, or nobody is left to train on", both)
+
+
+def check(holds, key, rule, value):
+    """Raise a DataError at `key` unless the rule `holds`."""
+    if not holds:
+        raise DataError(f"{rule}. Received: {value!r}.", place=key)
