@@ -1,1 +1,24 @@
-"""Keras layers: tokenizer, embeddings, transformer, masking, modality dropout, decoder."""
+"""Keras layers: tokenizer, embeddings, transformer block, masking, modality dropout, decoder, pooling."""
+
+from physiokeras.layers.attention import attend
+from physiokeras.layers.block import TransformerBlock
+from physiokeras.layers.decoder import ModalityDecoder
+from physiokeras.layers.dense import TokenDense
+from physiokeras.layers.embeddings import TokenEmbedding, sin_cos
+from physiokeras.layers.modality_dropout import ModalityDropout
+from physiokeras.layers.pooling import TokenPooling
+from physiokeras.layers.token_mask import TokenMask
+from physiokeras.layers.tokenizer import PatchTokenizer
+
+__all__ = [
+    "ModalityDecoder",
+    "ModalityDropout",
+    "PatchTokenizer",
+    "TokenDense",
+    "TokenEmbedding",
+    "TokenMask",
+    "TokenPooling",
+    "TransformerBlock",
+    "attend",
+    "sin_cos",
+]

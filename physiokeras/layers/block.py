@@ -1,0 +1,95 @@
+"""The transformer block of encoder and decoders."""
+
+import keras
+from keras import ops
+
+from physiokeras.layers.attention import attend
+from physiokeras.layers.dense import TokenDense
+from physiokeras.seeds import derive
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class TransformerBlock(keras.layers.Layer):
+    """Attention, then a two-layer perceptron, each after layer normalisation.
+
+    With `cross` the tokens attend to a context instead of themselves, and nothing of them is added back after the
+    attention: what leaves is what the context had to say.
+
+    Args:
+        width: Width of the tokens, a multiple of `heads`.
+        heads: Number of attention heads.
+        mlp_ratio: Width of the perceptron's middle, in multiples of `width`.
+        dropout: Share of each sublayer's outputs dropped in training, in `[0, 1)`.
+        cross: Whether to attend to a context.
+        seed: Seed of the dropout.
+
+    Call arguments:
+        tokens: `(batch, tokens, width)`.
+        context: `(batch, keys, width)`, with `cross` only.
+        valid: Boolean `(batch, keys)`, true for tokens (or context) that may be seen; none for all.
+        return_attention: Whether to return the attention weights too.
+
+    Returns: `(batch, tokens, width)`, and with `return_attention` float32 `(batch, heads, tokens, keys)`.
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762; pre-normalised as in Xiong et al. 2020, arXiv 2002.04745; the cross
+    attention without residual as in MultiMAE, Bachmann et al. 2022, arXiv 2204.01678.
+    """
+
+    def __init__(self, width, heads, mlp_ratio=4, dropout=0.0, cross=False, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        if width % heads:
+            raise ValueError(f"`width` must be a multiple of `heads`. Received: width={width}, heads={heads}.")
+        self.width, self.heads, self.mlp_ratio = width, heads, mlp_ratio
+        self.dropout, self.cross, self.seed = dropout, cross, seed
+        self.norm_attention = self._sublayer(keras.layers.LayerNormalization, "norm_attention", epsilon=1e-5)
+        if cross:
+            self.norm_context = self._sublayer(keras.layers.LayerNormalization, "norm_context", epsilon=1e-5)
+            self.query = self._sublayer(TokenDense, "query", units=width)
+            self.key_value = self._sublayer(TokenDense, "key_value", units=2 * width)
+        else:
+            self.query_key_value = self._sublayer(TokenDense, "query_key_value", units=3 * width)
+        self.mix = self._sublayer(TokenDense, "mix", units=width)
+        self.norm_mlp = self._sublayer(keras.layers.LayerNormalization, "norm_mlp", epsilon=1e-5)
+        self.up = self._sublayer(TokenDense, "up", units=mlp_ratio * width, activation="gelu")
+        self.down = self._sublayer(TokenDense, "down", units=width)
+        self.drop_attention = self.drop_mlp = None
+        if dropout:
+            self.drop_attention = self._dropout("drop_attention")
+            self.drop_mlp = self._dropout("drop_mlp")
+
+    def _sublayer(self, kind, name, **arguments):
+        return kind(name=name, dtype=self.dtype_policy, **arguments)
+
+    def _dropout(self, name):
+        return self._sublayer(keras.layers.Dropout, name, rate=self.dropout, seed=derive(self.seed, name))
+
+    def build(self, *_):  # noqa: D102
+        tokens = (None, None, self.width)
+        for layer in self._flatten_layers(include_self=False, recursive=False):
+            layer.build(tokens[:2] + (self.mlp_ratio * self.width,) if layer is self.down else tokens)
+
+    def call(self, tokens, context=None, valid=None, return_attention=False, training=False):  # noqa: D102
+        query, key, value = self._heads(self.norm_attention(tokens), context)
+        mixed = attend(query, key, value, valid, return_attention)
+        mixed, weights = mixed if return_attention else (mixed, None)
+        mixed = self.mix(ops.reshape(mixed, (-1, tokens.shape[1], self.width)))
+        if self.drop_attention:
+            mixed = self.drop_attention(mixed, training=training)
+        tokens = mixed if self.cross else tokens + mixed
+        hidden = self.down(self.up(self.norm_mlp(tokens)))
+        if self.drop_mlp:
+            hidden = self.drop_mlp(hidden, training=training)
+        return (tokens + hidden, weights) if return_attention else tokens + hidden
+
+    def _heads(self, tokens, context):
+        """Query, key and value, each `(batch, tokens or keys, heads, depth)`."""
+        if self.cross:
+            context = self.norm_context(context)
+            parts = [self.query(tokens), *ops.split(self.key_value(context), 2, axis=-1)]
+        else:
+            parts = ops.split(self.query_key_value(tokens), 3, axis=-1)
+        return [ops.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads)) for x in parts]
+
+    def get_config(self):  # noqa: D102
+        names = ("width", "heads", "mlp_ratio", "dropout", "cross", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,26 @@
+"""A dense layer over tokens."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class TokenDense(keras.layers.Dense):
+    """`keras.layers.Dense` over the last axis, computed on all tokens of the batch as one matrix.
+
+    The values are those of `Dense`. Flattening spares JAX on CPUs the batched weight gradient, which is 1.6 times
+    slower; the other backends do not mind.
+
+    Args:
+        units: Width of the output.
+        **kwargs: As in `keras.layers.Dense`.
+
+    Call arguments:
+        inputs: `(batch, ..., width)`; all axes but the first must be known.
+
+    Returns: `(batch, ..., units)`.
+    """
+
+    def call(self, inputs, training=None):  # noqa: D102
+        flat = ops.reshape(inputs, (-1, inputs.shape[-1]))
+        return ops.reshape(super().call(flat), (-1, *inputs.shape[1:-1], self.units))

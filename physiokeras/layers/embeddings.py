@@ -1,0 +1,56 @@
+"""Where a token lies in time, and which modality it comes from."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def sin_cos(time, width):
+    """Sine and cosine embedding of positions in time.
+
+    Args:
+        time: Number of positions.
+        width: Width of the embedding, an even number.
+
+    Returns: float32 array `(time, width)`: sines in the first half, cosines in the second, wavelengths from 2π to
+    2π × 10000 positions.
+
+    Source: Vaswani et al. 2017, arXiv 1706.03762.
+    """
+    if width % 2:
+        raise ValueError(f"`width` must be even for a sin-cos embedding. Received: width={width}.")
+    frequency = 10000.0 ** (-np.arange(width // 2) / (width // 2))
+    angle = np.arange(time)[:, None] * frequency
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype("float32")
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class TokenEmbedding(keras.layers.Layer):
+    """Add to every token its time (sin-cos, fixed) and its modality (learned).
+
+    Args:
+        modalities: Number of modalities.
+        time: Number of tokens along time.
+
+    Call arguments:
+        tokens: `(batch, tokens, width)`, modality by modality, time inside; `tokens` = modalities × time.
+
+    Returns: `(batch, tokens, width)`.
+    """
+
+    def __init__(self, modalities, time, **kwargs):
+        super().__init__(**kwargs)
+        self.modalities, self.time = modalities, time
+
+    def build(self, shape):  # noqa: D102
+        width = shape[-1]
+        self.positions = sin_cos(self.time, width)
+        initializer = keras.initializers.RandomNormal(stddev=0.02)
+        self.modality = self.add_weight(shape=(self.modalities, 1, width), initializer=initializer, name="modality")
+
+    def call(self, tokens):  # noqa: D102
+        where = ops.cast(self.modality, self.compute_dtype) + ops.cast(self.positions, self.compute_dtype)
+        return tokens + ops.reshape(where, (1, self.modalities * self.time, tokens.shape[-1]))
+
+    def get_config(self):  # noqa: D102
+        return {**super().get_config(), "modalities": self.modalities, "time": self.time}

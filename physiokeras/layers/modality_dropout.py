@@ -1,0 +1,62 @@
+"""Leaving out whole modalities."""
+
+import keras
+from keras import ops
+
+from physiokeras.seeds import derive
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class ModalityDropout(keras.layers.Layer):
+    """Draw the modalities that are left when some are dropped; never a row's last.
+
+    Args:
+        rate: Probability that a drop happens, in `[0, 1]`.
+        count: How many modalities a drop takes.
+        per: "batch": one draw for all rows, among the modalities that any of them has; "sample": a draw for each row,
+            among its own.
+        seed: Seed of the draws. In evaluation (`training=False`) the same draws are made each time, one for each row
+            whatever `per` says, so that a loss is an average over the modalities and compares between passes.
+
+    Call arguments:
+        present: Boolean `(batch, modalities)`, true where the recording has the modality.
+        training: Whether to draw anew.
+
+    Returns: boolean `(batch, modalities)`, true where present and not dropped.
+
+    Source: arXiv 2410.16424 (one modality a batch).
+    """
+
+    def __init__(self, rate=1.0, count=1, per="batch", seed=0, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 <= rate <= 1:
+            raise ValueError(f"`rate` must lie in [0, 1]. Received: rate={rate}.")
+        if count < 1:
+            raise ValueError(f"`count` must be at least 1. Received: count={count}.")
+        if per not in ("batch", "sample"):
+            raise ValueError(f'`per` must be "batch" or "sample". Received: per={per!r}.')
+        self.rate, self.count, self.per, self.seed = rate, count, per, seed
+        self.generator = keras.random.SeedGenerator(derive(seed, "train"), name="generator")
+        self.built = True
+
+    def call(self, present, training=False):  # noqa: D102
+        seed = self.generator if training else derive(self.seed, "evaluation")
+        rows = 1 if self.per == "batch" and training else ops.shape(present)[0]
+        modalities = present.shape[1]
+        draws = keras.random.uniform((rows, modalities + 1), seed=seed)
+        happens, order = draws[:, :1] < self.rate, draws[:, 1:]
+        candidates = ops.any(present, axis=0, keepdims=True) if self.per == "batch" else present
+        # Modalities in the order in which they go; those that nobody has, last.
+        turn = ops.argsort(ops.argsort(ops.where(candidates, order, order + 2.0), axis=1), axis=1)
+        turn = ops.where(present, turn, -1)
+        last = ops.equal(turn, ops.max(turn, axis=1, keepdims=True))
+        return ops.logical_and(present, ops.logical_or(last, ops.logical_not((turn < self.count) & happens)))
+
+    def get_config(self):  # noqa: D102
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "count": self.count,
+            "per": self.per,
+            "seed": self.seed,
+        }

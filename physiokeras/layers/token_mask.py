@@ -1,0 +1,124 @@
+"""Which tokens the encoder sees."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from physiokeras.seeds import derive
+
+_SCHEMES = ("uniform", "equal", "dirichlet", "block")
+_BUDGETS = ("fixed", "proportional")
+_ABSENT = 1e9
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class TokenMask(keras.layers.Layer):
+    """Draw the tokens that stay visible.
+
+    A row sees `round((1 - ratio) * time * modalities)` tokens of its present modalities, and with budget "fixed" as
+    many after modalities were dropped (as far as the rest has tokens); with "proportional" the number is recomputed
+    from what is left.
+
+    Args:
+        time: Number of tokens along time of each modality.
+        ratio: Share hidden, in `[0, 1)`.
+        scheme: How the visible ones are drawn. "uniform": among all; "equal": as many of each modality, within one;
+            "dirichlet": shares of the modalities from a Dirichlet distribution; "block": spans of `span` tokens of one
+            modality are seen or hidden together.
+        alpha: Concentration of the Dirichlet distribution; small values leave few modalities visible.
+        span: Length of a block in tokens.
+        budget: "fixed" or "proportional".
+        seed: Seed of the draw. In evaluation (`training=False`) the same draw is made each time, so that losses compare
+            between passes.
+
+    Call arguments:
+        present: Boolean `(batch, modalities)`, true where the recording has the modality.
+        kept: Boolean `(batch, modalities)`, true where it has not been dropped either.
+        training: Whether to draw anew.
+
+    Returns: a tuple of
+        visible: int32 `(batch, capacity)`, indices of the visible tokens, `capacity` = `round((1 - ratio) * tokens)`.
+        valid: boolean `(batch, capacity)`, true for as many as the row may see; the rest is padding.
+        hidden: boolean `(batch, tokens)`, true for all tokens that are not visible.
+
+    Source: He et al. 2022, arXiv 2111.06377; shares by Dirichlet from MultiMAE, arXiv 2204.01678.
+    """
+
+    def __init__(
+        self, time, ratio=0.7, scheme="uniform", alpha=1.0, span=5, budget="fixed", seed=0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if not 0 <= ratio < 1:
+            raise ValueError(f"`ratio` must lie in [0, 1). Received: ratio={ratio}.")
+        if scheme not in _SCHEMES:
+            raise ValueError(f"`scheme` must be one of {_SCHEMES}. Received: scheme={scheme!r}.")
+        if budget not in _BUDGETS:
+            raise ValueError(f"`budget` must be one of {_BUDGETS}. Received: budget={budget!r}.")
+        if alpha <= 0 or not 1 <= span <= time:
+            raise ValueError(
+                f"`alpha` must be positive and `span` in [1, time]. Received: alpha={alpha}, span={span}, time={time}."
+            )
+        self.time, self.ratio, self.scheme, self.alpha = time, ratio, scheme, alpha
+        self.span, self.budget, self.seed = span, budget, seed
+        self.generator = keras.random.SeedGenerator(derive(seed, "train"), name="generator")
+        self.built = True
+
+    def capacity(self, modalities):
+        """Slots of a row with `modalities` modalities; what a row's count does not fill is padding."""
+        return round((1 - self.ratio) * (modalities * self.time))
+
+    def call(self, present, kept, training=False):  # noqa: D102
+        modalities = present.shape[1]
+        tokens, capacity = modalities * self.time, self.capacity(modalities)
+        if not capacity:
+            raise ValueError(f"`ratio` must leave a token visible. Received: ratio={self.ratio} of {tokens} tokens.")
+        seed = self.generator if training else derive(self.seed, "evaluation")
+        score = getattr(self, f"_{self.scheme}")(ops.shape(present)[0], modalities, kept, seed)
+        score = ops.reshape(ops.where(kept[:, :, None], score, _ABSENT), (-1, tokens))
+        order = ops.argsort(score, axis=1)
+        count = self._count(present, kept)[:, None]
+        hidden = ops.argsort(order, axis=1) >= count
+        return ops.cast(order[:, :capacity], "int32"), ops.arange(capacity)[None] < count, hidden
+
+    def _count(self, present, kept):
+        """Number of visible tokens of each row, int32 `(batch,)`."""
+        # A table, because rounding a float32 product could differ between backends.
+        table = np.array([self.capacity(m) for m in range(present.shape[1] + 1)], "int32")
+        left = ops.sum(ops.cast(kept, "int32"), axis=1)
+        base = left if self.budget == "proportional" else ops.sum(ops.cast(present, "int32"), axis=1)
+        return ops.minimum(ops.take(ops.convert_to_tensor(table), base, axis=0), left * self.time)
+
+    # Each scheme gives scores (batch, modalities, time): the tokens with the lowest are visible.
+
+    def _uniform(self, rows, modalities, kept, seed):
+        return keras.random.uniform((rows, modalities, self.time), seed=seed)
+
+    def _equal(self, rows, modalities, kept, seed):
+        draws = keras.random.uniform((rows, modalities, self.time + 1), seed=seed)
+        rank = ops.argsort(ops.argsort(draws[:, :, 1:], axis=2), axis=2)
+        # Round by round one token of each modality; the last, incomplete round in an order drawn for the row.
+        return ops.cast(rank, "float32") + draws[:, :, :1]
+
+    def _dirichlet(self, rows, modalities, kept, seed):
+        # Independent gamma draws have Dirichlet shares, whichever modalities are left.
+        share = keras.random.gamma((rows, modalities, 1), self.alpha, seed=seed)
+        rank = ops.argsort(ops.argsort(self._uniform(rows, modalities, kept, self._next(seed)), axis=2), axis=2)
+        # The divisor method of Webster: handing out seats in this order keeps numbers in proportion to the shares.
+        return ops.minimum((ops.cast(rank, "float32") + 0.5) / ops.maximum(share, 1e-6), _ABSENT / 2)
+
+    def _block(self, rows, modalities, kept, seed):
+        blocks = -(-self.time // self.span) + 1
+        draws = keras.random.uniform((rows, modalities, blocks + 1), seed=seed)
+        offset = ops.cast(draws[:, :, :1] * self.span, "int32")
+        block = (ops.arange(self.time, dtype="int32") + offset) // self.span
+        noise = ops.reshape(draws[:, :, 1:], (-1, modalities * blocks))
+        rank = ops.reshape(ops.argsort(ops.argsort(noise, axis=1), axis=1), (-1, modalities, blocks))
+        rank = ops.take_along_axis(rank, block, axis=2)
+        return ops.cast(ops.cast(rank, "int32") * self.time + ops.arange(self.time, dtype="int32"), "float32")
+
+    def _next(self, seed):
+        return seed if seed is self.generator else derive(seed, "next")
+
+    def get_config(self):  # noqa: D102
+        names = ("time", "ratio", "scheme", "alpha", "span", "budget", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
