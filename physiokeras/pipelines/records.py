@@ -77,8 +77,8 @@ def find_records(source, definition):
         DataError: No record, a listed one is missing or outside the folder, or two have the same name.
     """
     source = Path(source)
+    _inside(definition.records, source, "records")
     if definition.records.endswith(".hea"):
-        _inside(definition.records, source, "records")
         paths = [path for path in source.glob(definition.records) if path.is_file()]
     else:
         paths = list(_listed(source, source / definition.records))
@@ -106,6 +106,9 @@ def read_header(path, root=None, *, check_files=True):
         DataError: Whatever makes the samples uncertain: syntax, sizes, names, gains, formats, offsets.
     """
     path = Path(path)
+    root = path.parent if root is None else Path(root)
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"must not be a link out of {root}. Copy it there.", file=path)
     lines = read_lines(path)
 
     def fail(message, channel=None, number=lines[0][0]):
@@ -124,7 +127,6 @@ def read_header(path, root=None, *, check_files=True):
                 text, number, index, rate, lambda message, channel=None, n=number: fail(message, channel, n)
             )
         )
-    root = path.parent if root is None else Path(root)
     if frames is None and not check_files:
         fail("must give the number of samples, as the signal files are not at hand.")
     for file in dict.fromkeys(signal.file for signal in signals if check_files):

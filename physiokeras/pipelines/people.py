@@ -1,0 +1,88 @@
+"""Sex and age of the people recorded, from a table with the columns Record, Sex, Age."""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from physiokeras.errors import DataError
+
+_LARGEST = 16 << 20
+_OLDEST = 120
+
+
+@dataclass(frozen=True)
+class Person:
+    """Sex "F", "M" or None, and age in years or NaN."""
+
+    sex: str | None = None
+    age: float = math.nan
+
+
+def read_people(source, definition):
+    """The table that the definition names, below the source folder.
+
+    Lower-case sex is accepted; an empty sex or age, or NaN, is unknown; a record that is not in the table is unknown.
+
+    Returns: dict record name -> `Person`; empty where the definition names no table.
+
+    Raises:
+        DataError: Missing file or columns, an age that is no number or implausible, a sex other than F and M, a record
+            twice with different entries.
+    """
+    if definition.people is None:
+        return {}
+    path, people = Path(source) / definition.people, {}
+    for number, row in _rows(path):
+        person = Person(_sex(row["sex"], path, number), _age(row["age"], path, number))
+        name = row["record"]
+        if repr(people.setdefault(name, person)) != repr(person):
+            message = f"a record must have one entry. Received: {name!r} again, with other values."
+            raise DataError(message, file=path, place=f"line {number}")
+    return people
+
+
+def _rows(path):
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST:
+            raise DataError(f"may have {_LARGEST} bytes. Received: {size}.", file=path)
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"must be a readable UTF-8 table: {error}. Put it there, or remove `people` from the definition."
+        raise DataError(message, file=path) from error
+    reader = csv.reader(text.splitlines())
+    try:
+        columns = [cell.strip().lower() for cell in next(reader, [])]
+        if not {"record", "sex", "age"} <= set(columns):
+            message = f"must have the columns Record, Sex, Age. Received: {columns[:20]}."
+            raise DataError(message, file=path, place="line 1")
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                if len(row) != len(columns):
+                    message = f"must have {len(columns)} cells. Received: {len(row)}."
+                    raise DataError(message, file=path, place=f"line {reader.line_num}")
+                yield reader.line_num, dict(zip(columns, (cell.strip() for cell in row), strict=True))
+    except csv.Error as error:
+        raise DataError(f"must be comma-separated: {error}.", file=path, place=f"line {reader.line_num}") from error
+
+
+def _sex(text, path, number):
+    if text.upper() in ("F", "M"):
+        return text.upper()
+    if text.lower() in ("", "nan"):
+        return None
+    raise DataError(f"sex must be F, M or empty. Received: {text!r}.", file=path, place=f"line {number}")
+
+
+def _age(text, path, number):
+    if text.lower() in ("", "nan"):
+        return math.nan
+    try:
+        age = float(text)
+    except ValueError:
+        age = -1.0
+    if not 0 <= age <= _OLDEST:
+        message = f"age must be a number of years in [0, {_OLDEST}], or empty. Received: {text[:40]!r}."
+        raise DataError(message, file=path, place=f"line {number}")
+    return age
