@@ -1,0 +1,139 @@
+"""The folder of a run: its settings, what made it, and room for its results."""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from physiokeras.errors import DataError
+from physiokeras.files import locked, write_atomic
+from physiokeras.recipes.settings import from_toml, to_toml
+
+PACKAGES = ("physiokeras", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "scipy", "scikit-learn")
+
+
+@contextlib.contextmanager
+def start(settings, *, recipe, data_hash=None, resume=False, free=()):
+    """Make or reopen the folder of a run and hold it while the run lasts.
+
+    The folder gets `settings.toml`, from which `--config` repeats the run, and `run.json`: command, versions, data,
+    backend, seed, machine.
+
+    Args:
+        settings: The command's settings; `settings.out` names the folder, by default a new `runs/RECIPE-NUMBER`.
+        recipe: The command's name, such as "pretrain".
+        data_hash: The prepared data's hash, from its manifest; None where a run reads no data.
+        resume: Go on with the run that the folder holds, if any, which must have the same settings, data and backend.
+        free: Names of settings that may differ when resuming, such as "steps"; `out`, `config` and `resume` always may.
+
+    Yields: `Path` of the folder.
+
+    Raises:
+        SystemExit: The folder cannot be written, is in use, holds another run, or holds one that differs from what is
+            to be resumed; the message shows the difference.
+    """
+    folder = _make(settings.out, recipe)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock"))
+            if (folder / "run.json").exists():
+                _check(folder, settings, data_hash, resume, {"out", "config", "resume", *free})
+                _write_settings(folder, settings, recipe)
+            else:
+                _write_settings(folder, settings, recipe)
+                # Last: a folder without it holds no run, so that a start cut short can be started again.
+                write_atomic(folder / "run.json", _json(describe(settings, recipe, data_hash)))
+        except (OSError, DataError) as error:
+            raise SystemExit(f"{folder}: cannot be used for this run: {error}") from error
+        yield folder
+
+
+def note(folder, **values):
+    """Add values, such as final scores, to a run's `run.json`.
+
+    Args:
+        folder: The run's folder.
+        **values: Anything JSON can hold.
+    """
+    path = Path(folder) / "run.json"
+    write_atomic(path, _json({**json.loads(path.read_text(encoding="utf-8")), **values}))
+
+
+def describe(settings, recipe, data_hash=None):
+    """What makes a run, as a dict for `run.json`."""
+    return {
+        "recipe": recipe,
+        "command": _command(recipe),
+        "backend": settings.backend,
+        "seed": settings.seed,
+        "data_hash": data_hash,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version(), **versions()},
+        "machine": {"system": platform.platform(), "architecture": platform.machine(), "cores": _cores()},
+    }
+
+
+def versions():
+    """Dict of package name to version, of those installed that could change a result."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def _make(out, recipe):
+    try:
+        if out is not None:
+            Path(out).mkdir(parents=True, exist_ok=True)
+            return Path(out)
+        number = 1
+        while True:
+            folder = Path("runs") / f"{recipe}-{number}"
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: no folder for the run's results there: {error.strerror}.") from error
+
+
+def _write_settings(folder, settings, recipe):
+    path = folder / "settings.toml"
+    command = f"python -m physiokeras.recipes.{recipe} --config {shlex.quote(str(path))} --out NEW_FOLDER"
+    write_atomic(path, to_toml(settings, note=f"Repeat this run:\n{command}").encode())
+
+
+def _check(folder, settings, data_hash, resume, free):
+    if not resume:
+        raise SystemExit(f"{folder}: holds another run already. Choose another folder with --out.")
+    try:
+        then = type(settings)(**from_toml(type(settings), folder / "settings.toml"))
+        data_then = json.loads((folder / "run.json").read_text(encoding="utf-8"))["data_hash"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
+    names = [item.name for item in fields(settings) if item.name not in free]
+    pairs = [(name, getattr(then, name), getattr(settings, name)) for name in names]
+    pairs.append(("data_hash", data_then, data_hash))
+    changed = [f"  {name}: {old!r} then, {new!r} now" for name, old, new in pairs if old != new]
+    if changed:
+        raise SystemExit("\n".join([f"{folder}: its run was made otherwise and cannot be resumed:", *changed]))
+
+
+def _command(recipe):
+    return shlex.join(["python", "-m", f"physiokeras.recipes.{recipe}", *sys.argv[1:]])
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _json(value):
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
