@@ -55,7 +55,13 @@ class Night:
 
     def by_stage(self, *values):
         """A course that takes one value in each of W, N1, N2, N3, R."""
-        return np.asarray(values, np.float32) @ self.weights
+        return by_stage(self.weights, *values)
+
+
+def by_stage(weights, *values):
+    """A course that takes one value in each of W, N1, N2, N3, R; `weights` is `(5, time)`."""
+    # Not `@`: the threads of a BLAS product cost more here than they give.
+    return np.einsum("s,st->t", np.asarray(values, np.float32), weights)
 
 
 def simulate_night(seed, person, epochs, turn=0.0):
@@ -173,12 +179,12 @@ def _breathing(rng, person, events, weights, arousal, phasic, depth):
         effort[part] = kinds[kind][1] * np.linspace(0.8, 1.2, part.stop - part.start)
     effort, paradox = _smooth(effort, 2.0), course(2, 0.0)
     recovery = _decay(np.roll(1 - flow, 2 * GRID), 6) * (flow > 0.8)
-    unsteady = np.array([0.30, 0.16, 0.08, 0.04, 0.22], np.float32) @ weights
-    rate = person.breath_rate * (np.array([1.10, 1.03, 1.0, 0.97, 1.05], np.float32) @ weights)
+    unsteady = by_stage(weights, 0.30, 0.16, 0.08, 0.04, 0.22)
+    rate = person.breath_rate * by_stage(weights, 1.10, 1.03, 1.0, 0.97, 1.05)
     rate = rate * (1 + 0.6 * unsteady * _wander(rng, count, 6) + 0.25 * arousal + 0.15 * recovery)
     phase = np.cumsum(rate.clip(5, 40) / 60 / GRID, dtype=np.float64)
     tide = (1 + unsteady * _wander(rng, count, 8) - 0.25 * phasic + 0.6 * recovery + 0.5 * arousal).clip(0.25, 2.5)
-    tide *= np.array([1.05, 0.95, 1.0, 1.05, 0.85], np.float32) @ weights * (1 - 0.04 * depth)
+    tide *= by_stage(weights, 1.05, 0.95, 1.0, 1.05, 0.85) * (1 - 0.04 * depth)
     angle = 2 * np.pi * phase
     skew = angle + 0.35 * np.sin(angle)
     chest = tide * effort * np.sin(skew)
@@ -201,8 +207,8 @@ def _saturation(rng, person, ventilation):
 
 def _heart_rate(rng, person, weights, arousal, movement, depth, phasic, effort, ventilation):
     """Beats a minute: stage, depth, arousals (rise, then undershoot), breathing, apnea, slow variability."""
-    stage = np.array([9.0, 2.5, 0.0, -2.0, 4.0], np.float32) @ weights
-    vagal = person.variability * (np.array([0.7, 0.9, 1.0, 1.1, 0.6], np.float32) @ weights)
+    stage = by_stage(weights, 9.0, 2.5, 0.0, -2.0, 4.0)
+    vagal = person.variability * by_stage(weights, 0.7, 0.9, 1.0, 1.1, 0.6)
     stir = np.maximum(arousal, 0.6 * movement.clip(0, 1.5))
     rate = person.heart_rate + stage - 1.2 * depth + 2.5 * phasic
     rate += 16 * _decay(stir, 2) - 8 * _decay(stir, 14) - 7 * _decay((0.7 - ventilation).clip(0), 5)

@@ -79,7 +79,7 @@ def draw_person(seed):
         spindles=factor(0.12, -0.24),
         spindle_frequency=float(13.4 + 0.4 * rng.standard_normal()),
         alpha=factor(0.35, -0.05),
-        alpha_frequency=float(9.8 - 0.35 * old + 0.5 * rng.standard_normal()),
+        alpha_frequency=round(float(9.8 - 0.35 * old + 0.5 * rng.standard_normal()), 1),
         eyes=factor(0.2),
         tone=factor(0.35),
         heart_rate=float(np.clip(62 + 7 * rng.standard_normal(), 45, 85)),

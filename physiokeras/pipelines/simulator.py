@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.pipelines.challenge_files import CHANNELS, RATE, SignalWriter, write_annotations, write_vectors
-from physiokeras.pipelines.simulated_physiology import simulate_night
-from physiokeras.pipelines.simulated_signals import MODALITIES
+from physiokeras.pipelines.simulated_physiology import GRID, simulate_night
+from physiokeras.pipelines.simulated_signals import BLOCK, MODALITIES
 from physiokeras.pipelines.simulated_sleep import draw_person, generator
 from physiokeras.seeds import derive
 
@@ -174,7 +174,7 @@ def write_record(folder, record):
     flat = _disconnected(record)
     for number, parts in enumerate(zip(*signals, strict=True)):
         block = np.concatenate(parts)
-        start = number * 60 * RATE
+        start = number * BLOCK * RATE // GRID
         for channel, begin, end in flat:
             block[channel, max(0, begin - start) : max(0, end - start)] = 0
         writer.append(block)
