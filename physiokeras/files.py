@@ -1,0 +1,77 @@
+"""Writes files so that a crash, a kill or a full disk leaves either the old content or the new, never a part."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from physiokeras.errors import DataError
+
+_SUFFIX = ".tmp"
+
+
+def write_atomic(path, content):
+    """Write a file whole or not at all: a temporary file in the same folder, fsync, rename.
+
+    Args:
+        path: The final name; its folder must exist.
+        content: bytes, or a function that is given the open binary file and writes to it.
+
+    Returns: what `content` returned, where it is a function.
+
+    Raises:
+        OSError: The disk is full or the folder read-only; the old file is untouched and nothing temporary is left.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    try:
+        with open(temporary, "wb") as file:
+            result = content(file) if callable(content) else file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(path.parent)
+    return result
+
+
+def sync_folder(path):
+    """Make renames inside a folder durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_temporaries(folder):
+    """Remove what killed writers left in `folder`; only for whoever holds the folder's lock."""
+    for path in Path(folder).glob(f".*{_SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path, *, shared=False, wait=False):
+    """Hold an advisory lock on the file `path` (created if missing, left in place); a killed holder frees it.
+
+    Args:
+        path: The lock file.
+        shared: Let other holders of shared locks in.
+        wait: Wait for the lock instead of refusing.
+
+    Raises:
+        DataError: Another process holds the lock.
+    """
+    with open(path, "a+b") as file:
+        mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, mode)
+        except BlockingIOError:
+            folder = Path(path).parent
+            raise DataError(
+                "another process writes to this folder now; wait until it ends or give another folder.", file=folder
+            ) from None
+        yield

@@ -1,0 +1,124 @@
+"""All channels of one record as windows of int16, and what was found on the way."""
+
+import numpy as np
+
+from physiokeras.constants import INT16_SCALE
+from physiokeras.errors import DataError
+from physiokeras.pipelines import signals
+from physiokeras.pipelines.records import read_signal
+from physiokeras.pipelines.units import convert_unit
+
+_PLAUSIBLE = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
+_NOTABLE = 0.01
+
+
+def record_windows(header, definition, *, strict=True):
+    """Read, filter, resample, scale and cut every channel that the definition names.
+
+    Windows count from the record's start, so that they match its scoring epochs; the incomplete last one is left out.
+
+    Args:
+        header: `Header` of the record.
+        definition: `Definition`.
+        strict: Whether a wrong checksum or initial value is an error; else a note.
+
+    Returns: `(stored, present, quality)`: dict modality -> `(windows, samples, channels)` int16; `(windows, channels)`
+        bool over all channels in the definition's order; one dict per channel with its source, rate, unit, offset,
+        factor, share of windows present, share of samples clipped, and notes.
+
+    Raises:
+        DataError: The record is shorter than a window, lacks a required channel, or a channel cannot be read.
+    """
+    windows = definition.windows(header.seconds)
+    if windows < 1:
+        raise DataError(
+            f"lasts {header.seconds:g} s, less than one window of {definition.window:g} s.", file=header.path
+        )
+    stored, present, quality = {}, [], []
+    for modality in definition.modalities.values():
+        shape = (windows, definition.samples(modality.name), len(modality.channels))
+        stored[modality.name] = np.zeros(shape, np.int16)
+        for place, channel in enumerate(modality.channels):
+            usable, notes = _channel(header, channel, modality, definition, stored[modality.name][:, :, place], strict)
+            present.append(usable)
+            quality.append({"channel": channel.name, "modality": modality.name, **notes})
+    return stored, np.stack(present, axis=1), quality
+
+
+def _channel(header, channel, modality, definition, out, strict):
+    """Fill `out` `(windows, samples)`; return which windows are usable, and the channel's quality."""
+    index = header.index(channel)
+    if index is None:
+        return np.zeros(len(out), bool), {"present": 0.0, "notes": ["not in the record"]}
+    found = header.signals[index]
+    doubts = []
+    values = read_signal(header, index, lowest=modality.lowest, strict=strict, report=doubts)
+    try:
+        values = convert_unit(values, found.unit, modality.unit)
+        usable, quality = channel_windows(values, found.rate, modality, definition.window, out)
+    except DataError as error:
+        raise DataError(error.message, file=header.path, channel=found.name, place=error.place) from error
+    quality["notes"] = [*doubts, *quality["notes"]]
+    return usable, {"source": found.name, "rate": found.rate, "unit": modality.unit or found.unit, **quality}
+
+
+def channel_windows(values, native, modality, window, out):
+    """Turn one channel's physical values into stored windows.
+
+    Args:
+        values: `(samples,)` float32 in the modality's unit at `native` Hz, NaN where missing. It is overwritten.
+        native: Hz.
+        modality: `Modality`.
+        window: Seconds.
+        out: `(windows, samples)` int16 zeros, filled in place; windows that are not usable stay zero.
+
+    Returns: `(usable, quality)`: `(windows,)` bool, and a dict of offset, factor, present, clipped and notes.
+    """
+    windows, samples = out.shape
+    nothing = np.zeros(windows, bool)
+    if np.isnan(values).all():
+        return nothing, {"present": 0.0, "notes": ["every sample is missing"]}
+    gaps = signals.fill_gaps(values, native)
+    margin = signals.reach(native, modality.rate)
+    usable = ~signals.touched_windows(gaps, native, windows, window, margin)
+    notes = _notes(values, gaps, native)
+    low, high = values.min(), values.max()
+    # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
+    flat = signals.flat_windows(values, native, windows, window) if modality.bandpass else low == high
+    if np.any(flat & usable):
+        notes.append(f"flat in {np.mean(flat & usable):.0%} of the windows")
+    usable &= ~flat
+    if not usable.any():
+        return nothing, {"present": 0.0, "notes": [*notes, "no usable window"]}
+    values = signals.resample(values, native, modality.rate)
+    values = signals.filter_signal(values, modality, native)[: windows * samples].reshape(windows, samples)
+    chosen = values if usable.all() else values[usable]
+    offset, factor = modality.offset, modality.factor
+    middle, spread = signals.robust_scale(chosen)
+    if modality.scale == "robust":
+        offset, factor = middle, spread
+        if not spread > 0:
+            return nothing, {"present": 0.0, "notes": [*notes, "its interquartile range is 0"]}
+    least, most = _PLAUSIBLE.get(modality.unit, (0, np.inf))
+    if modality.bandpass and not least <= spread <= most:
+        notes.append(f"implausible amplitude: interquartile range {spread:.3g} {modality.unit}")
+    stored = signals.to_int16(chosen, offset, factor, modality.clip)
+    clipped = float(np.mean(np.abs(stored) >= round(modality.clip / INT16_SCALE)))
+    out[usable] = stored
+    return usable, {
+        "offset": offset,
+        "factor": factor,
+        "present": float(usable.mean()),
+        "clipped": clipped,
+        "notes": notes,
+    }
+
+
+def _notes(values, gaps, native):
+    notes = []
+    if len(gaps):
+        notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
+    rails = max(np.mean(values == values.min()), np.mean(values == values.max()))
+    if rails > _NOTABLE:
+        notes.append(f"{rails:.0%} of the samples at its extreme value")
+    return notes

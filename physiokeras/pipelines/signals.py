@@ -1,0 +1,168 @@
+"""One channel of one record: gaps, resampling, filter, scale, windows.
+
+Each step takes and gives one float32 array; a channel of 8 h at 200 Hz is 23 MB, and few copies of it live at a time.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from scipy import signal
+
+from physiokeras.constants import INT16_SCALE
+from physiokeras.errors import DataError
+
+LONGEST_GAP = 1.0
+"""Seconds of missing samples that are interpolated; longer gaps make the channel absent."""
+
+FLAT_SHARE = 0.5
+"""A window is flat where at least this share of its seconds holds one single value each."""
+
+FILTER_ORDER = 4
+_CHUNK = 1 << 18
+_QUARTILES = (25.0, 50.0, 75.0)
+
+
+def fill_gaps(values, rate, longest=LONGEST_GAP):
+    """Replace NaN in place by a straight line between the neighbours, so that filters never meet one.
+
+    Args:
+        values: `(samples,)` float with at least one finite sample; a gap at an end takes the nearest one.
+        rate: Hz.
+        longest: Seconds.
+
+    Returns: `(gaps, 2)` int, first sample and the one after the last, of the gaps longer than `longest`.
+    """
+    missing = np.isnan(values)
+    if not missing.any():
+        return np.empty((0, 2), np.int64)
+    gaps = np.flatnonzero(np.diff(missing, prepend=False, append=False)).reshape(-1, 2)
+    for start, stop in gaps:
+        after = values[stop] if stop < len(values) else values[start - 1]
+        before = values[start - 1] if start else after
+        values[start:stop] = np.linspace(before, after, stop - start + 2, dtype=values.dtype)[1:-1]
+    return gaps[(gaps[:, 1] - gaps[:, 0]) > longest * rate]
+
+
+def resample(values, native, target):
+    """Change the rate from `native` to `target` Hz by an anti-aliased polyphase filter without phase shift.
+
+    Sample k of the result lies at k / target seconds. At both ends the signal is continued by its end value.
+    """
+    ratio = Fraction(target / native).limit_denominator(10_000)
+    if ratio == 1:
+        return values
+    return signal.resample_poly(values, ratio.numerator, ratio.denominator, padtype="edge")
+
+
+def reach(native, target):
+    """Seconds over which `resample` spreads one sample to each side."""
+    return 0.0 if native == target else 10 / min(native, target)
+
+
+def design_filter(modality, native):
+    """The second-order sections of a modality's band-pass and notch at its target rate.
+
+    A channel recorded at a low rate holds nothing above half of it: an upper edge there is left out.
+
+    Returns: `(sections, 6)` float64, or None for no filter.
+
+    Raises:
+        DataError: The whole pass band lies above half the native rate.
+    """
+    nyquist, parts = min(native, modality.rate) / 2, []
+    if modality.bandpass:
+        low, high = modality.bandpass
+        if low >= nyquist:
+            raise DataError(
+                f"recorded at {native:g} Hz, it holds nothing in the band {low:g} to {high:g} Hz of "
+                f"[modalities.{modality.name}]; leave the channel out or widen `bandpass`."
+            )
+        edges, kind = ((low, high), "bandpass") if high < nyquist else (low, "highpass")
+        parts.append(signal.butter(FILTER_ORDER, edges, kind, fs=modality.rate, output="sos"))
+    if modality.notch and modality.notch < nyquist:
+        parts.append(signal.tf2sos(*signal.iirnotch(modality.notch, 30, fs=modality.rate)))
+    return np.concatenate(parts) if parts else None
+
+
+def zero_phase(values, sections, pad):
+    """Filter forwards and backwards, as `scipy.signal.sosfiltfilt(sections, values, padlen=pad)`.
+
+    Chunk by chunk in float64 on one float32 buffer: the same result within float32's rounding at a fifth of the memory.
+
+    Args:
+        values: `(samples,)` float32.
+        sections: `(sections, 6)`.
+        pad: Samples by which each end is continued, mirrored through its end point.
+
+    Returns: `(samples,)` float32.
+    """
+    pad = min(pad, len(values) - 1)
+    head, tail = values[1 : pad + 1][::-1], values[::-1][1 : pad + 1]
+    buffer = np.concatenate([2 * values[:1] - head, values, 2 * values[-1:] - tail])
+    initial = signal.sosfilt_zi(sections)
+    for view in (buffer, buffer[::-1]):
+        state = initial * np.float64(view[0])
+        for start in range(0, len(view), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            view[chunk], state = signal.sosfilt(sections, view[chunk], zi=state)
+    return buffer[pad : pad + len(values)]
+
+
+def filter_signal(values, modality, native):
+    """Band-pass and notch of a definition's modality on a signal at its target rate, without phase shift."""
+    sections = design_filter(modality, native)
+    if sections is None:
+        return values
+    pad = 3 * (2 * len(sections) + 1)
+    if modality.bandpass:
+        pad = max(pad, round(3 * modality.rate / modality.bandpass[0]))
+    return zero_phase(values, sections, pad)
+
+
+def touched_windows(gaps, rate, windows, window, margin):
+    """Which windows a long gap touches, the resampling filter's reach included.
+
+    Args:
+        gaps: `(gaps, 2)` samples.
+        rate: Hz, of these samples.
+        windows: Number of windows.
+        window: Seconds.
+        margin: Seconds.
+
+    Returns: `(windows,)` bool.
+    """
+    touched = np.zeros(windows, bool)
+    for start, stop in gaps:
+        first, last = (start / rate - margin) / window, (stop / rate + margin) / window
+        touched[max(0, int(np.floor(first))) : int(np.ceil(last))] = True
+    return touched
+
+
+def flat_windows(values, rate, windows, window):
+    """Which windows are flat: at least half of their seconds hold one single value each.
+
+    An electrode that falls off, or an amplifier at its rail, gives that; noise of one digital step does not.
+
+    Returns: `(windows,)` bool.
+    """
+    pieces = max(1, round(window))
+    count = windows * pieces
+    starts = np.ceil(np.arange(count + 1) * (window / pieces * rate) - 1e-6).astype(np.int64)
+    values, starts = values[: starts[-1]], np.minimum(starts[:-1], len(values) - 1)
+    constant = np.maximum.reduceat(values, starts) == np.minimum.reduceat(values, starts)
+    return constant.reshape(windows, pieces).mean(axis=1) >= FLAT_SHARE
+
+
+def robust_scale(values):
+    """Median and interquartile range of all values."""
+    low, middle, high = np.percentile(values, _QUARTILES)
+    return float(middle), float(high - low)
+
+
+def to_int16(values, offset, factor, clip):
+    """Scale, clip and store: round((values - offset) / factor / INT16_SCALE) as int16. Changes `values`."""
+    values -= np.float32(offset)
+    values *= np.float32(1 / (factor * INT16_SCALE))
+    limit = np.float32(clip / INT16_SCALE)
+    np.clip(values, -limit, limit, out=values)
+    return np.rint(values, out=values).astype(np.int16)
