@@ -15,7 +15,7 @@ def write_atomic(path, content):
 
     Args:
         path: The final name; its folder must exist.
-        content: bytes, or a function that is given the open binary file and writes to it.
+        content: bytes, text (written as UTF-8), or a function that is given the open binary file and writes to it.
 
     Returns: what `content` returned, where it is a function.
 
@@ -23,6 +23,7 @@ def write_atomic(path, content):
         OSError: The disk is full or the folder read-only; the old file is untouched and nothing temporary is left.
     """
     path = Path(path)
+    content = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
     try:
         with open(temporary, "wb") as file:
