@@ -105,7 +105,7 @@ def test_read_only_folder_is_refused(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
     monkeypatch.setattr(run, "write_atomic", refuse)
-    with pytest.raises(SystemExit, match="cannot be used for this run.*Read-only file system"):
+    with pytest.raises(SystemExit, match=r"cannot be used for this run.*Read-only file system"):
         started(Settings(out=str(tmp_path)))
 
 
