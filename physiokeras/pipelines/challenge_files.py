@@ -8,6 +8,8 @@ import h5py
 import numpy as np
 import wfdb
 
+from physiokeras.pipelines.challenge import derive_targets
+
 RATE = 200
 """Samples per second of every channel."""
 
@@ -40,7 +42,6 @@ _SUBTYPES = {
     "resp_obstructiveapnea": 22,
     "resp_partialobstructive": 24,
 }
-_UNSCORED = ("resp_centralapnea", "resp_hypopnea", "resp_mixedapnea", "resp_obstructiveapnea")
 _MAT_HEADER = b"MATLAB 7.3 MAT-file, Platform: physiokeras simulator HDF5 schema 1.00 ."
 
 
@@ -94,12 +95,12 @@ def write_annotations(folder, name, stages, events):
         folder: Existing folder.
         name: Record name.
         stages: `(epochs,)` indices into `STAGES`, -1 unscored.
-        events: `(kind, begin, end)` with sample numbers that count from 1, both inside the event.
+        events: list of `Event`, whose sample numbers count from 1, both inside the event.
     """
     changes = np.flatnonzero(np.diff(stages, prepend=-1))
     notes = [(int(epoch) * EPOCH, STAGES[stages[epoch]], 0, 0) for epoch in changes if stages[epoch] >= 0]
-    for kind, begin, end in events:
-        notes += [(begin, f"({kind}", 0, 1), (end, f"{kind})", 1, 1)]
+    for event in events:
+        notes += [(event.begin, f"({event.kind}", 0, 1), (event.end, f"{event.kind})", 1, 1)]
     notes.sort(key=lambda note: note[0])
     samples, texts, closing, channels = (list(column) for column in zip(*notes, strict=True))
     subtypes = [_SUBTYPES[text.strip("()")] + offset for text, offset in zip(texts, closing, strict=True)]
@@ -133,33 +134,6 @@ def stage_vector(stages, frames):
     return vector
 
 
-def target_vector(vector, events):
-    """The Challenge's target of every sample: +1 arousal to detect, 0 none, -1 not scored.
-
-    Arousals of respiratory effort are +1 from 2 s before to 10 s after, other targets from 2 s before to 2 s after.
-    Apneas and hypopneas with 10 s on either side, and wake with 10 s on either side (as in tr03-0005), are -1 and
-    override.
-
-    Args:
-        vector: `(frames,)` from `stage_vector`.
-        events: `(kind, begin, end)` with sample numbers that count from 1, both inside the event.
-
-    Returns: int8 `(frames,)`.
-    """
-    target = np.zeros(len(vector), np.int8)
-    for kind, begin, end in events:
-        if kind not in _UNSCORED:
-            after = 10 if kind == "arousal_rera" else 2
-            target[max(0, begin - 1 - 2 * RATE) : end + after * RATE] = 1
-    for kind, begin, end in events:
-        if kind in _UNSCORED:
-            target[max(0, begin - 1 - 10 * RATE) : end + 10 * RATE] = -1
-    edges = np.flatnonzero(np.diff(vector == 0, prepend=False, append=False))
-    for start, stop in edges.reshape(-1, 2):
-        target[max(0, start - 1 - 10 * RATE) : stop + 10 * RATE] = -1
-    return target
-
-
 def write_vectors(folder, name, stages, events, frames):
     """Write `-arousal.mat`: `data/arousals` `(frames, 1)` and `data/sleep_stages/*` `(1, frames)`."""
     path = folder / f"{name}-arousal.mat"
@@ -169,7 +143,8 @@ def write_vectors(folder, name, stages, events, frames):
         groups = (data, data.create_group("sleep_stages"))
         for group in groups:
             group.attrs["MATLAB_class"] = np.bytes_("struct")
-        target = target_vector(vector, events)[:, None].astype("<f8")
+        wakes = np.flatnonzero(np.diff(vector == 0, prepend=False, append=False)).reshape(-1, 2) + 1
+        target = derive_targets(events, wakes.tolist(), RATE, frames)[:, None].astype("<f8")
         arousals = data.create_dataset("arousals", data=target, compression="gzip", chunks=(min(frames, 8192), 1))
         arousals.attrs["MATLAB_class"] = np.bytes_("double")
         for index, stage in enumerate(VECTORS):

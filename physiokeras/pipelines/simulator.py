@@ -11,16 +11,26 @@ from pathlib import Path
 
 import numpy as np
 
+from physiokeras.files import locked, write_atomic
+from physiokeras.pipelines.challenge import Event
 from physiokeras.pipelines.challenge_files import CHANNELS, RATE, SignalWriter, write_annotations, write_vectors
+from physiokeras.pipelines.simulated_body import ecg, emg, respiration, saturation
+from physiokeras.pipelines.simulated_brain import eeg, eog
 from physiokeras.pipelines.simulated_physiology import GRID, simulate_night
-from physiokeras.pipelines.simulated_signals import BLOCK, MODALITIES
+from physiokeras.pipelines.simulated_signals import BLOCK
 from physiokeras.pipelines.simulated_sleep import draw_person, generator
 from physiokeras.seeds import derive
 
 VERSION = 1
 """Raised whenever the same settings give other files."""
 
+_STARTED = ".simulating.json"
+
 COMMENT = "Simulated by physiokeras. No person was recorded, and nothing here supports a clinical claim."
+
+
+MODALITIES = {"eeg": eeg, "eog": eog, "emg": emg, "respiration": respiration, "saturation": saturation, "ecg": ecg}
+"""What draws each modality, in the order of the record's channels."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +78,17 @@ def simulate(folder, people=48, unlabelled=0, hours=1 / 3, *, seed=0, workers=1,
     """
     folder = Path(folder)
     settings = _settings(people, unlabelled, hours, seed, coupled)
-    if not _claim(folder, settings):
-        return folder
-    records = _records(settings)
-    for part in ("training", "test"):
-        (folder / part).mkdir(exist_ok=True)
-    todo = [record for record in records if not (folder / _place(record)).is_dir()]
-    _run(folder, todo, workers, len(records), progress)
-    _write_lists(folder, records)
-    _write(folder / "simulation.json", json.dumps(settings, indent=2) + "\n")
-    (folder / ".simulating.json").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock", wait=True):
+        if _claim(folder, settings):
+            records = _records(settings)
+            for part in ("training", "test"):
+                (folder / part).mkdir(exist_ok=True)
+            todo = [record for record in records if not (folder / _place(record)).is_dir()]
+            _run(folder, todo, workers, len(records), progress)
+            _write_lists(folder, records)
+            write_atomic(folder / "simulation.json", (json.dumps(settings, indent=2) + "\n").encode())
+            (folder / _STARTED).unlink(missing_ok=True)
     return folder
 
 
@@ -100,21 +111,19 @@ def _settings(people, unlabelled, hours, seed, coupled):
 
 def _claim(folder, settings):
     """True where there is work to do; an error where the folder is someone else's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, work in (("simulation.json", False), (".simulating.json", True)):
-        path = folder / name
-        if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
+    for name, work in (("simulation.json", False), (_STARTED, True)):
+        if (folder / name).is_file():
+            found = json.loads((folder / name).read_text(encoding="utf-8"))
             if found == settings:
                 return work
-            different = sorted(k for k in {*found, *settings} if found.get(k) != settings.get(k))
+            different = sorted(key for key in {*found, *settings} if found.get(key) != settings.get(key))
             raise ValueError(
                 f"{folder} holds a simulation with other settings; choose another folder or delete this one. "
                 + "; ".join(f"{key}: there {found.get(key)}, asked {settings.get(key)}" for key in different)
             )
-    if any(folder.iterdir()):
+    if any(path.name != ".lock" for path in folder.iterdir()):
         raise ValueError(f"{folder} must be new or empty: it holds files, but no simulation.json.")
-    _write(folder / ".simulating.json", json.dumps(settings))
+    write_atomic(folder / _STARTED, json.dumps(settings).encode())
     return True
 
 
@@ -164,7 +173,7 @@ def write_record(folder, record):
         record: The `Record`.
     """
     final = Path(folder) / _place(record)
-    temporary = Path(folder) / f".{record.name}.{os.getpid()}"
+    temporary = Path(folder) / f".{record.name}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     nights = _nights(record)
@@ -183,13 +192,7 @@ def write_record(folder, record):
         stages, events = _labels(nights["eeg"])
         write_annotations(temporary, record.name, stages, events)
         write_vectors(temporary, record.name, stages, events, frames)
-    try:
-        os.rename(temporary, final)
-    except OSError:
-        # Another process of the same settings was first; its files are the same.
-        shutil.rmtree(temporary)
-        if not final.is_dir():
-            raise
+    os.rename(temporary, final)
 
 
 def _nights(record):
@@ -209,9 +212,8 @@ def _labels(night):
     stages = night.stages.copy()
     first = max(1, len(stages) // 50)
     stages[:first] = -1
-    return stages, [
-        (kind, round(begin * RATE) + 1, round(end * RATE)) for kind, begin, end in night.events if begin > 30 * first
-    ]
+    scored = [event for event in night.events if event[1] > 30 * first]
+    return stages, [Event(kind, round(begin * RATE) + 1, round(end * RATE)) for kind, begin, end in scored]
 
 
 def _disconnected(record):
@@ -232,11 +234,6 @@ def _write_lists(folder, records):
         seed = record.seed if record.coupled else derive(record.seed, "night", "eeg")
         person = draw_person(seed)
         rows.append(f"{record.name},{person.sex},{person.age}")
-    _write(folder / "age-sex.csv", "\n".join(rows) + "\n")
-    _write(folder / "RECORDS", "".join(f"{_place(record)}/{record.name}\n" for record in records))
-
-
-def _write(path, text):
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomic(folder / "age-sex.csv", ("\n".join(rows) + "\n").encode())
+    places = "".join(f"{_place(record)}/{record.name}\n" for record in records)
+    write_atomic(folder / "RECORDS", places.encode())
