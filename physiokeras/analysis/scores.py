@@ -49,6 +49,59 @@ def scores(labels, probabilities):
     }
 
 
+def scores_by_group(labels, probabilities, groups):
+    """`scores` of each group of windows, such as by sex or age group.
+
+    Args:
+        labels: `(windows,)`.
+        probabilities: `(windows, classes)`.
+        groups: `(windows,)` strings; windows of the group "" are left out.
+
+    Returns: dict of group to `scores`, or to None where the group has no scored window.
+    """
+    labels, probabilities, groups = np.asarray(labels), np.asarray(probabilities), np.asarray(groups)
+    found = {}
+    for group in sorted(set(groups.tolist()) - {""}):
+        rows = groups == group
+        found[group] = scores(labels[rows], probabilities[rows]) if (labels[rows] >= 0).any() else None
+    return found
+
+
+def number_scores(values, predicted):
+    """Scores of predicted numbers, such as ages.
+
+    Args:
+        values: `(rows,)`; NaN where unknown, which is left out.
+        predicted: `(rows,)`.
+
+    Returns: dict of `rows` (how many are known), `mae`, `rmse`, `r2` (share of variance explained) and `pearson`; the
+    last two are NaN where the values do not vary.
+
+    Raises:
+        ValueError: Shapes that differ, no known value, or a prediction that is not finite.
+    """
+    values, predicted = np.asarray(values, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    if values.ndim != 1 or values.shape != predicted.shape:
+        raise ValueError(f"`values` and `predicted` must be (rows,). Received: {values.shape} and {predicted.shape}.")
+    known = ~np.isnan(values)
+    values, predicted = values[known], predicted[known]
+    if not len(values):
+        raise ValueError("No value is known: all are NaN.")
+    if not np.isfinite(predicted).all():
+        raise ValueError("`predicted` must be finite.")
+    error = predicted - values
+    spread = values.std() * predicted.std()
+    r2 = 1 - (error**2).mean() / values.var() if values.var() else np.nan
+    pearson = np.mean((values - values.mean()) * (predicted - predicted.mean())) / spread if spread else np.nan
+    return {
+        "rows": len(values),
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "r2": float(r2),
+        "pearson": float(pearson),
+    }
+
+
 def scored(labels, probabilities):
     """Labels and probabilities of the scored windows, checked; see `scores` for arguments and errors."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from physiokeras.analysis.scores import scores
+from physiokeras.analysis.scores import number_scores, scores, scores_by_group
 
 
 def test_scores_equal_those_of_scikit_learn(draw):
@@ -90,3 +90,32 @@ def test_one_class_only_gives_nan_where_nothing_is_compared():
 def test_what_cannot_be_scored_is_an_error(labels, probabilities, message):
     with pytest.raises(ValueError, match=message):
         scores(np.array(labels), np.array(probabilities))
+
+
+def test_groups_are_scored_apart(draw):
+    labels, probabilities = draw()
+    labels[:100] = -1
+    groups = np.array(["F"] * 50 + ["old"] * 50 + ["M"] * 200 + [""] * 200)
+    found = scores_by_group(labels, probabilities, groups)
+    assert found == {"F": None, "M": scores(labels[100:300], probabilities[100:300]), "old": None}
+
+
+def test_number_scores_equal_those_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    values = generator.uniform(20, 90, 50)
+    predicted = values + generator.normal(size=50) * 9
+    ours = number_scores(np.append(values, np.nan), np.append(predicted, 1))
+    assert ours["mae"] == pytest.approx(metrics.mean_absolute_error(values, predicted))
+    assert ours["rmse"] == pytest.approx(metrics.root_mean_squared_error(values, predicted))
+    assert ours["r2"] == pytest.approx(metrics.r2_score(values, predicted))
+    assert ours["pearson"] == pytest.approx(np.corrcoef(values, predicted)[0, 1])
+
+
+def test_numbers_that_cannot_be_scored_are_errors():
+    assert np.isnan(number_scores(np.ones(3), np.arange(3.0))["r2"])
+    with pytest.raises(ValueError, match="all are NaN"):
+        number_scores(np.full(2, np.nan), np.zeros(2))
+    with pytest.raises(ValueError, match="finite"):
+        number_scores(np.zeros(2), np.array([0, np.inf]))
+    with pytest.raises(ValueError, match=r"Received: \(2,\) and \(3,\)"):
+        number_scores(np.zeros(2), np.zeros(3))

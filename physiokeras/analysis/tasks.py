@@ -1,0 +1,89 @@
+"""What a probe is to tell from features: stored labels turned into classes, or into a number."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+KINDS = ("classes", "threshold", "years")
+_BINARY = {"arousal": ("no arousal", "arousal"), "beats": ("normal", "abnormal")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question that a linear probe answers.
+
+    Args:
+        name: Its name in reports and files.
+        label: The label of the prepared data that it is made from.
+        kind: "classes": the label is a class already; "threshold": two classes, at most and above `threshold`;
+            "years": the number itself.
+        classes: Class names, in the order of their numbers; () for "years".
+        threshold: The greatest value of the lower class, for "threshold".
+    """
+
+    name: str
+    label: str
+    kind: str = "classes"
+    classes: tuple[str, ...] = ()
+    threshold: float | None = None
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: {self.kind!r}.")
+        if self.kind == "years" and self.classes:
+            raise ValueError(f"A task in years has no classes. Received: {self.classes}.")
+        if self.kind == "classes" and len(self.classes) < 2:
+            raise ValueError(f"A classification needs two classes or more. Received: {self.classes}.")
+        if self.kind == "threshold" and len(self.classes) != 2:
+            raise ValueError(f"A threshold makes two classes. Received: {self.classes}.")
+        if (self.kind == "threshold") != (self.threshold is not None):
+            raise ValueError(f"`threshold` belongs to kind 'threshold'. Received: {self.kind!r}, {self.threshold}.")
+
+    @property
+    def of_people(self):
+        """Whether the answer is one a person, whatever the window."""
+        return self.kind != "classes"
+
+    def targets(self, values):
+        """Stored labels as what the probe learns.
+
+        Args:
+            values: `(windows,)`: class numbers, -1 where unscored; or for "threshold" and "years" numbers, NaN where
+                unknown.
+
+        Returns: `(windows,)` int64 class numbers, -1 where left out; for "years" float64, NaN where left out.
+
+        Raises:
+            ValueError: A class number that the task has no class for.
+        """
+        values = np.asarray(values)
+        if self.kind == "years":
+            return values.astype(np.float64)
+        if self.kind == "threshold":
+            return np.where(np.isnan(values), -1, values > self.threshold).astype(np.int64)
+        if len(values) and not -1 <= values.min() <= values.max() < len(self.classes):
+            raise ValueError(
+                f"Label {self.label!r} must lie in -1 .. {len(self.classes) - 1} (classes {', '.join(self.classes)}). "
+                f"Received: {values.min()} .. {values.max()}."
+            )
+        return values.astype(np.int64)
+
+
+def tasks_of(labels, *, age_threshold=55.0):
+    """The tasks that prepared data allow: one a label, and for an age two, above a threshold and in years.
+
+    Args:
+        labels: The manifest's `labels`: name to dict of `kind` and `classes`.
+        age_threshold: The greatest age of the lower class; our default, which halves the Challenge's people.
+
+    Returns: dict of task name to `Task`.
+    """
+    tasks = []
+    for name, label in labels.items():
+        if label["kind"] == "age":
+            classes = (f"up to {age_threshold:g}", f"over {age_threshold:g}")
+            tasks.append(Task(name, name, "threshold", classes, age_threshold))
+            tasks.append(Task(f"{name}_years", name, "years"))
+        else:
+            tasks.append(Task(name, name, "classes", tuple(label["classes"]) or _BINARY[label["kind"]]))
+    return {task.name: task for task in tasks}
