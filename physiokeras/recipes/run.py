@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shlex
@@ -59,7 +60,7 @@ def note(folder, **values):
 
     Args:
         folder: The run's folder.
-        **values: Anything JSON can hold.
+        **values: Numbers, texts, and lists, arrays and dicts of them; NaN becomes null.
     """
     path = Path(folder) / "run.json"
     write_atomic(path, _json({**json.loads(path.read_text(encoding="utf-8")), **values}))
@@ -136,4 +137,15 @@ def _cores():
 
 
 def _json(value):
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _plain(value):
+    """What JSON can hold: numbers of NumPy as Python's, and NaN, which other readers of JSON refuse, as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

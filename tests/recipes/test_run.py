@@ -120,3 +120,10 @@ def test_notes_are_added_to_what_is_there(tmp_path):
     run.note(folder, seconds=3)
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["score"], facts["seconds"], facts["recipe"]) == (0.5, 3, "pretrain")
+
+
+def test_notes_are_json_that_others_read_too(tmp_path):
+    folder = started(Settings(out=str(tmp_path)))
+    run.note(folder, scores={"auroc": np.nan, "f1": np.array([0.5, np.nan]), "windows": np.int64(3)})
+    text = (folder / "run.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["scores"] == {"auroc": None, "f1": [0.5, None], "windows": 3}
