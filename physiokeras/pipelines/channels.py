@@ -59,7 +59,12 @@ def _channel(header, channel, modality, definition, out, strict):
     except DataError as error:
         raise DataError(error.message, file=header.path, channel=found.name, place=error.place) from error
     quality["notes"] = [*doubts, *quality["notes"]]
-    return usable, {"source": found.name, "rate": found.rate, "unit": modality.unit or found.unit, **quality}
+    return usable, {
+        "source": found.name,
+        "rate": found.rate,
+        "unit": modality.unit or (found.unit if found.unit_stated else None),
+        **quality,
+    }
 
 
 def channel_windows(values, native, modality, window, out):

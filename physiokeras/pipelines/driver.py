@@ -1,6 +1,7 @@
 """Converts a whole data set: each record on its own, by several processes, over several runs if need be."""
 
 import contextlib
+import errno
 import json
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,8 @@ from physiokeras.pipelines.labels import read_people
 from physiokeras.pipelines.manifest import FILE, Manifest, combine
 from physiokeras.pipelines.records import find_records
 from physiokeras.pipelines.split import assign_splits
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def convert(source, definition, out, *, workers=1, shard_index=0, num_shards=1, strict=True, progress=print):
@@ -37,6 +40,7 @@ def convert(source, definition, out, *, workers=1, shard_index=0, num_shards=1, 
 
     Raises:
         DataError: No records; another process converts into the folder; it holds another data set.
+        OSError: The folder takes no more files; what is converted stays, and a rerun goes on from there.
     """
     if not 0 <= shard_index < num_shards:
         raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
@@ -70,11 +74,17 @@ def _convert_all(jobs, definition, people, out, workers, strict, say):
 
 
 def _convert_one(path, definition, people, out, strict):
-    """In a worker: the record's sidecar, or why it was set aside."""
+    """In a worker: the record's sidecar, or why it was set aside. Only a folder that takes no files ends the run."""
     try:
         return convert_record(path, definition, people, out, strict=strict)
     except DataError as error:
         return str(error)
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            raise
+        return f"{path}: {error}"
+    except Exception as error:
+        return f"{path}: unexpected {type(error).__name__}: {error}"
 
 
 def _done(path, definition, people, out):

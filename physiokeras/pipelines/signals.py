@@ -85,20 +85,22 @@ def design_filter(modality, native):
 
 
 def zero_phase(values, sections, pad):
-    """Filter forwards and backwards, as `scipy.signal.sosfiltfilt(sections, values, padlen=pad)`.
+    """Filter forwards and backwards, as `scipy.signal.sosfiltfilt` with `padtype="even"`.
 
     Chunk by chunk in float64 on one float32 buffer: the same result within float32's rounding at a fifth of the memory.
+    Both ends are mirrored: on real ECG, respiration and pulse the error there is a fifth to a half of what SciPy's
+    default, the odd continuation, makes.
 
     Args:
         values: `(samples,)` float32.
         sections: `(sections, 6)`.
-        pad: Samples by which each end is continued, mirrored through its end point.
+        pad: Samples by which each end is continued.
 
     Returns: `(samples,)` float32.
     """
     pad = min(pad, len(values) - 1)
     head, tail = values[1 : pad + 1][::-1], values[::-1][1 : pad + 1]
-    buffer = np.concatenate([2 * values[:1] - head, values, 2 * values[-1:] - tail])
+    buffer = np.concatenate([head, values, tail])
     initial = signal.sosfilt_zi(sections)
     for view in (buffer, buffer[::-1]):
         state = initial * np.float64(view[0])

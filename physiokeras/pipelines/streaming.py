@@ -65,17 +65,20 @@ def stream(
     chosen = Selection.of(folder, split, records, modalities, labels, host)
     if verify:
         checking.check_sizes(chosen.manifest, chosen.records)
+    if start_step < 0:
+        raise ValueError(f"`start_step` must be at least 0. Received: start_step={start_step}.")
+    drop = seed is not None if drop_remainder is None else drop_remainder
     if seed is None:
-        windows = _in_order(chosen).skip(start_step * batch_size)
-        drop = bool(drop_remainder)
+        windows, left = _in_order(chosen).skip(start_step * batch_size), chosen.windows - start_step * batch_size
+        steps = max(0, left // batch_size if drop else -(-left // batch_size))
     else:
-        steps = chosen.steps(batch_size)
-        first, skipped = divmod(start_step, steps)
-        windows = _shuffled(chosen, seed, first, steps * batch_size, skipped * batch_size)
-        drop = True if drop_remainder is None else drop_remainder
+        per_pass = chosen.steps(batch_size)
+        first, skipped = divmod(start_step, per_pass)
+        windows = _shuffled(chosen, seed, first, per_pass * batch_size, skipped * batch_size)
+        steps = tf.data.INFINITE_CARDINALITY
     batches = windows.batch(batch_size, drop_remainder=drop)
     batches = batches.map(_parser(chosen), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(4)
+    return batches.prefetch(4).apply(tf.data.experimental.assert_cardinality(steps))
 
 
 def steps_per_pass(folder, split=None, batch_size=None, *, records=None, host=(0, 1)):
@@ -197,10 +200,11 @@ def _parser(chosen):
         numbers = tf.lookup.StaticHashTable(table, -1)
 
     def parse(serialized):
+        batch = -1 if serialized.shape[0] is None else serialized.shape[0]
         parsed = tf.io.parse_example(serialized, features)
         inputs = {}
         for name in chosen.modalities:
-            shape = (-1, manifest.modalities[name]["samples"], len(manifest.modalities[name]["channels"]))
+            shape = (batch, manifest.modalities[name]["samples"], len(manifest.modalities[name]["channels"]))
             inputs[name] = tf.reshape(tf.io.decode_raw(parsed[f"signals/{name}"], tf.int16), shape)
         present = tf.gather(tf.io.decode_raw(parsed["present"], tf.uint8), chosen.columns, axis=1)
         inputs["present"] = tf.cast(present, tf.bool)

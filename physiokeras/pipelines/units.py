@@ -4,7 +4,7 @@ import numpy as np
 
 from physiokeras.errors import DataError
 
-_VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9}
+_VOLTS = {"V": 0, "mV": -3, "uV": -6, "nV": -9}
 _ALIASES = {"µV": "uV", "μV": "uV", "microvolt": "uV", "volt": "V", "C": "degC", "°C": "degC", "percent": "%"}
 
 
@@ -25,7 +25,7 @@ def convert_unit(values, given, wanted):
     if wanted is None or given == wanted:
         return values
     if given in _VOLTS and wanted in _VOLTS:
-        values *= np.asarray(_VOLTS[given] / _VOLTS[wanted], values.dtype)
+        values *= np.asarray(10.0 ** (_VOLTS[given] - _VOLTS[wanted]), values.dtype)
         return values
     raise DataError(
         f"its unit is {given!r}, the definition wants {wanted!r}; correct the header or the definition's `unit`."

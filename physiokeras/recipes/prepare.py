@@ -58,7 +58,7 @@ def main(argv=None):
             strict=settings.strict,
             progress=_say,
         )
-    except (DataError, FileNotFoundError) as error:
+    except (DataError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return int(bool(manifest and manifest.set_aside))

@@ -1,0 +1,101 @@
+"""Time and memory of converting one full-size record, against bare NumPy and SciPy on the same record.
+
+    python tools/bench_conversion.py [--hours 8] [--repeats 3] [--folder DIR]
+
+The record is simulated (13 channels at 200 Hz). The floor reads it and takes its nine EEG, EOG, EMG and ECG channels
+to half their rate, through a band-pass, their percentiles and int16, and writes nothing. "nine" converts the same nine
+channels, labels and a shard on disk included; "all" converts all 13. Every run is a process of its own.
+Target: nine at most 1.5 times the floor, and a peak of resident memory under 450 MB.
+"""
+
+import argparse
+import dataclasses
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def floor(header, out):
+    """The least that any conversion must do."""
+    import numpy as np
+    from scipy import signal
+
+    start = time.perf_counter()
+    digital = np.memmap(header.with_suffix(".mat"), "<i2", "r", offset=24).reshape(-1, 13)
+    sections = signal.butter(4, (0.3, 35.0), "bandpass", fs=100, output="sos")
+    kept = []
+    for channel in (0, 1, 2, 3, 4, 5, 6, 7, 12):
+        values = signal.resample_poly(digital[:, channel].astype(np.float32), 1, 2)
+        values = signal.sosfiltfilt(sections, values)
+        low, middle, high = np.percentile(values, (25, 50, 75))
+        scaled = np.clip((values - middle) / (high - low), -20, 20)
+        kept.append(np.rint(scaled * (32767 / 20)).astype(np.int16))
+    return time.perf_counter() - start
+
+
+def nine(header, out):
+    """Ours, on the floor's nine channels."""
+    return _ours(header, out, ("eeg", "eog", "emg", "ecg"))
+
+
+def everything(header, out):
+    """Ours, on all 13 channels."""
+    return _ours(header, out, None)
+
+
+def _ours(header, out, names):
+    from physiokeras.pipelines.conversion import convert_record
+    from physiokeras.pipelines.definition import Definition
+    from physiokeras.pipelines.people import read_people
+
+    definition = Definition.read("simulated")
+    people = read_people(header.parents[2], definition)
+    if names:
+        chosen = {name: definition.modalities[name] for name in names}
+        definition = dataclasses.replace(definition, modalities=chosen)
+    (out / "records").mkdir(exist_ok=True)
+    start = time.perf_counter()
+    convert_record(header, definition, people, out)
+    return time.perf_counter() - start
+
+
+RUNS = {"floor": floor, "nine": nine, "all": everything}
+
+
+def main():
+    """Simulate the record, run each case in turn, print the medians side by side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hours", type=float, default=8)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the record is kept; default: a temporary folder")
+    parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.run:
+        header = next((arguments.folder / "source" / "training").glob("*/*.hea"))
+        seconds = RUNS[arguments.run](header, arguments.folder)
+        print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        from physiokeras.pipelines.simulator import simulate
+
+        simulate(folder / "source", people=1, hours=arguments.hours)
+        results = {name: [] for name in RUNS}
+        for _ in range(arguments.repeats):
+            for name in RUNS:
+                command = [sys.executable, __file__, "--run", name, "--folder", str(folder)]
+                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                results[name].append([float(number) for number in output.split()])
+    base = sorted(seconds for seconds, _ in results["floor"])[arguments.repeats // 2]
+    print(f"one simulated record of {arguments.hours:g} h, median of {arguments.repeats} runs")
+    for name, runs in results.items():
+        seconds = sorted(run[0] for run in runs)[arguments.repeats // 2]
+        memory = max(run[1] for run in runs)
+        print(f"{name:6} {seconds:6.2f} s  {seconds / base:5.2f} x floor  {memory:5.0f} MB peak")
+
+
+if __name__ == "__main__":
+    main()
