@@ -101,7 +101,8 @@ class Manifest:
         if records is not None:
             chosen, what = set(records), "name"
         else:
-            chosen, what = {split} if isinstance(split, str) else set(split or self.splits), "split"
+            splits = self.splits if split is None else split
+            chosen, what = {splits} if isinstance(splits, str) else set(splits), "split"
         unknown = sorted(chosen - {record[what] for record in numbered})
         if unknown or not chosen:
             raise DataError(

@@ -177,8 +177,8 @@ def _in_order(chosen):
 def _shards(chosen):
     """Path, first window and number of windows of each shard, as tensors."""
     paths = [str(chosen.manifest.shard(record["name"])) for record in chosen.records]
-    extents = np.array(chosen.extents, np.int64)
-    return tf.constant(paths), tf.constant(extents[:, 0]), tf.constant(extents[:, 1])
+    extents = np.array(chosen.extents, np.int64).reshape(-1, 2)
+    return tf.constant(paths, tf.string), tf.constant(extents[:, 0]), tf.constant(extents[:, 1])
 
 
 def _shard(file, first, count):
