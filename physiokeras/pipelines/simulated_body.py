@@ -6,7 +6,7 @@ Each generator yields `(channels, samples)` in physical units for one block of t
 import numpy as np
 
 from physiokeras.pipelines.challenge_files import RATE
-from physiokeras.pipelines.simulated_physiology import GRID
+from physiokeras.pipelines.simulated_physiology import GRID, wander
 from physiokeras.pipelines.simulated_signals import STEP, Noise, blocks, fine, heartbeat, poisson
 from physiokeras.pipelines.simulated_sleep import generator
 
@@ -17,7 +17,8 @@ def emg(night, seed):
     noise, floor, drift = Noise(rng, 12.0, None), Noise(rng, None, None), Noise(rng, 0.3, 2.0)
     twitch = np.zeros_like(night.phasic)
     twitch[rng.random(len(twitch)) < 0.006 * night.phasic] = 1.0
-    tone = night.by_stage(20, 11, 7.5, 6, 2.2) * np.exp(-0.12 * night.depth) + 9 * twitch
+    tone = night.by_stage(17, 10, 7.5, 6.5, 2.8) * np.exp(-0.12 * night.depth) + 9 * twitch
+    tone = tone * np.exp(0.35 * wander(rng, len(tone), 50))
     tone = person.tone * (tone + 24 * night.arousal + 45 * night.movement).astype(np.float32)
     for block in blocks(night):
         level, move = fine(tone, block), fine(night.movement, block)

@@ -5,7 +5,7 @@ Each generator yields `(channels, samples)` in uV for one block of the night aft
 
 import numpy as np
 
-from physiokeras.pipelines.simulated_physiology import GRID
+from physiokeras.pipelines.simulated_physiology import GRID, wander
 from physiokeras.pipelines.simulated_signals import Noise, Waves, blocks, fine, gauss, heartbeat, poisson, seconds
 from physiokeras.pipelines.simulated_sleep import W, generator
 
@@ -88,7 +88,7 @@ _TOPOGRAPHY = {
 _MUSCLE = np.array([[1.1], [1.1], [0.6], [0.6], [0.8], [0.8]], np.float32)
 
 
-def _eeg_levels(night):
+def _eeg_levels(night, rng):
     """Amplitudes in uV on the grid, one row each: background, local, slow, theta, alpha, REM alpha, own, muscle."""
     person, arousal = night.person, night.arousal
     closed = night.weights[W] - 0.85 * night.open_eyes
@@ -104,7 +104,8 @@ def _eeg_levels(night):
         0.65 * night.by_stage(6, 6, 7, 8, 5.5),
     ]
     muscle = night.by_stage(3.5, 1.6, 0.8, 0.6, 0.7) + 5 * arousal + 18 * night.movement
-    return np.stack([*(person.gain * row for row in brain), muscle]).astype(np.float32)
+    loose = [person.gain * row * np.exp(0.15 * wander(rng, len(slow), 50)) for row in brain]
+    return np.stack([*loose, muscle * np.exp(0.3 * wander(rng, len(slow), 60))]).astype(np.float32)
 
 
 def eeg(night, seed):
@@ -119,7 +120,7 @@ def eeg(night, seed):
     pops = [_pops(rng, len(night.arousal), rate) for rate in 0.6 * np.exp(rng.standard_normal(6))]
     gains = np.exp(0.08 * rng.standard_normal((6, 1))).astype(np.float32)
     mixing = np.array([*_TOPOGRAPHY.values(), *rng.normal(0, 110, (2, 6))], np.float32).T
-    levels = _eeg_levels(night)
+    levels = _eeg_levels(night, rng)
     for block in blocks(night):
         level, move = fine(levels, block), fine(night.movement, block)
         count = len(move)
@@ -149,8 +150,9 @@ def eog(night, seed):
     slow, rolling = _slow_waves(night), Noise(rng, 0.15, 0.45)
     own, muscle, drift = Noise(rng, None, None), Noise(rng, 20.0, None), Noise(rng, 0.2, 1.5)
     blinks, saccades = _eye_waves(night)
-    drowsy = night.by_stage(8, 55, 5, 2, 6) + 12 * night.weights[W] * (1 - night.open_eyes)
-    levels = np.stack([_slow_level(night), person.eyes * drowsy, night.by_stage(7, 6, 6, 6, 5) * person.gain])
+    drowsy = night.by_stage(8, 42, 8, 3, 8) + 16 * night.weights[W] * (1 - night.open_eyes)
+    drowsy = person.eyes * drowsy * np.exp(0.4 * wander(rng, len(drowsy), 30))
+    levels = np.stack([_slow_level(night), drowsy, night.by_stage(7, 6, 6, 6, 5) * person.gain])
     levels = np.concatenate([levels, [night.by_stage(4, 2, 1.2, 1, 0.9) + 6 * night.arousal]]).astype(np.float32)
     for block in blocks(night):
         level, move = fine(levels, block), fine(night.movement, block)

@@ -14,8 +14,19 @@ from physiokeras.pipelines.simulated_sleep import R, W, draw_events, draw_hypnog
 GRID = 10
 """Latent values a second."""
 
+_INTRUSIONS = np.array(
+    # Mean share of a scored epoch (row) spent as W, N1, N2, N3, R instead.
+    [
+        [0.00, 0.13, 0.00, 0.00, 0.00],
+        [0.13, 0.00, 0.16, 0.00, 0.04],
+        [0.02, 0.10, 0.00, 0.07, 0.01],
+        [0.00, 0.00, 0.20, 0.00, 0.00],
+        [0.02, 0.10, 0.02, 0.00, 0.00],
+    ]
+)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Night:
     """Everything that channels share, as float32 arrays `(seconds * GRID,)` unless said otherwise.
 
@@ -24,7 +35,7 @@ class Night:
         person: The simulated person.
         stages: int8 `(epochs,)`, 0 to 4.
         events: `(kind, begin, end)` in seconds.
-        weights: `(5, time)`, each stage's share, smooth over transitions.
+        weights: `(5, time)`, each stage's share, smooth over transitions; scored epochs are not pure.
         arousal: 0 to 1.
         movement: 0 and up; body movements.
         depth: Standardised slow course of sleep depth, common to brain, muscle, heart and breathing.
@@ -78,12 +89,11 @@ def simulate_night(seed, person, epochs, turn=0.0):
     stages = np.roll(draw_hypnogram(seed, epochs, person.old), int(turn * epochs))
     events = draw_events(seed, stages, person)
     rng, count = generator(seed, "latents"), epochs * 30 * GRID
-    onehot = (stages[None] == np.arange(5)[:, None]).astype(np.float32)
-    weights = uniform_filter1d(np.repeat(onehot, 30 * GRID, axis=1), 3 * GRID, axis=1, mode="nearest")
+    weights = _weights(rng, stages)
     arousal = _arousals(rng, events, count)
-    depth = _wander(rng, count, 60)
-    phasic = weights[R] * _smooth(_wander(rng, count, 5) > 0.3, 1.0)
-    open_eyes = weights[W] * _smooth(_wander(rng, count, 15) > 0.4, 0.5)
+    depth = wander(rng, count, 60)
+    phasic = weights[R] * _smooth(wander(rng, count, 5) > 0.3, 1.0)
+    open_eyes = weights[W] * _smooth(wander(rng, count, 15) > 0.4, 0.5)
     movement = _movements(rng, weights, arousal)
     effort, abdomen, airflow, ventilation = _breathing(rng, person, events, weights, arousal, phasic, depth)
     saturation = _saturation(rng, person, ventilation)
@@ -109,13 +119,26 @@ def simulate_night(seed, person, epochs, turn=0.0):
     )
 
 
+def _weights(rng, stages):
+    """Shares of the stages on the grid: a scored epoch holds 5 s pieces of its neighbours in depth and in time."""
+    pieces = np.repeat(stages, 6)
+    doubt = np.repeat(rng.random(len(stages)) * 2, 6)
+    change = _INTRUSIONS[pieces] * doubt[:, None]
+    drawn = (rng.random((len(pieces), 1)) > change.cumsum(axis=1)).sum(axis=1)
+    drawn = np.where(drawn == 5, pieces, drawn)
+    late = (rng.random(len(pieces)) < 0.5) & (np.arange(len(pieces)) % 6 == 0)
+    mixed = np.where(late, np.roll(pieces, 1), drawn)
+    onehot = (mixed[None] == np.arange(5)[:, None]).astype(np.float32)
+    return uniform_filter1d(np.repeat(onehot, 5 * GRID, axis=1), 3 * GRID, axis=1, mode="nearest")
+
+
 def _decay(course, seconds):
     """One-pole low pass, by its time constant."""
     pole = np.float32(np.exp(-1 / (seconds * GRID)))
     return lfilter(np.array([1 - pole], np.float32), np.array([1, -pole], np.float32), course)
 
 
-def _wander(rng, count, seconds):
+def wander(rng, count, seconds):
     """Stationary noise of unit variance with the given time constant."""
     pole = np.exp(-1 / (seconds * GRID))
     noise = rng.standard_normal(count, dtype=np.float32) * np.float32((1 - pole**2) ** 0.5)
@@ -181,9 +204,9 @@ def _breathing(rng, person, events, weights, arousal, phasic, depth):
     recovery = _decay(np.roll(1 - flow, 2 * GRID), 6) * (flow > 0.8)
     unsteady = by_stage(weights, 0.30, 0.16, 0.08, 0.04, 0.22)
     rate = person.breath_rate * by_stage(weights, 1.10, 1.03, 1.0, 0.97, 1.05)
-    rate = rate * (1 + 0.6 * unsteady * _wander(rng, count, 6) + 0.25 * arousal + 0.15 * recovery)
+    rate = rate * (1 + 0.6 * unsteady * wander(rng, count, 6) + 0.25 * arousal + 0.15 * recovery)
     phase = np.cumsum(rate.clip(5, 40) / 60 / GRID, dtype=np.float64)
-    tide = (1 + unsteady * _wander(rng, count, 8) - 0.25 * phasic + 0.6 * recovery + 0.5 * arousal).clip(0.25, 2.5)
+    tide = (1 + unsteady * wander(rng, count, 8) - 0.25 * phasic + 0.6 * recovery + 0.5 * arousal).clip(0.25, 2.5)
     tide *= by_stage(weights, 1.05, 0.95, 1.0, 1.05, 0.85) * (1 - 0.04 * depth)
     angle = 2 * np.pi * phase
     skew = angle + 0.35 * np.sin(angle)
@@ -201,7 +224,7 @@ def _saturation(rng, person, ventilation):
     deficit = _decay((1 - ventilation).clip(-0.2, 1), 4)
     lost = np.zeros_like(deficit)
     lost[15 * GRID :] = _decay(_decay(deficit, 7), 3)[: -15 * GRID]
-    course = person.saturation - 11 * lost.clip(0) + 0.4 * _wander(rng, len(lost), 300)
+    course = person.saturation - 11 * lost.clip(0) + 0.4 * wander(rng, len(lost), 300)
     return course.clip(50, 100).astype(np.float32)
 
 
@@ -212,7 +235,7 @@ def _heart_rate(rng, person, weights, arousal, movement, depth, phasic, effort, 
     stir = np.maximum(arousal, 0.6 * movement.clip(0, 1.5))
     rate = person.heart_rate + stage - 1.2 * depth + 2.5 * phasic
     rate += 16 * _decay(stir, 2) - 8 * _decay(stir, 14) - 7 * _decay((0.7 - ventilation).clip(0), 5)
-    rate += vagal * (3.2 * effort + 1.6 * _wander(rng, len(rate), 3)) + 1.5 * person.variability * _wander(
+    rate += vagal * (3.8 * effort + 1.6 * wander(rng, len(rate), 3)) + 2.0 * person.variability * wander(
         rng, len(rate), 40
     )
     return rate.clip(35, 150)

@@ -1,6 +1,6 @@
 """What simulated channels are made of: noise, waveforms, heart beats, block by block so that memory stays small."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy.signal import butter, sosfilt, zpk2sos
@@ -129,7 +129,12 @@ _BEATS[:, [0, -1]] = 0
 
 def heartbeat(night, block):
     """The heart's signal around 1 mV at the R peak, `(samples,)`; the T wave comes earlier in fast beats."""
-    clock = np.arange(block.start * STEP, block.stop * STEP) / RATE
+    return _heartbeat(night, block.start, block.stop)
+
+
+@lru_cache(maxsize=1)
+def _heartbeat(night, start, stop):
+    clock = np.arange(start * STEP, stop * STEP) / RATE
     first, last = np.searchsorted(night.beats, (clock[0] - 2.5, clock[-1] + 2.5))
     beats, ectopic = night.beats[first:last], night.ectopic[first:last].astype(int)
     spacing = np.diff(beats, append=beats[-1] + 1.0)
