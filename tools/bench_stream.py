@@ -97,7 +97,7 @@ def main():
             for name, (dataset, windows) in cases.items():
                 results[name].append(rate(dataset(), windows))
         base = sorted(run[0] for run in results["bare"])[arguments.repeats // 2]
-        print(f"{total} windows of 9 x 3000 int16, batches of {size}, median of {arguments.repeats}, {os.cpu_count()} CPUs")
+        print(f"{total} windows of 9 x 3000 int16, batches of {size}, {os.cpu_count()} CPUs, {arguments.repeats} runs")
         for name, runs in results.items():
             speed, start = sorted(runs)[arguments.repeats // 2]
             print(f"{name:9} {speed:8.0f} windows/s  {speed / base:5.2f} x bare  start {start:.2f} s")

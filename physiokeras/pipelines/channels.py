@@ -8,6 +8,9 @@ from physiokeras.pipelines import signals
 from physiokeras.pipelines.records import read_signal
 from physiokeras.pipelines.units import convert_unit
 
+ABSENT = "not in the record"
+"""The note on a channel that the record's header does not name."""
+
 _PLAUSIBLE = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
 _NOTABLE = 0.01
 
@@ -49,7 +52,7 @@ def _channel(header, channel, modality, definition, out, strict):
     """Fill `out` `(windows, samples)`; return which windows are usable, and the channel's quality."""
     index = header.index(channel)
     if index is None:
-        return np.zeros(len(out), bool), {"present": 0.0, "notes": ["not in the record"]}
+        return np.zeros(len(out), bool), {"present": 0.0, "notes": [ABSENT]}
     found = header.signals[index]
     doubts = []
     values = read_signal(header, index, lowest=modality.lowest, strict=strict, report=doubts)
@@ -86,8 +89,11 @@ def channel_windows(values, native, modality, window, out):
     gaps = signals.fill_gaps(values, native)
     margin = signals.reach(native, modality.rate)
     usable = ~signals.touched_windows(gaps, native, windows, window, margin)
-    notes = _notes(values, gaps, native)
+    notes = [f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all"] if len(gaps) else []
     low, high = values.min(), values.max()
+    rails = max(np.mean(values == low), np.mean(values == high))
+    if modality.bandpass and rails > _NOTABLE:
+        notes.append(f"{rails:.0%} of the samples at its extreme value")
     # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
     flat = signals.flat_windows(values, native, windows, window) if modality.bandpass else low == high
     if np.any(flat & usable):
@@ -117,13 +123,3 @@ def channel_windows(values, native, modality, window, out):
         "clipped": clipped,
         "notes": notes,
     }
-
-
-def _notes(values, gaps, native):
-    notes = []
-    if len(gaps):
-        notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
-    rails = max(np.mean(values == values.min()), np.mean(values == values.max()))
-    if rails > _NOTABLE:
-        notes.append(f"{rails:.0%} of the samples at its extreme value")
-    return notes

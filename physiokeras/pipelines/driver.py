@@ -10,6 +10,7 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.files import locked, remove_temporaries
 from physiokeras.pipelines import pool
+from physiokeras.pipelines.channels import ABSENT
 from physiokeras.pipelines.conversion import conversion_key, convert_record, unchanged, write_sidecar
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.labels import read_people
@@ -17,6 +18,7 @@ from physiokeras.pipelines.manifest import FILE, Manifest, combine
 from physiokeras.pipelines.records import find_records
 from physiokeras.pipelines.split import assign_splits
 
+_SHOWN = 10
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -115,6 +117,16 @@ def _write_manifest(headers, definition, people, out, say):
     windows = sum(record["windows"] for record in manifest.records)
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     say(f"{len(manifest.records)} records, {windows} windows ({splits}) in {out}.")
+    noted = [
+        (record["name"], channel)
+        for record in manifest.records
+        for channel in record["channels"]
+        if channel["notes"] and channel["notes"] != [ABSENT]
+    ]
+    for name, channel in noted[:_SHOWN]:
+        say(f"Note: {name}: {channel['channel']}: {'; '.join(channel['notes'])}")
+    if len(noted) > _SHOWN:
+        say(f"Notes on {len(noted) - _SHOWN} more channels are in {FILE}.")
     for entry in manifest.set_aside:
         say(f"Set aside: {entry['record']}: {entry['reason']}")
     return manifest

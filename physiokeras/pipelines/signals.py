@@ -36,10 +36,10 @@ def fill_gaps(values, rate, longest=LONGEST_GAP):
     if not missing.any():
         return np.empty((0, 2), np.int64)
     gaps = np.flatnonzero(np.diff(missing, prepend=False, append=False)).reshape(-1, 2)
-    for start, stop in gaps:
-        after = values[stop] if stop < len(values) else values[start - 1]
-        before = values[start - 1] if start else after
-        values[start:stop] = np.linspace(before, after, stop - start + 2, dtype=values.dtype)[1:-1]
+    borders = np.unique(gaps + np.array([-1, 0]))
+    borders = borders[(borders >= 0) & (borders < len(values))]
+    places = np.flatnonzero(missing)
+    values[places] = np.interp(places, borders, values[borders])
     return gaps[(gaps[:, 1] - gaps[:, 0]) > longest * rate]
 
 
