@@ -44,9 +44,7 @@ class TokenMask(keras.layers.Layer):
     Source: He et al. 2022, arXiv 2111.06377; shares by Dirichlet from MultiMAE, arXiv 2204.01678.
     """
 
-    def __init__(
-        self, time, ratio=0.7, scheme="uniform", alpha=1.0, span=5, budget="fixed", seed=0, **kwargs
-    ):
+    def __init__(self, time, ratio=0.7, scheme="uniform", alpha=1.0, span=5, budget="fixed", seed=0, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= ratio < 1:
             raise ValueError(f"`ratio` must lie in [0, 1). Received: ratio={ratio}.")

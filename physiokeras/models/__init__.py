@@ -1,6 +1,8 @@
-"""Keras models: encoder, masked autoencoder, features, linear probe."""
+"""Keras models: encoder, masked autoencoder, features, linear probe; and their folders."""
 
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.probe import FeatureExtractor, LinearProbe
+from physiokeras.models.saving import digest, load, save
 
-__all__ = ["Encoder", "MaskedAutoencoder"]
+__all__ = ["Encoder", "FeatureExtractor", "LinearProbe", "MaskedAutoencoder", "digest", "load", "save"]

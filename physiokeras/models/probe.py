@@ -1,0 +1,112 @@
+"""A linear layer, or several, on an encoder."""
+
+import keras
+from keras import ops
+
+from physiokeras.layers import TokenPooling
+from physiokeras.models.encoder import Encoder
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class FeatureExtractor(keras.Model):
+    """One feature vector a window: an encoder and the mean of its tokens.
+
+    Args:
+        encoder: The encoder.
+        pooling: "mean" over the present modalities, or "concatenate".
+
+    Call arguments:
+        inputs: As in `Encoder`.
+
+    Returns: float32 `(batch, width)`, or `(batch, modalities * width)` with "concatenate".
+    """
+
+    def __init__(self, encoder, pooling="mean", **kwargs):
+        super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
+        self.encoder, self.pooling = encoder, pooling
+        self.pool = TokenPooling(encoder.time, pooling, name="pool", dtype="float32")
+        self.built = True
+
+    @property
+    def width(self):
+        """Width of a feature vector."""
+        return self.encoder.width * (len(self.encoder.modalities) if self.pooling == "concatenate" else 1)
+
+    def call(self, inputs, training=False):  # noqa: D102
+        _, present = self.encoder.read(inputs)
+        return self.pool(self.encoder(inputs, training=training), self.encoder.present_modalities(present))
+
+    def get_config(self):  # noqa: D102
+        return {**super().get_config(), "encoder": self.encoder.get_config(), "pooling": self.pooling}
+
+    @classmethod
+    def from_config(cls, config):  # noqa: D102
+        return cls(**{**config, "encoder": Encoder.from_config(config["encoder"])})
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class LinearProbe(keras.Model):
+    """A linear layer for each label on standardised features of an encoder.
+
+    With `frozen` only the linear layers train: a probe. Without, the encoder trains too: fine-tuning, or supervised
+    training from scratch. The outputs are named like the labels, so a stream with labels goes straight into `fit`:
+
+    ```python
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    probe = LinearProbe(encoder, {"stage": 5})
+    probe.compile("adam", loss={"stage": loss})
+    probe.fit(stream(folder, "train", batch_size=64, labels=["stage"]))
+    ```
+
+    Args:
+        encoder: The encoder.
+        classes: Number of classes of each label, name -> integer.
+        pooling: As in `FeatureExtractor`.
+        frozen: Whether the encoder keeps its weights.
+
+    Call arguments:
+        inputs: As in `Encoder`.
+
+    Returns: dict of label -> float32 logits `(batch, classes)`.
+
+    Source: batch normalisation without parameters before the linear layer as in He et al. 2022, arXiv 2111.06377.
+    """
+
+    def __init__(self, encoder, classes, pooling="mean", frozen=True, **kwargs):
+        super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
+        self.extractor = FeatureExtractor(encoder, pooling, name="extractor")
+        self.classes, self.frozen = dict(classes), frozen
+        self.extractor.trainable = not frozen
+        self.standardize = keras.layers.BatchNormalization(
+            center=False, scale=False, name="standardize", dtype="float32"
+        )
+        self.heads = [keras.layers.Dense(n, name=f"head_{label}", dtype="float32") for label, n in classes.items()]
+        self.build()
+
+    def build(self, *_):  # noqa: D102
+        if self.built:
+            return
+        for layer in (self.standardize, *self.heads):
+            layer.build((None, self.extractor.width))
+        self.built = True
+
+    def call(self, inputs, training=False):  # noqa: D102
+        features = self.extractor(inputs, training=training and not self.frozen)
+        if self.frozen:
+            features = ops.stop_gradient(features)
+        features = self.standardize(features, training=training)
+        return {label: head(features) for label, head in zip(self.classes, self.heads, strict=True)}
+
+    def get_config(self):  # noqa: D102
+        extractor = self.extractor
+        return {
+            **super().get_config(),
+            "encoder": extractor.encoder.get_config(),
+            "classes": self.classes,
+            "pooling": extractor.pooling,
+            "frozen": self.frozen,
+        }
+
+    @classmethod
+    def from_config(cls, config):  # noqa: D102
+        return cls(**{**config, "encoder": Encoder.from_config(config["encoder"])})

@@ -1,0 +1,188 @@
+"""Models as folders: configuration, weights and where they came from, nothing that executes."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import safetensors.numpy
+from safetensors import SafetensorError, safe_open
+
+from physiokeras.errors import DataError
+from physiokeras.files import write_atomic
+from physiokeras.models.autoencoder import MaskedAutoencoder
+from physiokeras.models.encoder import Encoder
+from physiokeras.models.probe import FeatureExtractor, LinearProbe
+
+FORMAT = "physiokeras model 1"
+_KINDS = {kind.__name__: kind for kind in (Encoder, FeatureExtractor, LinearProbe, MaskedAutoencoder)}
+_CONFIG, _WEIGHTS, _METADATA = "config.json", "weights.safetensors", "metadata.json"
+
+
+def save(model, folder, **metadata):
+    """Write a model to a folder: `config.json`, `weights.safetensors`, `metadata.json`.
+
+    Any backend reads what any other wrote. The metadata go last: a folder without them holds no model.
+
+    Args:
+        model: An `Encoder`, `MaskedAutoencoder`, `FeatureExtractor` or `LinearProbe`.
+        folder: Where to; made if missing, files of an earlier model replaced.
+        **metadata: Further facts to keep, such as rates or a data hash; JSON values.
+
+    Raises:
+        TypeError: A model of another class.
+    """
+    kind = type(model).__name__
+    if _KINDS.get(kind) is not type(model):
+        raise TypeError(f"Models that can be saved here: {', '.join(_KINDS)}. Received: {kind}.")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _METADATA).unlink(missing_ok=True)
+    config = json.dumps({"class": kind, "config": _plain(model.get_config())}, indent=1).encode()
+    weights = safetensors.numpy.save({name: _array(variable) for name, variable in named_weights(model).items()})
+    write_atomic(folder / _CONFIG, config)
+    write_atomic(folder / _WEIGHTS, weights)
+    facts = {
+        "format": FORMAT,
+        "keras": keras.__version__,
+        "backend": keras.config.backend(),
+        "modalities": list(_encoder(model).modalities),
+        "sha256": {_CONFIG: _sha256(config), _WEIGHTS: _sha256(weights)},
+        **metadata,
+    }
+    write_atomic(folder / _METADATA, json.dumps(facts, indent=1).encode())
+
+
+def load(folder):
+    """Read a model that `save` wrote.
+
+    Nothing of the files is executed, and the weights' shapes are compared with the model's before they are read.
+
+    Args:
+        folder: The model's folder.
+
+    Returns: the model.
+
+    Raises:
+        DataError: Not a model's folder, damaged, or weights of another architecture; the differences are listed.
+    """
+    folder = Path(folder)
+    facts = metadata(folder)
+    for name in (_CONFIG, _WEIGHTS):
+        if not (folder / name).is_file():
+            raise DataError("missing; the folder is no whole model, save it again.", file=folder / name)
+        if facts["sha256"].get(name) != _sha256_of_file(folder / name):
+            raise DataError("its SHA-256 is not the one in metadata.json; save the model again.", file=folder / name)
+    try:
+        table = json.loads((folder / _CONFIG).read_bytes())
+        model = _KINDS[table["class"]].from_config(table["config"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"does not describe one of {', '.join(_KINDS)}: {error!r}."
+        raise DataError(message, file=folder / _CONFIG) from error
+    load_weights(model, folder / _WEIGHTS)
+    return model
+
+
+def metadata(folder):
+    """What `save` noted beside a model: dict of its facts.
+
+    Raises:
+        DataError: No such file, damaged, or of another format.
+    """
+    path = Path(folder) / _METADATA
+    try:
+        facts = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError("no metadata.json; give a folder that `save` wrote.", file=folder) from None
+    except ValueError as error:
+        raise DataError(f"not valid JSON ({error}); save the model again.", file=path) from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT or not isinstance(facts.get("sha256"), dict):
+        raise DataError(f"not of the format {FORMAT!r}; save the model again.", file=path)
+    return facts
+
+
+def load_weights(model, path):
+    """Give a model the weights in a file; all of them or none.
+
+    Raises:
+        DataError: Damaged, or names or shapes that differ from the model's; the message lists them.
+    """
+    variables = named_weights(model)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            differences = [
+                f"{name}: {stored.get(name, 'missing')} in the file, "
+                f"{tuple(variables[name].shape) if name in variables else 'not'} in the model"
+                for name in sorted(stored.keys() | variables.keys())
+                if name not in variables or stored.get(name) != tuple(variables[name].shape)
+            ]
+            if differences:
+                shown = differences[:10] + [f"and {len(differences) - 10} more"] * (len(differences) > 10)
+                message = f"the weights are of another architecture; nothing was loaded: {'; '.join(shown)}."
+                raise DataError(message, file=path)
+            for name, variable in variables.items():
+                variable.assign(file.get_tensor(name))
+    except SafetensorError as error:
+        raise DataError(f"not a safetensors file, or damaged ({error}); save the model again.", file=path) from error
+
+
+def named_weights(model):
+    """Dict of name to variable: path from the model down, the model's own name left out, the same on every backend."""
+    names, variables = {}, {}
+
+    def walk(layer, path):
+        children = layer._flatten_layers(include_self=False, recursive=False)
+        own = [*layer._trainable_variables, *layer._non_trainable_variables]
+        for variable in own:
+            names[id(variable)] = "/".join([*path, variable.name])
+        for child in children:
+            walk(child, [*path, child.name])
+
+    walk(model, [])
+    for variable in model.weights:
+        name = names[id(variable)]
+        if name in variables:
+            raise ValueError(f"Two weights share the name {name!r}; give the sublayers names of their own.")
+        variables[name] = variable
+    return variables
+
+
+def digest(model):
+    """SHA-256 over a model's weights, in hexadecimal: tells whether a probe was fitted on this very encoder."""
+    total = hashlib.sha256()
+    for name, variable in sorted(named_weights(model).items()):
+        total.update(name.encode())
+        total.update(_array(variable).tobytes())
+    return total.hexdigest()
+
+
+def _array(variable):
+    array = keras.ops.convert_to_numpy(variable.value)
+    return array if array.flags["C_CONTIGUOUS"] else array.copy()
+
+
+def _encoder(model):
+    if isinstance(model, LinearProbe):
+        return model.extractor.encoder
+    return model if isinstance(model, Encoder) else model.encoder
+
+
+def _plain(config):
+    """A configuration as plain JSON: dtype policies by name."""
+    if isinstance(config, dict):
+        if config.get("class_name", "").endswith("DTypePolicy") and "config" in config:
+            return config["config"]["name"]
+        return {key: _plain(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [_plain(value) for value in config]
+    return config
+
+
+def _sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sha256_of_file(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
