@@ -17,7 +17,7 @@ _RAMP = np.arange(STEP, dtype=np.float32) / STEP
 
 @cache
 def _filter(low, high):
-    """Sections that turn white noise of unit variance into noise of unit variance in a band."""
+    """Sections that turn uniform white noise in [-0.5, 0.5) into noise of unit variance in a band."""
     if low is None:
         poles, zeros = np.array([0.4, 4.0, 40.0]), np.array([1.3, 13.0])
         sos = zpk2sos(np.exp(-2 * np.pi * zeros / RATE), np.exp(-2 * np.pi * poles / RATE), 1.0)
@@ -27,7 +27,7 @@ def _filter(low, high):
         sos = butter(2, [low, high], "bandpass", fs=RATE, output="sos")
     impulse = np.zeros(60 * RATE)
     impulse[0] = 1
-    sos[0, :3] /= np.linalg.norm(sosfilt(sos, impulse))
+    sos[0, :3] *= np.sqrt(12 / np.sum(sosfilt(sos, impulse) ** 2))
     return sos.astype(np.float32)
 
 
@@ -48,7 +48,8 @@ class Noise:
     def __call__(self, count):
         """The next `(rows, count)` samples."""
         # Uniform noise is drawn four times faster than normal noise, and filtering makes it all but Gaussian.
-        white = (self.rng.random((self.rows, count), dtype=np.float32) - np.float32(0.5)) * np.float32(12**0.5)
+        white = self.rng.random((self.rows, count), dtype=np.float32)
+        white -= np.float32(0.5)
         shaped, self.state = sosfilt(self.sos, white, zi=self.state)
         return shaped
 

@@ -28,7 +28,6 @@ _STARTED = ".simulating.json"
 
 COMMENT = "Simulated by physiokeras. No person was recorded, and nothing here supports a clinical claim."
 
-
 MODALITIES = {"eeg": eeg, "eog": eog, "emg": emg, "respiration": respiration, "saturation": saturation, "ecg": ecg}
 """What draws each modality, in the order of the record's channels."""
 
@@ -49,7 +48,7 @@ def simulate(folder, people=48, unlabelled=0, hours=1 / 3, *, seed=0, workers=1,
 
     One latent night drives all 13 channels of a person, so that modalities tell about each other. Modelled are: the
     hypnogram (stage-transition rates; a short record holds a whole night's architecture in little time, with at
-    least two cycles and, from 20 minutes on, all stages); EEG with slow waves, theta, alpha, spindles, K complexes
+    least two cycles and, from 20 minutes on, all stages; scored epochs hold pieces of neighbouring stages); EEG with slow waves, theta, alpha, spindles, K complexes
     and vertex waves on six electrodes; blinks, slow and rapid eye movements, which leak into frontal EEG; chin tone;
     heart beats whose rate follows stage, breathing, arousals and apneas; chest, abdomen and flow with apneas,
     hypopneas and respiratory-effort arousals, which pull down saturation later and end in arousals of brain, muscle
