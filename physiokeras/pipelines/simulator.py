@@ -47,13 +47,13 @@ def simulate(folder, people=48, unlabelled=0, hours=1 / 3, *, seed=0, workers=1,
     """Write a simulated cohort: invented physiology, no data about anyone, no support for any clinical claim.
 
     One latent night drives all 13 channels of a person, so that modalities tell about each other. Modelled are: the
-    hypnogram (stage-transition rates; a short record holds a whole night's architecture in little time, with at
-    least two cycles and, from 20 minutes on, all stages; scored epochs hold pieces of neighbouring stages); EEG with slow waves, theta, alpha, spindles, K complexes
-    and vertex waves on six electrodes; blinks, slow and rapid eye movements, which leak into frontal EEG; chin tone;
-    heart beats whose rate follows stage, breathing, arousals and apneas; chest, abdomen and flow with apneas,
-    hypopneas and respiratory-effort arousals, which pull down saturation later and end in arousals of brain, muscle
-    and heart; effects of age on slow waves, spindles, deep sleep and heart-rate variability; differences between
-    people; movements, electrode pops, mains, lost and disconnected sensors. Strengths are invented.
+    hypnogram (stage-transition rates; a short record holds a whole night's architecture in little time, with at least
+    two cycles and, from 20 minutes on, all stages; scored epochs hold pieces of neighbouring stages); EEG with slow
+    waves, theta, alpha, spindles, K complexes and vertex waves on six electrodes; blinks, slow and rapid eye movements,
+    which leak into frontal EEG; chin tone; heart beats whose rate follows stage, breathing, arousals and apneas; chest,
+    abdomen and flow with apneas, hypopneas and respiratory-effort arousals, which pull down saturation later and end in
+    arousals of brain, muscle and heart; effects of age on slow waves, spindles, deep sleep and heart-rate variability;
+    differences between people; movements, electrode pops, mains, lost and disconnected sensors. Strengths are invented.
 
     Each labelled person is `training/tr*`, with `.arousal` and `-arousal.mat`; the others are `test/te*`. The first
     epochs (2 %, at least one) are unscored. Files depend on the settings alone, not on `workers`. An interrupted
