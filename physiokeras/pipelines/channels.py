@@ -90,12 +90,15 @@ def channel_windows(values, native, modality, window, out):
     margin = signals.reach(native, modality.rate)
     usable = ~signals.touched_windows(gaps, native, windows, window, margin)
     notes = [f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all"] if len(gaps) else []
-    low, high = values.min(), values.max()
-    rails = max(np.mean(values == low), np.mean(values == high))
-    if modality.bandpass and rails > _NOTABLE:
-        notes.append(f"{rails:.0%} of the samples at its extreme value")
-    # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
-    flat = signals.flat_windows(values, native, windows, window) if modality.bandpass else low == high
+    lowest, highest = signals.extremes(values, native, windows, window)
+    low, high = lowest.min(), highest.max()
+    if modality.bandpass:
+        rails = max(np.count_nonzero(values == low), np.count_nonzero(values == high)) / len(values)
+        notes += [f"{rails:.0%} of the samples at its extreme value"] if rails > _NOTABLE else []
+        flat = signals.flat_windows(lowest, highest)
+    else:
+        # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
+        flat = low == high
     if np.any(flat & usable):
         notes.append(f"flat in {np.mean(flat & usable):.0%} of the windows")
     usable &= ~flat
@@ -114,8 +117,8 @@ def channel_windows(values, native, modality, window, out):
     if modality.bandpass and not least <= spread <= most:
         notes.append(f"implausible amplitude: interquartile range {spread:.3g} {modality.unit}")
     stored = signals.to_int16(chosen, offset, factor, modality.clip)
-    clipped = float(np.mean(np.abs(stored) >= round(modality.clip / INT16_SCALE)))
-    out[usable] = stored
+    clipped = np.count_nonzero(np.abs(stored) >= round(modality.clip / INT16_SCALE)) / stored.size
+    out[slice(None) if usable.all() else usable] = stored
     return usable, {
         "offset": offset,
         "factor": factor,

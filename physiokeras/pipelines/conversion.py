@@ -17,7 +17,7 @@ from physiokeras.pipelines.manifest import SCHEMA
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.shards import encode_example, write_shard
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same record and definition would give other bytes; shards of another format are made again."""
 
 
@@ -154,7 +154,8 @@ def _sums(stored, usable):
     for window in stored:
         flat = window.reshape(-1).astype(np.float64)
         total += int(flat.sum())
-        squares += int(flat @ flat)
+        # Four times as fast as a dot product, for which BLAS wakes its threads once a window.
+        squares += int(np.multiply(flat, flat, out=flat).sum())
     return [int(usable.sum()) * stored.shape[1], total, squares]
 
 

@@ -140,19 +140,33 @@ def touched_windows(gaps, rate, windows, window, margin):
     return touched
 
 
-def flat_windows(values, rate, windows, window):
+def extremes(values, rate, windows, window):
+    """Lowest and highest value in each second of each window.
+
+    Returns: two arrays `(windows, seconds)`; a window that is no whole number of seconds is cut into near ones.
+    """
+    seconds = max(1, round(window))
+    step = window / seconds * rate
+    if step == int(step):
+        pieces = values[: windows * seconds * int(step)].reshape(windows, seconds, -1)
+        return pieces.min(axis=2), pieces.max(axis=2)
+    starts = np.ceil(np.arange(windows * seconds + 1) * step - 1e-6).astype(np.int64)
+    values, starts = values[: starts[-1]], np.minimum(starts[:-1], len(values) - 1)
+    return (function.reduceat(values, starts).reshape(windows, seconds) for function in (np.minimum, np.maximum))
+
+
+def flat_windows(lowest, highest):
     """Which windows are flat: at least half of their seconds hold one single value each.
 
     An electrode that falls off, or an amplifier at its rail, gives that; noise of one digital step does not.
 
+    Args:
+        lowest: `(windows, seconds)` of `extremes`.
+        highest: The same.
+
     Returns: `(windows,)` bool.
     """
-    pieces = max(1, round(window))
-    count = windows * pieces
-    starts = np.ceil(np.arange(count + 1) * (window / pieces * rate) - 1e-6).astype(np.int64)
-    values, starts = values[: starts[-1]], np.minimum(starts[:-1], len(values) - 1)
-    constant = np.maximum.reduceat(values, starts) == np.minimum.reduceat(values, starts)
-    return constant.reshape(windows, pieces).mean(axis=1) >= FLAT_SHARE
+    return (lowest == highest).mean(axis=1) >= FLAT_SHARE
 
 
 def robust_scale(values):
