@@ -1,0 +1,75 @@
+"""One look for all figures, and one way to save them."""
+
+import functools
+import io
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from physiokeras.files import write_atomic
+
+# Okabe and Ito's palette, which tells apart for the colour-blind too.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY = "#888888"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+"""Colours of several lines in one panel, in order."""
+
+COLUMN, PAGE = 3.5, 7.2
+"""Widths of a printed column and page in inches."""
+
+_STYLE = {
+    "font.family": "DejaVu Sans",  # shipped with matplotlib, so that pictures are the same everywhere
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "figure.constrained_layout.use": True,
+}
+
+
+def styled(function):
+    """Let a function draw in the package's style, whatever the user's own settings of matplotlib are."""
+
+    @functools.wraps(function)
+    def draw(*args, **kwargs):
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(_STYLE)
+            return function(*args, **kwargs)
+
+    return draw
+
+
+def new_figure(width, height):
+    """An empty figure in inches, with no global state of matplotlib's behind it."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def title(figure, text, note=None):
+    """Put a title above all panels, with a note such as "simulated" after it."""
+    figure.suptitle(f"{text} ({note})" if note else text, fontsize=8, fontweight="bold")
+
+
+@styled
+def save(figure, path, *, dpi=200):
+    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+        path: The file, ending in `.png`; replaced if there.
+        dpi: Dots per inch.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
+    write_atomic(path, content.getvalue())
