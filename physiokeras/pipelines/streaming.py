@@ -48,7 +48,8 @@ def stream(
         modalities: Names, a subset in the definition's order; default: those that the definition marks as default.
         records: Names of records, instead of `split`.
         seed: Integer, or None for one pass in order.
-        start_step: Batches to leave out: the stream continues exactly as an uninterrupted one would at that step.
+        start_step: Batches to leave out: the stream continues exactly as an uninterrupted one would at that step. It
+            reads what it leaves out of its pass, at about 20,000 windows/s.
         host: (this one's number, how many): each host reads its own share. All do the same number of steps where the
             stream is shuffled; in order, shares differ by at most one window.
         drop_remainder: Leave out the last partial batch; default: only where there is a seed.
