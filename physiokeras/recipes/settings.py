@@ -44,6 +44,8 @@ class CommonSettings:
 def read(kind, argv=None, *, prog=None, description=None):
     """Settings from the command line, over those of the file that `--config` names, over the defaults.
 
+    A command that overrides the field `config` with a default has those settings where no other file is named.
+
     Args:
         kind: A frozen, flat dataclass of settings (see `setting`). Types: str, int, float, bool, `Literal`, tuples of
             these, and any of them `| None`. The field `mask_ratio` becomes the flag `--mask-ratio` and the TOML key
@@ -61,7 +63,8 @@ def read(kind, argv=None, *, prog=None, description=None):
     parser = flags.parser(kind, prog=prog, description=description)
     try:
         given = flags.parse(parser, kind, sys.argv[1:] if argv is None else list(argv))
-        values = from_toml(kind, given["config"]) | given if given.get("config") else given
+        config = given.get("config", _default_config(kind))
+        values = from_toml(kind, config) | given if config else given
         for name in missing(kind, values):
             raise ValueError(f"{flags.flag(name)} must be given.")
         return kind(**values)
@@ -127,6 +130,10 @@ def to_toml(settings, *, note=None):
         table[item.name] = "none" if value is None else value
     comment = "".join(f"# {line}".rstrip() + "\n" for line in (note or "").splitlines())
     return comment + tomli_w.dumps(table)
+
+
+def _default_config(kind):
+    return next((item.default for item in fields(kind) if item.name == "config"), None)
 
 
 def missing(kind, values):

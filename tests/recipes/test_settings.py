@@ -59,6 +59,18 @@ def test_command_line_wins_over_file_and_file_over_defaults(tmp_path):
     assert (settings.scheme, settings.config) == ("uniform", config)
 
 
+def test_command_may_have_a_config_of_its_own_by_default(tmp_path):
+    @dataclass(frozen=True)
+    class Configured(Settings):
+        config: str | None = setting(toml(tmp_path, "steps = 7"), "settings file", "run")
+
+    assert read(Configured, []).steps == 7
+    assert read(Configured, ["--steps", "8"]).steps == 8
+    assert read(Configured, ["--config", "none"]).steps == 100
+    write(read(Configured, ["--steps", "9"]), tmp_path / "settings.toml")
+    assert read(Configured, ["--config", str(tmp_path / "settings.toml")]).steps == 9
+
+
 def test_every_type_is_read_from_flags():
     words = "--resume --dropped none --modalities a b --widths 1 2 --folds 3 4 --data x --scheme block --out o"
     argv = words.split()
