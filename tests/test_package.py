@@ -1,0 +1,122 @@
+import ast
+import configparser
+import importlib
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from physiokeras import catalogue
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "physiokeras"
+CATALOGUES = {"physiokeras.recipes.catalogue": "recipes", "physiokeras.pipelines.catalogue": "pipelines"}
+
+
+@pytest.fixture(scope="module")
+def options():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    return config
+
+
+def lines(text):
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_listed_packages_are_those_on_disk_and_the_catalogues(options):
+    on_disk = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    listed = lines(options["options"]["packages"])
+    assert len(listed) == len(set(listed))
+    assert set(listed) == on_disk | set(CATALOGUES)
+
+
+def test_every_module_lies_in_a_package():
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_catalogues_are_mapped_to_the_folders_of_declarations(options):
+    assert dict(line.split(" = ") for line in lines(options["options"]["package_dir"])) == CATALOGUES
+    assert lines(options["options.package_data"]["*"]) == ["*.toml"]
+
+
+@pytest.mark.parametrize("kind", CATALOGUES.values())
+def test_every_declaration_is_found_by_name(kind):
+    paths = sorted((ROOT / kind).rglob("*.toml"))
+    assert paths
+    assert catalogue.names(kind) == [path.stem for path in paths]
+    for path in paths:
+        assert catalogue.find(kind, path.stem) == path
+        tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "module", ["physiokeras", "physiokeras.pipelines", "physiokeras.recipes", "physiokeras.analysis"]
+)
+def test_importing_the_package_imports_no_framework(module):
+    result = run(f"import sys, {module}; print(sorted({{'keras', 'tensorflow', 'jax', 'torch'}} & set(sys.modules)))")
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_layers_and_models_work_without_tensorflow_installed():
+    result = run(
+        "import sys, os; sys.modules['tensorflow'] = None\n"
+        "os.environ['KERAS_BACKEND'] = 'torch' if os.environ.get('KERAS_BACKEND') == 'torch' else 'jax'\n"
+        "import physiokeras.layers, physiokeras.models, physiokeras.losses"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def imported(path):
+    """Modules of ours that a file imports, wherever in it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+FORBIDDEN = {
+    "layers": ("models", "analysis", "pipelines", "recipes"),
+    "models": ("analysis", "pipelines", "recipes"),
+    "pipelines": ("layers", "models", "analysis", "recipes"),
+    "analysis": ("recipes",),
+}
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_point_one_way(package):
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((PACKAGE / package).rglob("*.py"))
+        for name in imported(path)
+        if name.startswith(tuple(f"physiokeras.{other}" for other in FORBIDDEN[package]))
+    ]
+    assert wrong == []
+
+
+def test_only_streams_import_tensorflow():
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] == "tensorflow" for name in imported(path))
+    }
+    assert users <= {"pipelines/streaming.py", "pipelines/stream.py"}
+
+
+@pytest.mark.parametrize("package", ["layers", "models", "pipelines", "recipes", "analysis"])
+def test_exported_names_are_listed_once_and_documented(package):
+    module = importlib.import_module(f"physiokeras.{package}")
+    names = list(getattr(module, "__all__", []))
+    assert len(names) == len(set(names))
+    exported = {name: getattr(module, name) for name in names}
+    assert [name for name, item in exported.items() if callable(item) and not item.__doc__] == []
