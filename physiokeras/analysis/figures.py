@@ -133,7 +133,7 @@ def reconstruction(true, reconstructed, hidden, *, seconds, units=None, channels
     """One window: what was hidden and what the model put there.
 
     Args:
-        true: Modality to `(samples, channels)`; NaN or a channel of zeros only is drawn as absent.
+        true: Modality to `(samples, channels)`; a channel that is NaN or constant is drawn as absent.
         reconstructed: Modality to `(samples, channels)`.
         hidden: Modality to boolean `(tokens,)`, true where hidden.
         seconds: Length of the window.
@@ -154,7 +154,7 @@ def reconstruction(true, reconstructed, hidden, *, seconds, units=None, channels
         panel.set_ylabel(f"{label}\n({unit})", rotation=0, ha="right", va="center", fontsize=7)
         panel.tick_params(bottom=panel is panels[-1])
         panel.spines["bottom"].set_visible(panel is panels[-1])
-        if np.isnan(signal).all() or not signal.any():
+        if np.isnan(signal).all() or signal.min() == signal.max():
             panel.text(0.5, 0.5, "absent", transform=panel.transAxes, ha="center", va="center", color=GREY)
             panel.set_yticks([])
             panel.spines["left"].set_visible(False)

@@ -11,7 +11,7 @@ STAGES = np.array([0, 0, 1, 2, 3, 4, 4, -1])
 
 
 def window(**changes):
-    true = {"eeg": np.random.default_rng(0).normal(size=(40, 2)), "ecg": np.ones((20, 1))}
+    true = {"eeg": np.random.default_rng(0).normal(size=(40, 2)), "ecg": np.arange(20.0)[:, None]}
     hidden = {"eeg": np.array([True, False, True, True]), "ecg": np.ones(4, bool)}
     given = {"true": true, "reconstructed": {name: 0 * signal for name, signal in true.items()}, "hidden": hidden}
     return {**given, "seconds": 4, **changes}
@@ -108,7 +108,7 @@ def test_reconstruction_is_drawn_inside_hidden_patches_only():
 
 def test_dropped_modality_and_absent_channel_are_marked():
     given = window(dropped=("ecg",), channels={"eeg": ["C3", "C4"]}, units={"eeg": "µV"})
-    given["true"]["eeg"][:, 1] = 0
+    given["true"]["eeg"][:, 1] = 3.5  # zeros, in physical units
     figure = figures.reconstruction(**given)
     assert [text.get_text() for text in figure.axes[1].texts] == ["absent"]
     assert figure.axes[0].get_ylabel() == "EEG C3\n(µV)"
