@@ -1,0 +1,29 @@
+"""Prepared data for a recipe: the user's, or a simulated cohort where none is given."""
+
+from pathlib import Path
+
+from physiokeras.pipelines import Manifest, convert, simulate
+
+
+def prepared(settings):
+    """A prepared folder's manifest; without `settings.data` a cohort is simulated and converted, or reused.
+
+    Args:
+        settings: With `data`, `out`, `people`, `unlabelled`, `hours`, `seed` and `workers`. A simulated cohort lies
+            beside the run, in a folder named after what it depends on.
+
+    Returns: `Manifest`.
+    """
+    if settings.data is not None:
+        return Manifest.read(settings.data)
+    s = settings
+    beside = Path(s.out).parent if s.out else Path("runs")
+    folder = beside / f"simulated-{s.people}-{s.unlabelled}-{round(s.hours * 120)}x30s-{s.seed}"
+    print(f"No data given: a cohort is simulated in {folder}.", flush=True)
+    source = simulate(folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers)
+    return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None)
+
+
+def is_simulated(manifest):
+    """Whether the records are simulated, to be said wherever their numbers show."""
+    return manifest.definition["name"] == "simulated"

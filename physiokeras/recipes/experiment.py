@@ -1,0 +1,135 @@
+"""What the training recipes share: settings of network, objective and training, and what is built from them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from physiokeras.recipes.settings import CommonSettings, setting
+from physiokeras.seeds import derive
+
+
+@dataclass(frozen=True)
+class TrainingSettings(CommonSettings):
+    """Network, objective and training of an encoder."""
+
+    modalities: tuple[str, ...] = setting((), "modalities to use; none given: the data set's default ones", "data")
+    width: int = setting(256, "width of the encoder's tokens", "network")
+    depth: int = setting(8, "number of transformer blocks of the encoder", "network")
+    heads: int = setting(8, "attention heads of the encoder", "network")
+    mlp_ratio: int = setting(4, "width of the blocks' perceptrons, in multiples of the width", "network")
+    dropout: float = setting(0.0, "dropout inside the encoder's blocks", "network")
+    decoder_width: int = setting(128, "width of the decoders", "network")
+    decoder_depth: int = setting(2, "transformer blocks of each decoder", "network")
+    decoder_heads: int = setting(4, "attention heads of the decoders", "network")
+
+    mask_ratio: float = setting(0.7, "share of the tokens hidden from the encoder", "objective")
+    mask_scheme: Literal["uniform", "equal", "dirichlet", "block"] = setting(
+        "uniform", "how visible tokens are drawn: among all, equally or by random shares of modalities, in blocks",
+        "objective",
+    )  # fmt: skip
+    mask_alpha: float = setting(1.0, "concentration of the Dirichlet shares", "objective")
+    mask_span: int = setting(5, "length of a block in tokens", "objective")
+    mask_budget: Literal["fixed", "proportional"] = setting(
+        "fixed", "visible tokens after a drop: as many as before, or in proportion to what is left", "objective"
+    )
+    drop_rate: float = setting(1.0, "probability that modalities are dropped; 0 is plain masked autoencoding", "objective")
+    drop_count: int = setting(1, "how many modalities a drop takes", "objective")
+    drop_per: Literal["batch", "sample"] = setting("batch", "one draw for each batch, or for each window", "objective")
+    drop_from: Literal["input", "output", "context"] = setting(
+        "input", "what a dropped modality is left out of: the encoder's input, the loss, or loss and decoders' context",
+        "objective",
+    )  # fmt: skip
+    loss_on_dropped: bool = setting(True, "count a modality dropped from the input in the loss", "objective")
+    normalize_targets: bool = setting(False, "normalise each target patch by its own mean and variance", "objective")
+
+    steps: int = setting(100_000, "training steps", "training")
+    batch_size: int = setting(32, "windows of a step", "training")
+    learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training")
+    warmup: float = setting(0.05, "share of the steps in which the learning rate rises", "training")
+    weight_decay: float = setting(0.05, "decoupled weight decay", "training")
+    clip_norm: float = setting(1.0, "largest global norm of the gradient", "training")
+    interval: int = setting(1000, "steps between two rows of metrics.csv, each with a validation loss", "training")
+    validation_steps: int = setting(20, "batches of each validation", "training")
+    precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training")
+
+
+def build_autoencoder(settings, manifest):
+    """The masked autoencoder of the settings, for a prepared data set; its initial weights follow from the seed."""
+    import keras
+
+    from physiokeras.layers import ModalityDropout, TokenMask
+    from physiokeras.models import MaskedAutoencoder
+
+    keras.config.set_dtype_policy(settings.precision)
+    encoder = build_encoder(settings, manifest)
+    mask = TokenMask(
+        encoder.time,
+        settings.mask_ratio,
+        settings.mask_scheme,
+        settings.mask_alpha,
+        settings.mask_span,
+        settings.mask_budget,
+        seed=derive(settings.seed, "mask"),
+        name="mask",
+    )
+    drop = ModalityDropout(
+        settings.drop_rate,
+        settings.drop_count,
+        settings.drop_per,
+        seed=derive(settings.seed, "modality dropout"),
+        name="modality_dropout",
+    )
+    return MaskedAutoencoder(
+        encoder,
+        mask,
+        drop if settings.drop_rate else None,
+        settings.drop_from,
+        settings.loss_on_dropped,
+        settings.normalize_targets,
+        {name: manifest.variances[name] for name in encoder.modalities},
+        settings.decoder_width,
+        settings.decoder_depth,
+        settings.decoder_heads,
+        seed=derive(settings.seed, "autoencoder"),
+        name="autoencoder",
+    )
+
+
+def build_encoder(settings, manifest):
+    """The encoder of the settings, for a prepared data set; its initial weights follow from the seed."""
+    import keras
+
+    from physiokeras.models import Encoder
+
+    keras.utils.set_random_seed(derive(settings.seed, "initial weights"))
+    return Encoder(
+        {
+            name: {
+                "samples": manifest.modalities[name]["samples"],
+                "channels": len(manifest.modalities[name]["channels"]),
+            }
+            for name in settings.modalities or manifest.defaults
+        },
+        manifest.tokens,
+        settings.width,
+        settings.depth,
+        settings.heads,
+        settings.mlp_ratio,
+        settings.dropout,
+        seed=derive(settings.seed, "encoder"),
+        name="encoder",
+    )
+
+
+def build_optimizer(settings):
+    """AdamW with warm-up and cosine decay; biases, norms and embeddings are spared the weight decay."""
+    import keras
+
+    warmup = max(1, round(settings.warmup * settings.steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, settings.steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule, settings.weight_decay, beta_1=0.9, beta_2=0.95, global_clipnorm=settings.clip_norm
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embedding", "mask_token"])
+    return optimizer

@@ -1,0 +1,63 @@
+"""Pretrain an encoder by masked autoencoding with modality dropout, and probe it.
+
+    python -m physiokeras.recipes.pretrain --backend jax
+    python -m physiokeras.recipes.pretrain --config paper --data PREPARED --out runs/paper
+
+With nothing else given it simulates a small cohort first. The run folder holds settings, versions, metrics, model,
+probes and figures.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from physiokeras.errors import DataError
+from physiokeras.recipes import run
+from physiokeras.recipes.backend import use
+from physiokeras.recipes.experiment import TrainingSettings
+from physiokeras.recipes.settings import read, setting
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """Pretraining: data, network, objective, training."""
+
+    config: str | None = setting("demo", "a shipped experiment's name, or a TOML file of settings; flags win", "run")
+    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
+    pretrain_on: tuple[str, ...] = setting(("pretrain",), "splits that the encoder is trained on", "data")
+    people: int = setting(48, "people with labels to simulate, where no data is given", "data")
+    unlabelled: int = setting(24, "people without labels to simulate", "data")
+    hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
+    workers: int = setting(2, "processes that simulate and convert", "data")
+    pooling: Literal["mean", "concatenate"] = setting("mean", "features: mean over modalities, or side by side", "probe")
+    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status.
+    """
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
+    use(settings.backend)
+    from physiokeras.recipes import cohort, pictures, probing, training
+    from physiokeras.recipes.experiment import build_autoencoder, build_optimizer
+
+    manifest = cohort.prepared(settings)
+    with run.start(settings, recipe="pretrain", data_hash=manifest.data_hash) as folder:
+        model = build_autoencoder(settings, manifest)
+        untrained = probing.probe_encoder(model.encoder, manifest, settings)
+        model.compile(build_optimizer(settings))
+        training.fit(model, manifest, settings, folder, settings.pretrain_on)
+        pretrained = probing.probe_encoder(model.encoder, manifest, settings)
+        probing.save_all(folder, model, manifest, pretrained, settings.pooling)
+        pictures.draw_all(folder, model, manifest, pretrained)
+        probing.report(folder, {"pretrained": pretrained, "untrained": untrained}, manifest)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DataError, OSError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,164 @@
+"""Linear probes of an encoder on every task that the data's labels allow."""
+
+import warnings
+
+import numpy as np
+
+from physiokeras.analysis.features import Features
+from physiokeras.analysis.probe_files import save_probe
+from physiokeras.analysis.probe_task import probe_task
+from physiokeras.analysis.tasks import tasks_of
+from physiokeras.files import write_atomic
+from physiokeras.models import FeatureExtractor, digest, save
+from physiokeras.pipelines import stream
+from physiokeras.recipes import run
+from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.training import extract
+
+SPLITS = ("train", "validation", "test")
+BATCH = 64
+
+
+def features_of(encoder, manifest, pooling="mean", splits=SPLITS):
+    """Features, labels and people of the windows of each split.
+
+    Args:
+        encoder: `Encoder`; it stays as it is.
+        manifest: `Manifest`.
+        pooling: As in `FeatureExtractor`.
+        splits: Names of splits; those that the data lack are left out.
+
+    Returns: dict of split -> `Features`, whose labels hold "record" and "window" too.
+    """
+    extractor = FeatureExtractor(encoder, pooling, name="extractor")
+    people = np.array([record["person"] for record in manifest.records])
+    labels = [*manifest.labels, "record", "window"]
+    found = {}
+    for split in splits:
+        if split in manifest.splits:
+            batches = stream(
+                manifest.folder, split, batch_size=BATCH, labels=labels, modalities=list(encoder.modalities)
+            )
+            values, columns = extract(extractor, batches, BATCH)
+            found[split] = Features(values, columns, people[columns["record"]])
+    return found
+
+
+def probe_encoder(encoder, manifest, settings):
+    """Features of an encoder, and a probe for each task.
+
+    Args:
+        encoder: `Encoder`.
+        manifest: `Manifest`.
+        settings: With `pooling`, `age_threshold` and `seed`.
+
+    Returns: dict of task name -> `ProbeResult`.
+    """
+    features = features_of(encoder, manifest, settings.pooling)
+    name = digest(encoder)
+    return probe_all(features, manifest, name, age_threshold=settings.age_threshold, seed=settings.seed)
+
+
+def probe_all(features, manifest, encoder_digest="", *, age_threshold=55.0, seed=0):
+    """A probe for each task that the labels allow; those that they do not are said and left out.
+
+    Args:
+        features: dict of split -> `Features`.
+        manifest: `Manifest`.
+        encoder_digest: Digest of the encoder, kept in the probes.
+        age_threshold: Greatest age of the lower class.
+        seed: Seed of the bootstrap.
+
+    Returns: dict of task name -> `ProbeResult`.
+    """
+    results = {}
+    for name, task in tasks_of(manifest.labels, age_threshold=age_threshold).items():
+        try:
+            results[name] = probe_task(
+                task, features["train"], features.get("validation"), features["test"], seed=seed, encoder=encoder_digest
+            )
+        except ValueError as error:
+            warnings.warn(f"No probe of {name}: {error}", stacklevel=2)
+    return results
+
+
+def save_all(folder, model, manifest, results, pooling):
+    """Write a run's model and probes.
+
+    Args:
+        folder: The run's folder; `model/` and `probes/` go there.
+        model: The trained model.
+        manifest: `Manifest`, whose definition goes with the model, so that it can read recordings by itself.
+        results: dict of task name -> `ProbeResult`.
+        pooling: Of the features that the probes read.
+    """
+    save(model, folder / "model", definition=manifest.definition, data_hash=manifest.data_hash, pooling=pooling)
+    (folder / "probes").mkdir(exist_ok=True)
+    for name, result in results.items():
+        save_probe(result.probe, folder / "probes" / f"{name}.npz")
+
+
+def report(folder, columns, manifest):
+    """Print the table of scores, and keep it and the numbers in the run's folder.
+
+    Args:
+        folder: The run's folder.
+        columns: dict of title -> dict of task name -> `ProbeResult`.
+        manifest: `Manifest`.
+    """
+    lines = table(columns)
+    if is_simulated(manifest):
+        lines = ["Simulated recordings: these numbers say nothing about people.", "", *lines]
+    lines += ["", "In brackets: 95 % intervals over test people."]
+    print("\n" + "\n".join(lines) + f"\n\nEverything is in {folder}", flush=True)
+    write_atomic(folder / "scores.md", "\n".join(lines) + "\n")
+    run.note(folder, scores={title: summary(results) for title, results in columns.items()})
+
+
+def table(columns):
+    """Lines of a Markdown table of probe scores, a column for each encoder.
+
+    Args:
+        columns: dict of title -> dict of task name -> `ProbeResult`.
+    """
+    rows = [["task (test people)", "score", *columns]]
+    first = next(iter(columns.values()))
+    for name, result in first.items():
+        people = len(np.unique(result.predictions["people"]))
+        for score, title in _shown(result):
+            cells = [_cell(results.get(name), score) for results in columns.values()]
+            rows.append([f"{name} ({people})", title, *cells])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def _shown(result):
+    if not result.task.classes:
+        return [("mae", "mean absolute error, years")]
+    return [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")]
+
+
+def _cell(result, score):
+    if result is None:
+        return "-"
+    if not result.task.classes:
+        return f"{result.people[score]:.1f}"
+    value, interval = result.windows[score], result.intervals.get(score)
+    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+
+
+def summary(results):
+    """The scores of probes as plain numbers, for `run.json`."""
+    return {
+        name: {
+            "windows": _numbers(result.windows),
+            **({"people": _numbers(result.people)} if result.people else {}),
+            "intervals": {score: [i.low, i.high] for score, i in result.intervals.items()},
+        }
+        for name, result in results.items()
+    }
+
+
+def _numbers(scores):
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in scores.items()}
