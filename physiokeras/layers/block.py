@@ -66,7 +66,7 @@ class TransformerBlock(keras.layers.Layer):
     def build(self, *_):  # noqa: D102
         tokens = (None, None, self.width)
         for layer in self._flatten_layers(include_self=False, recursive=False):
-            layer.build(tokens[:2] + (self.mlp_ratio * self.width,) if layer is self.down else tokens)
+            layer.build((*tokens[:2], self.mlp_ratio * self.width) if layer is self.down else tokens)
 
     def call(self, tokens, context=None, valid=None, return_attention=False, training=False):  # noqa: D102
         query, key, value = self._heads(self.norm_attention(tokens), context)

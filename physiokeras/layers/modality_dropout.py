@@ -36,16 +36,17 @@ class ModalityDropout(keras.layers.Layer):
         if per not in ("batch", "sample"):
             raise ValueError(f'`per` must be "batch" or "sample". Received: per={per!r}.')
         self.rate, self.count, self.per, self.seed = rate, count, per, seed
-        self.generator = keras.random.SeedGenerator(derive(seed, "train"), name="generator")
+        self.generator = keras.random.SeedGenerator(derive(seed, "modality dropout", "train"), name="generator")
         self.built = True
 
     def call(self, present, training=False):  # noqa: D102
-        seed = self.generator if training else derive(self.seed, "evaluation")
-        rows = 1 if self.per == "batch" and training else ops.shape(present)[0]
-        modalities = present.shape[1]
+        # The layer's kind in the seed's path keeps its draws apart from those of a mask with the same seed.
+        seed = self.generator if training else derive(self.seed, "modality dropout", "evaluation")
+        together = self.per == "batch" and training
+        rows, modalities = 1 if together else ops.shape(present)[0], present.shape[1]
         draws = keras.random.uniform((rows, modalities + 1), seed=seed)
         happens, order = draws[:, :1] < self.rate, draws[:, 1:]
-        candidates = ops.any(present, axis=0, keepdims=True) if self.per == "batch" else present
+        candidates = ops.any(present, axis=0, keepdims=True) if together else present
         # Modalities in the order in which they go; those that nobody has, last.
         turn = ops.argsort(ops.argsort(ops.where(candidates, order, order + 2.0), axis=1), axis=1)
         turn = ops.where(present, turn, -1)

@@ -52,13 +52,11 @@ class TokenMask(keras.layers.Layer):
             raise ValueError(f"`scheme` must be one of {_SCHEMES}. Received: scheme={scheme!r}.")
         if budget not in _BUDGETS:
             raise ValueError(f"`budget` must be one of {_BUDGETS}. Received: budget={budget!r}.")
-        if alpha <= 0 or not 1 <= span <= time:
-            raise ValueError(
-                f"`alpha` must be positive and `span` in [1, time]. Received: alpha={alpha}, span={span}, time={time}."
-            )
+        if alpha <= 0 or span < 1:
+            raise ValueError(f"`alpha` must be positive and `span` at least 1. Received: alpha={alpha}, span={span}.")
         self.time, self.ratio, self.scheme, self.alpha = time, ratio, scheme, alpha
         self.span, self.budget, self.seed = span, budget, seed
-        self.generator = keras.random.SeedGenerator(derive(seed, "train"), name="generator")
+        self.generator = keras.random.SeedGenerator(derive(seed, "token mask", "train"), name="generator")
         self.built = True
 
     def capacity(self, modalities):
@@ -70,7 +68,7 @@ class TokenMask(keras.layers.Layer):
         tokens, capacity = modalities * self.time, self.capacity(modalities)
         if not capacity:
             raise ValueError(f"`ratio` must leave a token visible. Received: ratio={self.ratio} of {tokens} tokens.")
-        seed = self.generator if training else derive(self.seed, "evaluation")
+        seed = self.generator if training else derive(self.seed, "token mask", "evaluation")
         score = getattr(self, f"_{self.scheme}")(ops.shape(present)[0], modalities, kept, seed)
         score = ops.reshape(ops.where(kept[:, :, None], score, _ABSENT), (-1, tokens))
         order = ops.argsort(score, axis=1)
@@ -98,11 +96,14 @@ class TokenMask(keras.layers.Layer):
         return ops.cast(rank, "float32") + draws[:, :, :1]
 
     def _dirichlet(self, rows, modalities, kept, seed):
-        # Independent gamma draws have Dirichlet shares, whichever modalities are left.
-        share = keras.random.gamma((rows, modalities, 1), self.alpha, seed=seed)
-        rank = ops.argsort(ops.argsort(self._uniform(rows, modalities, kept, self._next(seed)), axis=2), axis=2)
+        # Independent gamma draws have Dirichlet shares, whichever modalities are left. Their logarithms are drawn as
+        # those of gamma(alpha + 1) * uniform ** (1 / alpha): with a small alpha most shares underflow, and would tie.
+        share = ops.log(keras.random.gamma((rows, modalities, 1), self.alpha + 1.0, seed=seed))
+        draws = keras.random.uniform((rows, modalities, self.time + 1), seed=self._next(seed))
+        share = share + ops.log(ops.maximum(draws[:, :, :1], 1e-30)) / self.alpha
+        rank = ops.argsort(ops.argsort(draws[:, :, 1:], axis=2), axis=2)
         # The divisor method of Webster: handing out seats in this order keeps numbers in proportion to the shares.
-        return ops.minimum((ops.cast(rank, "float32") + 0.5) / ops.maximum(share, 1e-6), _ABSENT / 2)
+        return ops.minimum(ops.log(ops.cast(rank, "float32") + 0.5) - share, _ABSENT / 2)
 
     def _block(self, rows, modalities, kept, seed):
         blocks = -(-self.time // self.span) + 1
@@ -115,7 +116,7 @@ class TokenMask(keras.layers.Layer):
         return ops.cast(ops.cast(rank, "int32") * self.time + ops.arange(self.time, dtype="int32"), "float32")
 
     def _next(self, seed):
-        return seed if seed is self.generator else derive(seed, "next")
+        return seed if seed is self.generator else derive(seed, "second draw")
 
     def get_config(self):  # noqa: D102
         names = ("time", "ratio", "scheme", "alpha", "span", "budget", "seed")

@@ -67,6 +67,8 @@ class MaskedAutoencoder(keras.Model):
         unknown = set(variances or {}) - set(encoder.modalities)
         if unknown:
             raise ValueError(f"`variances` must be of {list(encoder.modalities)}. Received also: {sorted(unknown)}.")
+        if not all(0 < variance < float("inf") for variance in (variances or {}).values()):
+            raise ValueError(f"`variances` must be positive and finite. Received: {variances}.")
         self.encoder = encoder
         self.mask = mask or TokenMask(encoder.time, seed=derive(seed, "mask"), name="mask")
         self.dropout, self.drop_from, self.loss_on_dropped = dropout, drop_from, loss_on_dropped
@@ -112,7 +114,15 @@ class MaskedAutoencoder(keras.Model):
             drop: Names of the modalities to leave out.
 
         Returns: As `call`.
+
+        Raises:
+            ValueError: `drop` names a modality that the encoder lacks.
         """
+        unknown = set(drop) - set(self.encoder.modalities)
+        if unknown:
+            raise ValueError(
+                f"`drop` must name modalities of {list(self.encoder.modalities)}. Received: drop={drop!r}."
+            )
         signals, present = self.encoder.read(inputs)
         present = self.encoder.present_modalities(present)
         keep = ops.convert_to_tensor([name not in drop for name in self.encoder.modalities])
@@ -126,6 +136,8 @@ class MaskedAutoencoder(keras.Model):
         if self.drop_from == "context":
             source = ops.take_along_axis(kept, visible // self.encoder.time, axis=1)
             valid = ops.logical_and(valid, source)
+            # A row with no context left attends to all slots alike, so these must hold nothing.
+            tokens = tokens * ops.cast(valid[:, :, None], tokens.dtype)
         decoded = {
             name: decoder(tokens, valid=valid)
             for name, decoder in zip(self.encoder.modalities, self.decoders, strict=True)

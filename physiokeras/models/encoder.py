@@ -40,7 +40,7 @@ class Encoder(keras.Model):
 
     def __init__(self, modalities, time=30, width=256, depth=8, heads=8, mlp_ratio=4, dropout=0.0, seed=0, **kwargs):
         # Signals must reach the loss in float32 whatever the policy, so nothing is cast on entry.
-        super().__init__(**{"autocast": False, **kwargs})
+        super().__init__(**{"name": "encoder", "autocast": False, **kwargs})
         self.modalities = {name: {"samples": m["samples"], "channels": m["channels"]} for name, m in modalities.items()}
         self.time, self.width, self.depth, self.heads = time, width, depth, heads
         self.mlp_ratio, self.dropout, self.seed = mlp_ratio, dropout, seed
@@ -86,7 +86,7 @@ class Encoder(keras.Model):
         Returns: dict of float32 `(batch, samples, channels)`, and boolean `(batch, channels of all modalities)`.
 
         Raises:
-            ValueError: A modality is missing or has another shape; the message names it.
+            ValueError: A modality is missing, or it or "present" has another shape; the message names it.
         """
         for name, m in self.modalities.items():
             expected = (m["samples"], m["channels"])
@@ -104,6 +104,11 @@ class Encoder(keras.Model):
         signals = {name: ops.convert_to_tensor(inputs[name]) for name in self.modalities}
         if "present" in inputs:
             present = ops.cast(inputs["present"], "bool")
+            if tuple(present.shape[1:]) != (sum(channels),):
+                raise ValueError(
+                    f"`inputs['present']` must have shape (batch, {sum(channels)}), one column for each channel of "
+                    f"{list(self.modalities)}. Received: {tuple(present.shape)}."
+                )
         else:
             present = ops.ones((ops.shape(next(iter(signals.values())))[0], sum(channels)), "bool")
         read, first = {}, 0
@@ -150,7 +155,8 @@ class Encoder(keras.Model):
             if return_attention:
                 tokens, weights = tokens
                 attention.append(weights)
-            layers.append(tokens)
+            if return_layers:
+                layers.append(tokens * zero)
         tokens = self.norm(tokens) * zero
         if not (return_attention or return_layers):
             return tokens
