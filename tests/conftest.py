@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# On JAX most of the time of tiny models goes into compiling them.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 
 @pytest.fixture(scope="session")
 def real_data():
