@@ -137,7 +137,7 @@ class MaskedAutoencoder(keras.Model):
             source = ops.take_along_axis(kept, visible // self.encoder.time, axis=1)
             valid = ops.logical_and(valid, source)
             # A row with no context left attends to all slots alike, so these must hold nothing.
-            tokens = tokens * ops.cast(valid[:, :, None], tokens.dtype)
+            tokens = ops.where(valid[:, :, None], tokens, 0.0)
         decoded = {
             name: decoder(tokens, valid=valid)
             for name, decoder in zip(self.encoder.modalities, self.decoders, strict=True)

@@ -147,8 +147,7 @@ class Encoder(keras.Model):
 
         Returns: As `call`.
         """
-        zero = ops.cast(valid[:, :, None], self.compute_dtype)
-        tokens = tokens * zero
+        tokens = ops.where(valid[:, :, None], tokens, 0.0)
         attention, layers = [], []
         for block in self.blocks:
             tokens = block(tokens, valid=valid, return_attention=return_attention, training=training)
@@ -156,8 +155,8 @@ class Encoder(keras.Model):
                 tokens, weights = tokens
                 attention.append(weights)
             if return_layers:
-                layers.append(tokens * zero)
-        tokens = self.norm(tokens) * zero
+                layers.append(ops.where(valid[:, :, None], tokens, 0.0))
+        tokens = ops.where(valid[:, :, None], self.norm(tokens), 0.0)
         if not (return_attention or return_layers):
             return tokens
         out = {"tokens": tokens}
