@@ -1,8 +1,10 @@
 """Chooses the framework that computes, which must happen before Keras is imported."""
 
+import contextlib
 import importlib.util
 import os
 import sys
+import tempfile
 
 from physiokeras.pipelines.devices import keras_backend, leave_gpus_to_backend
 
@@ -10,8 +12,8 @@ from physiokeras.pipelines.devices import keras_backend, leave_gpus_to_backend
 def use(backend):
     """Make Keras run on `backend` in this process; call it before Keras is imported.
 
-    TensorFlow, which reads the data for every backend, is kept off the GPUs unless it is the backend, and its log is
-    kept to what is fatal (`TF_CPP_MIN_LOG_LEVEL` set beforehand wins).
+    TensorFlow, which reads the data for every backend, is imported here, quietly (it imports Keras), and kept off the
+    GPUs unless it is the backend. Its log is kept to what is fatal (`TF_CPP_MIN_LOG_LEVEL` set beforehand wins).
 
     Args:
         backend: "tensorflow", "jax" or "torch".
@@ -30,6 +32,28 @@ def use(backend):
         raise SystemExit(f"The {backend} backend is not installed here: pip install '{what}'")
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Where TensorFlow comes later, the stream, which alone imports it, hides them.
-    if "tensorflow" in sys.modules:
-        leave_gpus_to_backend(sys.modules["tensorflow"])
+    if importlib.util.find_spec("tensorflow") is not None:
+        with _held_back_stderr():
+            leave_gpus_to_backend(importlib.import_module("tensorflow"))
+
+
+@contextlib.contextmanager
+def _held_back_stderr():
+    """Keep what is written to the standard error, by C++ too, and show it only where the block fails.
+
+    TensorFlow greets on import, and a machine without GPU, with lines that no setting of its own turns off.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        normal = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(normal, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(normal, 2)
+            os.close(normal)

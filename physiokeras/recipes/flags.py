@@ -108,4 +108,6 @@ def _shown(default):
         return "on" if default else "off"
     if isinstance(default, tuple):
         return " ".join(map(str, default)) or "none"
+    if isinstance(default, float):
+        return f"{default:.6g}"
     return "none" if default is None else default

@@ -15,11 +15,21 @@ def run(code):
 def test_backend_chosen_before_keras_is_the_one_it_runs_on():
     name = keras.config.backend()
     other = run(
-        f"import sys; from physiokeras.recipes import backend; backend.use({name!r})\n"
-        "assert 'keras' not in sys.modules\n"
-        "import keras; print(keras.config.backend())"
+        f"from physiokeras.recipes import backend; backend.use({name!r})\nimport keras; print(keras.config.backend())"
     )
     assert other.stdout.strip() == name
+    assert other.stderr == ""
+
+
+def test_messages_of_an_import_that_fails_are_shown():
+    result = run(
+        "import os; from physiokeras.recipes import backend\n"
+        "with backend._held_back_stderr(): os.write(2, b'quiet ')\n"
+        "with backend._held_back_stderr(): os.write(2, b'what went wrong'); raise ImportError('and where')"
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("what went wrong")
+    assert "and where" in result.stderr
 
 
 def test_backend_that_keras_already_runs_on_is_accepted():
