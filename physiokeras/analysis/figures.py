@@ -89,7 +89,9 @@ def loss_curve(metrics, *, x=None, note=None):
         panel.set_xlabel(x or "point")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.grid(axis="y", color="#DDDDDD", linewidth=0.5)
-        panel.legend()
+    panels[0].legend()
+    if parts:
+        panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     title(figure, "Loss", note)
     return figure
 
@@ -176,7 +178,7 @@ def reconstruction(true, reconstructed, hidden, *, seconds, units=None, channels
 
 @styled
 def hypnogram(scored, predicted, *, classes=("W", "N1", "N2", "N3", "R"), window=30.0, note=None):
-    """Sleep stages along the night, as scored and as predicted: W at the top, then R, N1, N2, N3.
+    """Sleep stages along time (hours; minutes below two hours), scored and predicted: W at the top, R, N1, N2, N3.
 
     Args:
         scored: `(windows,)` class numbers in order of time, -1 where unscored.
@@ -193,28 +195,29 @@ def hypnogram(scored, predicted, *, classes=("W", "N1", "N2", "N3", "R"), window
     order = [name for name in ("W", "R", "N1", "N2", "N3") if name in classes]
     order += [name for name in classes if name not in order]
     height = np.array([*(-order.index(name) for name in classes), np.nan])  # the last for class -1
-    hours = np.arange(len(scored) + 1) * window / 3600
+    unit, seconds = ("h", 3600) if len(scored) * window >= 7200 else ("min", 60)
+    edges = np.arange(len(scored) + 1) * window / seconds
     figure = new_figure(PAGE, 3.0)
     panels = figure.subplots(3, 1, sharex=True, height_ratios=[5, 5, 0.8])
     for panel, stages, colour, label in (
         (panels[0], scored, BLACK, "scored"),
         (panels[1], predicted, BLUE, "predicted"),
     ):
-        panel.stairs(height[stages], hours, baseline=None, color=colour, linewidth=0.8)
+        panel.stairs(height[stages], edges, baseline=None, color=colour, linewidth=0.8)
         if "R" in order:
-            panel.stairs(np.where(height[stages] == -order.index("R"), height[stages], np.nan), hours, baseline=None,
+            panel.stairs(np.where(height[stages] == -order.index("R"), height[stages], np.nan), edges, baseline=None,
                          color=VERMILION, linewidth=2.5)  # fmt: skip
         panel.set_yticks(-np.arange(len(order)), order)
         panel.set_ylim(-len(order) + 0.5, 0.5)
         panel.set_ylabel(label)
     both = (scored >= 0) & (predicted >= 0)
     wrong = both & (scored != predicted)
-    panels[2].stairs(np.where(wrong, 1.0, 0.0), hours, fill=True, color=VERMILION)
+    panels[2].stairs(np.where(wrong, 1.0, 0.0), edges, fill=True, color=VERMILION)
     panels[2].set_yticks([])
     panels[2].set_ylim(0, 1)
     panels[2].set_ylabel("differ", rotation=0, ha="right", va="center")
-    panels[2].set_xlabel("time (h)")
-    panels[2].set_xlim(0, hours[-1] if len(scored) else 1)
+    panels[2].set_xlabel(f"time ({unit})")
+    panels[2].set_xlim(0, edges[-1] if len(scored) else 1)
     agreed = f"{1 - wrong.sum() / both.sum():.0%} of {both.sum():,} windows agree" if both.any() else "no scored window"
     title(figure, f"Hypnogram: {agreed}", note)
     return figure
@@ -245,8 +248,12 @@ def _channels(true, reconstructed, hidden, units, channels):
         names = channels.get(name) or [str(place + 1) for place in range(signal.shape[1])]
         for place, channel in enumerate(names):
             label = f"{name.upper()} {channel}" if len(names) > 1 else name.upper()
-            rows.append((name, label, units.get(name, "scaled"), signal[:, place], guess[:, place]))
+            rows.append((name, label, _unit(units.get(name)), signal[:, place], guess[:, place]))
     return rows
+
+
+def _unit(unit):
+    return f"µ{unit[1:]}" if unit in ("uV", "uS") else unit or "scaled"
 
 
 def _shade(panel, mask, seconds, colour):

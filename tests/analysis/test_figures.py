@@ -92,7 +92,10 @@ def test_hypnogram_has_wake_on_top_then_rem_and_n3_below():
     drawn, edges, _ = scored.patches[0].get_data()
     np.testing.assert_array_equal(drawn[:-1], [levels[name] for name in ("W", "W", "N1", "N2", "N3", "R", "R")])
     assert np.isnan(drawn[-1])
-    assert edges[-1] == 8 * 30 / 3600
+    assert edges[-1] == 8 * 30 / 60
+    assert figure.axes[2].get_xlabel() == "time (min)"
+    night = figures.hypnogram(np.tile(STAGES, 100), np.tile(STAGES, 100)).axes[2]
+    assert (night.get_xlabel(), night.get_xlim()[1]) == ("time (h)", 800 / 120)
     assert "100% of 7 windows agree" in figure.get_suptitle()
 
 
@@ -107,7 +110,7 @@ def test_reconstruction_is_drawn_inside_hidden_patches_only():
 
 
 def test_dropped_modality_and_absent_channel_are_marked():
-    given = window(dropped=("ecg",), channels={"eeg": ["C3", "C4"]}, units={"eeg": "µV"})
+    given = window(dropped=("ecg",), channels={"eeg": ["C3", "C4"]}, units={"eeg": "uV"})
     given["true"]["eeg"][:, 1] = 3.5  # zeros, in physical units
     figure = figures.reconstruction(**given)
     assert [text.get_text() for text in figure.axes[1].texts] == ["absent"]
