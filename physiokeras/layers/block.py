@@ -67,6 +67,20 @@ class TransformerBlock(keras.layers.Layer):
         tokens = (None, None, self.width)
         for layer in self._flatten_layers(include_self=False, recursive=False):
             layer.build((*tokens[:2], self.mlp_ratio * self.width) if layer is self.down else tokens)
+        self._match_keys_to_queries()
+
+    def _match_keys_to_queries(self):
+        """Start with equal weights for keys and queries: tokens of one time then attend to each other from step 0.
+
+        Without it, training stays at the plateau of predicting the mean for thousands of steps.
+        Source: Trockman and Kolter 2023, arXiv 2305.09828 (mimetic initialisation).
+        """
+        keys = self.key_value if self.cross else self.query_key_value
+        first = 0 if self.cross else self.width
+        kernel = ops.convert_to_tensor(keys.kernel)
+        query = ops.convert_to_tensor(self.query.kernel) if self.cross else kernel[:, : self.width]
+        rest = [kernel[:, :first], query, kernel[:, first + self.width :]]
+        keys.kernel.assign(ops.concatenate(rest, axis=1))
 
     def call(self, tokens, context=None, valid=None, return_attention=False, training=False):  # noqa: D102
         query, key, value = self._heads(self.norm_attention(tokens), context)

@@ -14,7 +14,7 @@ class ModalityDecoder(keras.layers.Layer):
     """Reconstruct all patches of one modality from what the encoder saw.
 
     Queries (a learned mask token plus the embedding of time, one for each patch) attend to the encoder's tokens, pass
-    transformer blocks, and become samples.
+    transformer blocks, and become samples. The encoder's tokens carry the embedding of their time again.
 
     Args:
         time: Number of patches of a window.
@@ -27,6 +27,7 @@ class ModalityDecoder(keras.layers.Layer):
 
     Call arguments:
         context: `(batch, keys, encoder width)`.
+        when: Integer `(batch, keys)`, the context tokens' places in time, in `[0, time)`; none where they are unknown.
         valid: Boolean `(batch, keys)`, true for tokens that may serve as context.
 
     Returns: `(batch, samples, channels)` in scaled units.
@@ -55,10 +56,14 @@ class ModalityDecoder(keras.layers.Layer):
         for layer in (self.cross, *self.blocks, self.samples):
             layer.build((None, self.time, self.width))
 
-    def call(self, context, valid=None):  # noqa: D102
-        query = ops.cast(self.mask_token, self.compute_dtype) + ops.cast(self.positions, self.compute_dtype)
+    def call(self, context, when=None, valid=None):  # noqa: D102
+        positions = ops.cast(self.positions, self.compute_dtype)
+        query = ops.cast(self.mask_token, self.compute_dtype) + positions
         query = ops.broadcast_to(query[None], (ops.shape(context)[0], self.time, self.width))
-        tokens = self.cross(query, context=self.project(context), valid=valid)
+        context = self.project(context)
+        if when is not None:
+            context = context + ops.take(positions, when, axis=0)
+        tokens = self.cross(query, context=context, valid=valid)
         for block in self.blocks:
             tokens = block(tokens)
         return ops.reshape(self.samples(tokens), (-1, self.time * self.patch, self.channels))

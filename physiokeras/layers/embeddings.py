@@ -12,14 +12,14 @@ def sin_cos(time, width):
         time: Number of positions.
         width: Width of the embedding, an even number.
 
-    Returns: float32 array `(time, width)`: sines in the first half, cosines in the second, wavelengths from 2π to
-    2π × 10000 positions.
+    Returns: float32 array `(time, width)`: sines in the first half, cosines in the second, wavelengths from 4 positions
+    to 4 × `time`: within a window all of them vary, so that neighbours differ and equal times match.
 
-    Source: Vaswani et al. 2017, arXiv 1706.03762.
+    Source: Vaswani et al. 2017, arXiv 1706.03762, whose wavelengths go to 62832 positions, for texts.
     """
     if width % 2:
         raise ValueError(f"`width` must be even for a sin-cos embedding. Received: width={width}.")
-    frequency = 10000.0 ** (-np.arange(width // 2) / (width // 2))
+    frequency = np.pi / 2 * float(time) ** -np.linspace(0, 1, width // 2)
     angle = np.arange(time)[:, None] * frequency
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype("float32")
 

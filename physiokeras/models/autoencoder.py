@@ -139,7 +139,7 @@ class MaskedAutoencoder(keras.Model):
             # A row with no context left attends to all slots alike, so these must hold nothing.
             tokens = ops.where(valid[:, :, None], tokens, 0.0)
         decoded = {
-            name: decoder(tokens, valid=valid)
+            name: decoder(tokens, when=visible % self.encoder.time, valid=valid)
             for name, decoder in zip(self.encoder.modalities, self.decoders, strict=True)
         }
         counted = present if self.drop_from == "input" and self.loss_on_dropped else kept

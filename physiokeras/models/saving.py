@@ -104,6 +104,10 @@ def metadata(folder):
 def load_weights(model, path):
     """Give a model the weights in a file; all of them or none.
 
+    Args:
+        model: The model.
+        path: The safetensors file.
+
     Raises:
         DataError: Damaged, or names or shapes that differ from the model's; the message lists them.
     """
@@ -149,7 +153,13 @@ def named_weights(model):
 
 
 def digest(model):
-    """SHA-256 over a model's weights, in hexadecimal: tells whether a probe was fitted on this very encoder."""
+    """SHA-256 over a model's weights: tells whether a probe was fitted on this very encoder.
+
+    Args:
+        model: The model; its own name does not count, those of its weights do.
+
+    Returns: 64 hexadecimal digits.
+    """
     total = hashlib.sha256()
     for name, variable in sorted(named_weights(model).items()):
         total.update(name.encode())

@@ -31,7 +31,9 @@ class TrainingSettings(CommonSettings):
     mask_budget: Literal["fixed", "proportional"] = setting(
         "fixed", "visible tokens after a drop: as many as before, or in proportion to what is left", "objective"
     )
-    drop_rate: float = setting(1.0, "probability that modalities are dropped; 0 is plain masked autoencoding", "objective")
+    drop_rate: float = setting(
+        1.0, "probability that modalities are dropped; 0 is plain masked autoencoding", "objective"
+    )
     drop_count: int = setting(1, "how many modalities a drop takes", "objective")
     drop_per: Literal["batch", "sample"] = setting("batch", "one draw for each batch, or for each window", "objective")
     drop_from: Literal["input", "output", "context"] = setting(

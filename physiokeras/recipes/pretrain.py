@@ -29,7 +29,9 @@ class Settings(TrainingSettings):
     unlabelled: int = setting(24, "people without labels to simulate", "data")
     hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
     workers: int = setting(2, "processes that simulate and convert", "data")
-    pooling: Literal["mean", "concatenate"] = setting("mean", "features: mean over modalities, or side by side", "probe")
+    pooling: Literal["mean", "concatenate"] = setting(
+        "mean", "features: mean over modalities, or side by side", "probe"
+    )
     age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
 
 

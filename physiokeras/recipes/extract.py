@@ -1,0 +1,146 @@
+"""Write a model's features of a folder of recordings, and what its probes predict from them.
+
+    python -m physiokeras.recipes.extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
+
+`features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording).
+`predictions.csv` has the probes' predictions for the same rows, and `hypnogram_RECORD.png` shows the sleep stages.
+"""
+
+import csv
+import io
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.recipes.backend import use
+from physiokeras.recipes.settings import CommonSettings, read, setting
+
+
+@dataclass(frozen=True)
+class Settings(CommonSettings):
+    """Which model reads which recordings."""
+
+    run: str = setting(help="run folder of `pretrain`, whose model and probes are used", group="data")
+    source: str = setting(help="folder of recordings", group="data")
+    dataset: str | None = setting(None, "definition of the recordings, if not the model's own", "data")
+    out: str = setting(help="folder for features, predictions and figures, made if missing", group="run")
+    workers: int = setting(2, "processes that convert", "data")
+    figures: bool = setting(True, "draw a hypnogram for each recording", "data")
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status: 0, or 1 where any recording was set aside.
+    """
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.extract", description=__doc__.split("\n")[0])
+    use(settings.backend)
+    from physiokeras.models import load
+    from physiokeras.models.saving import metadata
+    from physiokeras.pipelines import Definition, convert
+
+    model_folder = Path(settings.run) / "model"
+    facts, encoder = metadata(model_folder), load(model_folder).encoder
+    definition = Definition.read(settings.dataset) if settings.dataset else Definition.from_dict(facts["definition"])
+    check_modalities(encoder, definition)
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as prepared:
+        manifest = convert(settings.source, definition, prepared, workers=settings.workers)
+        rows = read_rows(encoder, manifest, facts["pooling"])
+        write_features(rows, out / "features.npz")
+        write_predictions(rows, encoder, definition, settings, out)
+    print(f"{len(rows['record'])} windows of {len(set(rows['record'].tolist()))} recordings are in {out}")
+    return int(bool(manifest.set_aside))
+
+
+def check_modalities(encoder, definition):
+    """Refuse a definition whose windows the encoder cannot read.
+
+    Raises:
+        DataError: A modality is missing, or its samples or channels differ; the message says which.
+    """
+    for name, expected in encoder.modalities.items():
+        if name not in definition.modalities:
+            raise DataError(
+                f"the model reads the modality {name!r}, which the definition {definition.name!r} lacks. Define it; a "
+                "recording without its channels is read as one in which it is absent."
+            )
+        received = {"samples": definition.samples(name), "channels": len(definition.modalities[name].channels)}
+        if received != expected:
+            raise DataError(
+                f"modality {name!r}: the model reads {expected} a window, the definition {definition.name!r} gives "
+                f"{received}. Change its rate, window or channels."
+            )
+
+
+def read_rows(encoder, manifest, pooling):
+    """Features of every window, in the order of recordings and time.
+
+    Returns: dict of `features` float32 `(windows, width)`, `record` `(windows,)` names, `seconds` `(windows,)` starts,
+        and the labels.
+    """
+    from physiokeras.models import FeatureExtractor
+    from physiokeras.pipelines import stream
+    from physiokeras.recipes.probing import BATCH
+    from physiokeras.recipes.training import extract
+
+    labels = [*manifest.labels, "record", "window"]
+    batches = stream(manifest.folder, batch_size=BATCH, labels=labels, modalities=list(encoder.modalities))
+    features, columns = extract(FeatureExtractor(encoder, pooling), batches, BATCH)
+    names = np.array([record["name"] for record in manifest.records])
+    seconds = columns.pop("window") * float(manifest.definition["window"])
+    return {"features": features, "record": names[columns.pop("record")], "seconds": seconds, **columns}
+
+
+def write_features(rows, path):
+    """Write features with record and time as arrays."""
+    from physiokeras.files import write_atomic
+
+    content = io.BytesIO()
+    np.savez(content, **{name: rows[name] for name in ("features", "record", "seconds")})
+    write_atomic(path, content.getvalue())
+
+
+def write_predictions(rows, encoder, definition, settings, out):
+    """Write what the run's probes predict, and a hypnogram for each recording."""
+    from physiokeras.analysis import figures
+    from physiokeras.analysis.probe_files import load_probe
+    from physiokeras.files import write_atomic
+    from physiokeras.models import digest
+
+    columns, name = {}, digest(encoder)
+    for path in sorted((Path(settings.run) / "probes").glob("*.npz")):
+        probe = load_probe(path, encoder=name)
+        predicted = probe.predict(rows["features"])
+        columns[path.stem] = (
+            [probe.task.classes[i] for i in predicted] if probe.task.classes else np.round(predicted, 1)
+        )
+        if path.stem == "stage" and settings.figures:
+            unscored = np.full(len(predicted), -1)
+            for record in sorted(set(rows["record"].tolist())):
+                here = rows["record"] == record
+                figure = figures.hypnogram(
+                    rows.get("stage", unscored)[here],
+                    predicted[here],
+                    classes=probe.task.classes,
+                    window=definition.window,
+                )
+                figures.save(figure, out / f"hypnogram_{record}.png")
+    if columns:
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["record", "seconds", *columns])
+        writer.writerows(zip(rows["record"].tolist(), rows["seconds"].tolist(), *columns.values(), strict=True))
+        write_atomic(out / "predictions.csv", text.getvalue())
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DataError, OSError) as error:
+        sys.exit(str(error))
