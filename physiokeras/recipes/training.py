@@ -9,7 +9,7 @@ from physiokeras.pipelines import stream
 from physiokeras.seeds import derive
 
 
-def fit(model, manifest, settings, folder, splits):
+def fit(model, manifest, settings, folder, splits=None, *, records=None):
     """Train on an endless shuffled stream; one Keras epoch is `settings.interval` steps.
 
     Args:
@@ -18,13 +18,15 @@ def fit(model, manifest, settings, folder, splits):
         settings: `TrainingSettings`.
         folder: The run's folder; `metrics.csv` goes there.
         splits: Names of the splits to train on.
+        records: Names of records to train on, instead of `splits`; then there is no validation loss, since the split
+            "validation" may hold people that these records leave out.
 
     Returns: the Keras history.
     """
     options = {"modalities": settings.modalities or None, "batch_size": settings.batch_size}
-    train = stream(manifest.folder, splits, seed=derive(settings.seed, "stream"), **options)
+    train = stream(manifest.folder, splits, records=records, seed=derive(settings.seed, "stream"), **options)
     valid = None
-    if "validation" in manifest.splits:
+    if records is None and "validation" in manifest.splits:
         valid = stream(manifest.folder, "validation", seed=derive(settings.seed, "validation stream"), **options)
         valid = valid.take(settings.validation_steps)
     interval = min(settings.interval, settings.steps)
