@@ -155,10 +155,13 @@ def _run(folder, records, workers, total, progress):
 
 
 def _report(done, total, progress):
-    if progress:
+    terminal = sys.stderr.isatty()
+    # A log gets at most ten lines, a terminal one that is overwritten.
+    if progress and (terminal or done * 10 // total > (done - 1) * 10 // total):
+        line = f"simulating polysomnograms {done}/{total}"
         print(
-            f"\rsimulating polysomnograms {done}/{total}",
-            end="\n" if done == total else "",
+            f"\r{line}" if terminal else line,
+            end="" if terminal and done < total else "\n",
             file=sys.stderr,
             flush=True,
         )

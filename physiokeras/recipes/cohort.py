@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from physiokeras.pipelines import Manifest, convert, simulate
+from physiokeras.pipelines.manifest import TRAINING
 
 
 def prepared(settings):
@@ -22,6 +23,11 @@ def prepared(settings):
     print(f"No data given: a cohort is simulated in {folder}.", flush=True)
     source = simulate(folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers)
     return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None)
+
+
+def training_splits(settings, manifest):
+    """Names of the splits to pretrain on: `settings.pretrain_on`, or those of pretrain and train that the data have."""
+    return settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
 
 
 def is_simulated(manifest):

@@ -24,7 +24,9 @@ class Settings(TrainingSettings):
 
     config: str | None = setting("demo", "a shipped experiment's name, or a TOML file of settings; flags win", "run")
     data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
-    pretrain_on: tuple[str, ...] = setting(("pretrain",), "splits that the encoder is trained on", "data")
+    pretrain_on: tuple[str, ...] = setting(
+        (), "splits that the encoder is trained on; none given: those of pretrain and train that the data have", "data"
+    )
     people: int = setting(48, "people with labels to simulate, where no data is given", "data")
     unlabelled: int = setting(24, "people without labels to simulate", "data")
     hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
@@ -48,13 +50,13 @@ def main(argv=None):
     manifest = cohort.prepared(settings)
     with run.start(settings, recipe="pretrain", data_hash=manifest.data_hash) as folder:
         model = build_autoencoder(settings, manifest)
-        untrained = probing.probe_encoder(model.encoder, manifest, settings)
+        untrained, _ = probing.probe_encoder(model.encoder, manifest, settings)
         model.compile(build_optimizer(settings))
-        training.fit(model, manifest, settings, folder, settings.pretrain_on)
-        pretrained = probing.probe_encoder(model.encoder, manifest, settings)
+        training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest))
+        pretrained, left_out = probing.probe_encoder(model.encoder, manifest, settings)
         probing.save_all(folder, model, manifest, pretrained, settings.pooling)
         pictures.draw_all(folder, model, manifest, pretrained)
-        probing.report(folder, {"pretrained": pretrained, "untrained": untrained}, manifest)
+        probing.report(folder, {"pretrained": pretrained, "untrained": untrained}, manifest, left_out)
     return 0
 
 

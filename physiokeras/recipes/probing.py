@@ -1,7 +1,5 @@
 """Linear probes of an encoder on every task that the data's labels allow."""
 
-import warnings
-
 import numpy as np
 
 from physiokeras.analysis.features import Features
@@ -52,7 +50,7 @@ def probe_encoder(encoder, manifest, settings):
         manifest: `Manifest`.
         settings: With `pooling`, `age_threshold` and `seed`.
 
-    Returns: dict of task name -> `ProbeResult`.
+    Returns: As `probe_all`.
     """
     features = features_of(encoder, manifest, settings.pooling)
     name = digest(encoder)
@@ -60,7 +58,7 @@ def probe_encoder(encoder, manifest, settings):
 
 
 def probe_all(features, manifest, encoder_digest="", *, age_threshold=55.0, seed=0):
-    """A probe for each task that the labels allow; those that they do not are said and left out.
+    """A probe for each task that the labels allow.
 
     Args:
         features: dict of split -> `Features`.
@@ -69,17 +67,21 @@ def probe_all(features, manifest, encoder_digest="", *, age_threshold=55.0, seed
         age_threshold: Greatest age of the lower class.
         seed: Seed of the bootstrap.
 
-    Returns: dict of task name -> `ProbeResult`.
+    Returns: dict of task name -> `ProbeResult`, and for the tasks left out dict of task name -> reason, a sentence.
     """
-    results = {}
+    results, left_out = {}, {}
+    missing = " and ".join(split for split in ("train", "test") if split not in features)
     for name, task in tasks_of(manifest.labels, age_threshold=age_threshold).items():
+        if missing:
+            left_out[name] = f"the data have no people in the split {missing}."
+            continue
         try:
             results[name] = probe_task(
                 task, features["train"], features.get("validation"), features["test"], seed=seed, encoder=encoder_digest
             )
         except ValueError as error:
-            warnings.warn(f"No probe of {name}: {error}", stacklevel=2)
-    return results
+            left_out[name] = str(error)
+    return results, left_out
 
 
 def save_all(folder, model, manifest, results, pooling):
@@ -98,20 +100,24 @@ def save_all(folder, model, manifest, results, pooling):
         save_probe(result.probe, folder / "probes" / f"{name}.npz")
 
 
-def report(folder, columns, manifest):
+def report(folder, columns, manifest, left_out=None):
     """Print the table of scores, and keep it and the numbers in the run's folder.
 
     Args:
         folder: The run's folder.
         columns: dict of title -> dict of task name -> `ProbeResult`.
         manifest: `Manifest`.
+        left_out: dict of task name -> why it has no probe.
     """
-    lines = table(columns)
+    parts = []
     if is_simulated(manifest):
-        lines = ["Simulated recordings: these numbers say nothing about people.", "", *lines]
-    lines += ["", "In brackets: 95 % intervals over test people."]
-    print("\n" + "\n".join(lines) + f"\n\nEverything is in {folder}", flush=True)
-    write_atomic(folder / "scores.md", "\n".join(lines) + "\n")
+        parts.append("Simulated recordings: these numbers say nothing about people.")
+    if any(columns.values()):
+        parts += ["\n".join(table(columns)), "In brackets: 95 % intervals over test people."]
+    parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
+    text = "\n\n".join(parts or ["No probes: the data have no labels."])
+    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
+    write_atomic(folder / "scores.md", text + "\n")
     run.note(folder, scores={title: summary(results) for title, results in columns.items()})
 
 
@@ -147,6 +153,8 @@ def _cell(result, score):
     if not result.task.classes:
         return f"{result.people[score]:.1f}"
     value, interval = result.windows[score], result.intervals.get(score)
+    if np.isnan(value):
+        return "-"
     return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
 
 

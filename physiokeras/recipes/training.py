@@ -27,6 +27,8 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None):
     train = stream(manifest.folder, splits, records=records, seed=derive(settings.seed, "stream"), **options)
     valid = None
     if records is None and "validation" in manifest.splits:
+        # Few windows make a small batch, so that a small data set is validated too.
+        options["batch_size"] = min(settings.batch_size, manifest.splits["validation"])
         valid = stream(manifest.folder, "validation", seed=derive(settings.seed, "validation stream"), **options)
         valid = valid.take(settings.validation_steps)
     interval = min(settings.interval, settings.steps)
@@ -35,9 +37,30 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None):
         steps_per_epoch=interval,
         epochs=math.ceil(settings.steps / interval),
         validation_data=valid,
-        callbacks=[MetricsFile(folder / "metrics.csv")],
+        shuffle=False,
+        callbacks=[LastStep(settings.steps, interval), MetricsFile(folder / "metrics.csv")],
         verbose=2 if settings.steps > 100 * interval else 1,
     )
+
+
+class LastStep(keras.callbacks.Callback):
+    """Ends training at a step that may lie inside a Keras epoch.
+
+    Args:
+        steps: Steps in all.
+        interval: Steps of a Keras epoch.
+    """
+
+    def __init__(self, steps, interval):
+        super().__init__()
+        self.steps, self.interval, self.epoch = steps, interval, 0
+
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+        if self.epoch * self.interval + batch + 1 >= self.steps:
+            self.model.stop_training = True
 
 
 class MetricsFile(keras.callbacks.Callback):
