@@ -121,7 +121,7 @@ def main():
             print(f"{backend:10s} ours {windows / b:7.1f} windows/s, reference {windows / a:7.1f}: ratio {a / b:.2f}")
         theirs.kill(), mine.kill()
         print(
-            f"{backend:10s} median ratio {statistics.median(ratios):.2f} (min {min(ratios):.2f}, max {max(ratios):.2f});"
+            f"{backend:10s} median ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f});"
             f" by processor time {statistics.median(costs):.2f}\n"
         )
 

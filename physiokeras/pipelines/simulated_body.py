@@ -26,7 +26,7 @@ def emg(night, seed):
         clock = np.arange(block.start * STEP, block.stop * STEP) / RATE
         hum = person.hum * np.sin(2 * np.pi * (60 * clock % 1)).astype(np.float32)
         signal = noise(count) * level + 1.5 * floor(count) + 60 * drift(count) * move
-        yield signal + hum + person.leak * heartbeat(night, block)
+        yield signal + hum + 3 * person.leak * heartbeat(night, block)
 
 
 def ecg(night, seed):

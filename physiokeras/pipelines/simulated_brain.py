@@ -27,9 +27,21 @@ def _eye_waves(night):
     return blinks, Waves(times, shapes)
 
 
-def _slow_waves(night):
-    """The common slow oscillation of the cortex; the same for whoever asks, EEG or EOG."""
-    return Noise(generator(night.seed, "slow waves"), 0.5, 2.2)
+def _common(night):
+    """What electrodes of the scalp and beside the eye share, the same for whoever asks: `Noise` of unit variance.
+
+    Returns: background, slow waves, theta, and the sway of the head in movements (two rows).
+    """
+    bands = {"background": (None, None), "slow waves": (0.5, 2.2), "theta": (4.0, 7.5)}
+    noises = [Noise(generator(night.seed, name), low, high) for name, (low, high) in bands.items()]
+    return [*noises, Noise(generator(night.seed, "sway"), 0.2, 1.5, 2)]
+
+
+def _rolling(night):
+    """Slow rolling of drowsy eyes, the same for whoever asks: `Noise`, and its amplitude in uV at the eye."""
+    rng = generator(night.seed, "rolling")
+    level = night.by_stage(6, 36, 8, 3, 8) + 6 * night.weights[W] * (1 - night.open_eyes)
+    return Noise(rng, 0.2, 0.6), night.person.eyes * level * np.exp(0.4 * wander(rng, len(level), 30))
 
 
 def _slow_level(night):
@@ -66,7 +78,7 @@ def _sharp_waves(night, rng):
 def _pops(rng, count, hourly):
     """Electrode pops of one channel: a jump that decays."""
     times, time = poisson(rng, np.full(count, hourly, np.float32)), seconds(3)
-    return Waves(times, [rng.choice((-1, 1)) * rng.uniform(150, 600) * np.exp(-time / 0.45) for _ in times])
+    return Waves(times, [rng.choice((-1, 1)) * rng.uniform(100, 300) * np.exp(-time / 0.45) for _ in times])
 
 
 _TOPOGRAPHY = {
@@ -83,6 +95,7 @@ _TOPOGRAPHY = {
     "vertices": (0.6, 0.6, 1.0, 1.0, 0.3, 0.3),
     "blinks": (0.50, 0.48, 0.15, 0.14, 0.02, 0.02),
     "saccades": (0.25, -0.18, 0.07, -0.05, 0.01, -0.01),
+    "rolling": (0.35, 0.33, 0.12, 0.11, 0.02, 0.02),
     "heart": (1.0, -0.7, 0.9, -0.6, 0.7, -0.5),
 }
 _MUSCLE = np.array([[1.1], [1.1], [0.6], [0.6], [0.8], [0.8]], np.float32)
@@ -111,16 +124,17 @@ def _eeg_levels(night, rng):
 def eeg(night, seed):
     """Six EEG channels in uV: common sources with a topography, waves, leaks of eyes, heart and movement."""
     rng, person = generator(seed, "eeg"), night.person
-    background, slow, local = Noise(rng, None, None), _slow_waves(night), Noise(rng, 0.5, 3.5, 3)
-    theta = Noise(rng, 4.0, 7.5)
+    background, slow, theta, sway = _common(night)
+    local = Noise(rng, 0.5, 3.5, 3)
     waking, dreaming = (Noise(rng, f - 0.9, f + 0.9) for f in (person.alpha_frequency, person.alpha_frequency - 1.2))
     spindles, (complexes, vertices) = _spindles(night, rng), _sharp_waves(night, rng)
     blinks, saccades = _eye_waves(night)
-    own, muscle, drift = Noise(rng, None, None, 6), Noise(rng, 20.0, None, 6), Noise(rng, 0.2, 1.5, 2)
+    own, muscle = Noise(rng, None, None, 6), Noise(rng, 20.0, None, 6)
     pops = [_pops(rng, len(night.arousal), rate) for rate in 0.6 * np.exp(rng.standard_normal(6))]
     gains = np.exp(0.08 * rng.standard_normal((6, 1))).astype(np.float32)
-    mixing = np.array([*_TOPOGRAPHY.values(), *rng.normal(0, 110, (2, 6))], np.float32).T
-    levels = _eeg_levels(night, rng)
+    mixing = np.array([*_TOPOGRAPHY.values(), *rng.normal(0, 45, (2, 6))], np.float32).T
+    rolling, drowsy = _rolling(night)
+    levels = np.stack([*_eeg_levels(night, rng), drowsy]).astype(np.float32)
     for block in blocks(night):
         level, move = fine(levels, block), fine(night.movement, block)
         count = len(move)
@@ -132,8 +146,9 @@ def eeg(night, seed):
             waking(count) * level[4] + dreaming(count) * level[5],
             *(person.gain * wave(block)[None] for wave in (spindles, complexes, vertices)),
             *(person.eyes * wave(block)[None] for wave in (blinks, saccades)),
+            rolling(count) * level[8],
             person.leak * heartbeat(night, block)[None],
-            drift(count) * move,
+            sway(count) * move,
         ]
         # einsum, because the threads of a BLAS product would cost more than they give and compete with other workers.
         signal = np.einsum("cs,st->ct", mixing, np.concatenate(sources))
@@ -147,16 +162,21 @@ def eeg(night, seed):
 def eog(night, seed):
     """One EOG channel in uV: blinks, rapid and slow eye movements, frontal EEG, muscle."""
     rng, person = generator(seed, "eog"), night.person
-    slow, rolling = _slow_waves(night), Noise(rng, 0.15, 0.45)
-    own, muscle, drift = Noise(rng, None, None), Noise(rng, 20.0, None), Noise(rng, 0.2, 1.5)
+    background, slow, theta, sway = _common(night)
+    own, muscle = Noise(rng, None, None), Noise(rng, 20.0, None)
+    rolling, drowsy = _rolling(night)
     blinks, saccades = _eye_waves(night)
-    drowsy = night.by_stage(8, 42, 8, 3, 8) + 16 * night.weights[W] * (1 - night.open_eyes)
-    drowsy = person.eyes * drowsy * np.exp(0.4 * wander(rng, len(drowsy), 30))
-    levels = np.stack([_slow_level(night), drowsy, night.by_stage(7, 6, 6, 6, 5) * person.gain])
-    levels = np.concatenate([levels, [night.by_stage(4, 2, 1.2, 1, 0.9) + 6 * night.arousal]]).astype(np.float32)
+    # The electrode beside the eye sees the frontal cortex at half to two thirds of what F3 sees.
+    cortex = person.gain * np.stack([night.by_stage(3, 3, 3.5, 4, 3), night.by_stage(1.5, 4, 3, 3, 3.5)])
+    other = [drowsy, night.by_stage(3.5, 3, 3, 3, 2.5) * person.gain]
+    levels = np.stack(
+        [0.6 * _slow_level(night), *cortex, *other, night.by_stage(4, 2, 1.2, 1, 0.9) + 6 * night.arousal]
+    )
+    levels, tilt = levels.astype(np.float32), rng.normal(0, 45, 2).astype(np.float32)
     for block in blocks(night):
         level, move = fine(levels, block), fine(night.movement, block)
         count = level.shape[1]
-        signal = 0.45 * slow(count) * level[0] + rolling(count) * level[1] + own(count) * level[2]
+        signal = slow(count) * level[0] + background(count) * level[1] + theta(count) * level[2]
+        signal = signal + rolling(count) * level[3] + own(count) * level[4]
         signal += person.eyes * (saccades(block) - 0.7 * blinks(block)) + person.leak * heartbeat(night, block)
-        yield signal + muscle(count) * (level[3] + 18 * move) + drift(count) * (130 * move)
+        yield signal + muscle(count) * (level[5] + 18 * move) + (tilt @ sway(count)) * move

@@ -21,7 +21,7 @@ from physiokeras.pipelines.simulated_signals import BLOCK
 from physiokeras.pipelines.simulated_sleep import draw_person, generator
 from physiokeras.seeds import derive
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same settings give other files."""
 
 _STARTED = ".simulating.json"
