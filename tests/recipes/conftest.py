@@ -1,0 +1,36 @@
+"""One tiny pretraining run, on the backend of KERAS_BACKEND, that many tests look at."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from physiokeras.recipes import pretrain, probing
+
+SMALL = "--width 16 --depth 1 --heads 2 --decoder-width 16 --decoder-depth 1 --decoder-heads 2 --batch-size 8"
+COHORT = "--people 8 --unlabelled 2 --hours 0.1 --workers 1 --modalities eeg ecg"
+STEPS = "--steps 5 --interval 3 --validation-steps 1 --seed 3"
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Flags of a network as small as it gets, for `pretrain`."""
+    return [*SMALL.split(), "--backend", keras.config.backend()]
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory, small):
+    """A run without data given: its `folder`, its `cohort`, and `features` of its test windows before saving."""
+    folder, kept = tmp_path_factory.mktemp("pretrained") / "run", {}
+    save_all = probing.save_all
+
+    def keep(folder, model, manifest, *rest):
+        kept["features"] = np.asarray(probing.features_of(model.encoder, manifest, splits=["test"])["test"].values)
+        save_all(folder, model, manifest, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probing, "save_all", keep)
+        assert pretrain.main([*COHORT.split(), *STEPS.split(), *small, "--out", str(folder)]) == 0
+    (cohort,) = folder.parent.glob("simulated-*")
+    return SimpleNamespace(folder=folder, cohort=cohort, **kept)

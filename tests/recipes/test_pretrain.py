@@ -1,0 +1,187 @@
+import csv
+import importlib
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import matplotlib.image
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from physiokeras.analysis.probe_files import load_probe
+from physiokeras.errors import DataError
+from physiokeras.models import FeatureExtractor, digest, load
+from physiokeras.pipelines import Manifest, convert, windows
+from physiokeras.recipes import cohort, pictures, pretrain, probing
+from physiokeras.recipes.settings import read
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+
+
+def metrics(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def command_of(path):
+    """Module and arguments of the command, in an experiment's comment, that runs it."""
+    commands = [shlex.split(line) for line in re.findall(r"^#\s+python -m (.*)$", path.read_text(), re.MULTILINE)]
+    for module, *arguments in commands:
+        if getattr(read(importlib.import_module(module).Settings, arguments), "config", None) == path.stem:
+            return module, arguments
+    raise AssertionError(f"no command of {path.name} runs it: {commands}")
+
+
+@pytest.fixture
+def training_alone(monkeypatch):
+    """Leave out probes and figures, which take longer than a few steps."""
+    monkeypatch.setattr(probing, "probe_encoder", lambda *_: ({}, {}))
+    monkeypatch.setattr(pictures, "draw_all", lambda *_: None)
+
+
+def test_settings_are_complete_and_repeat_the_run(pretrained, training_alone):
+    table = tomllib.loads((pretrained.folder / "settings.toml").read_text())
+    known = {item.name for item in fields(pretrain.Settings)}
+    assert known - table.keys() == {"config", "data"}  # none was given
+    again = pretrained.folder.parent / "again"
+    assert pretrain.main(["--config", str(pretrained.folder / "settings.toml"), "--out", str(again)]) == 0
+    first, second = metrics(pretrained.folder), metrics(again)
+    assert len(first) == len(second)
+    for row, other in zip(first, second, strict=True):
+        assert row.keys() == other.keys()
+        np.testing.assert_allclose([float(v) for v in row.values()], [float(v) for v in other.values()], rtol=1e-4)
+
+
+def test_run_says_what_made_it(pretrained):
+    facts = json.loads((pretrained.folder / "run.json").read_text())
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    assert facts["versions"]["keras"] == keras.__version__
+    assert (facts["recipe"], facts["backend"], facts["seed"]) == ("pretrain", keras.config.backend(), 3)
+    assert facts["data_hash"] == manifest.data_hash
+    assert facts["command"].startswith("python -m physiokeras.recipes.pretrain")
+    assert set(facts["scores"]) == {"pretrained", "untrained"}
+
+
+def test_metrics_have_a_row_an_interval_and_end_at_the_last_step(pretrained):
+    rows = metrics(pretrained.folder)
+    assert [int(row["step"]) for row in rows] == [3, 5]
+    assert {"loss", "loss_eeg", "loss_ecg", "val_loss", "learning_rate"} <= rows[0].keys()
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    assert float(rows[-1]["learning_rate"]) == pytest.approx(0, abs=1e-9)
+
+
+def test_saved_model_gives_the_features_that_the_trained_one_gave(pretrained):
+    encoder = load(pretrained.folder / "model").encoder
+    inputs = windows(pretrained.cohort / "prepared", "test", modalities=list(encoder.modalities))
+    features = FeatureExtractor(encoder).predict(inputs, verbose=0)
+    np.testing.assert_allclose(features, pretrained.features, atol=2e-5)
+    assert features.std(axis=0).max() > 0
+
+
+def test_saved_probes_reach_the_written_scores(pretrained):
+    name = digest(load(pretrained.folder / "model").encoder)
+    written = json.loads((pretrained.folder / "run.json").read_text())["scores"]["pretrained"]
+    probes = {path.stem: load_probe(path, encoder=name) for path in (pretrained.folder / "probes").glob("*.npz")}
+    assert probes.keys() == written.keys() >= {"stage", "age_years"}
+    stages = windows(pretrained.cohort / "prepared", "test", labels=["stage"], modalities=["ecg"])["stage"]
+    scored = stages >= 0
+    score = balanced_accuracy_score(stages[scored], probes["stage"].predict(pretrained.features[scored]))
+    assert score == pytest.approx(written["stage"]["windows"]["balanced_accuracy"])
+
+
+def test_scores_say_simulated_and_name_every_task(pretrained):
+    text = (pretrained.folder / "scores.md").read_text()
+    assert text.startswith("Simulated recordings: these numbers say nothing about people.")
+    for task in ("stage", "arousal", "age", "age_years"):
+        assert re.search(rf"^(\| {task} \(|No probe of {task}: \w)", text, re.MULTILINE)
+
+
+def test_figures_show_something(pretrained):
+    paths = {path.stem: path for path in (pretrained.folder / "figures").glob("*.png")}
+    tasks = {f"confusion_{path.stem}" for path in (pretrained.folder / "probes").glob("*.npz")} - {
+        "confusion_age_years"
+    }
+    assert "confusion_stage" in tasks
+    without = {"reconstruction_without_eeg", "reconstruction_without_ecg"}
+    assert paths.keys() == {"loss", "reconstruction", "hypnogram"} | without | tasks
+    for path in paths.values():
+        assert matplotlib.image.imread(path)[..., :3].std() > 0.01
+
+
+def test_backend_that_is_not_installed_is_said_in_one_sentence(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None; from physiokeras.recipes import pretrain\n"
+        "pretrain.main(['--backend', 'torch'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "The torch backend is not installed here: pip install 'physiokeras[torch]'\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "there", "expected"),
+    [
+        ((), ("pretrain", "train", "test"), ("pretrain", "train")),
+        ((), ("train", "test"), ("train",)),
+        (("train",), ("pretrain", "train"), ("train",)),
+    ],
+)
+def test_training_is_on_what_is_named_or_on_all_that_may_train(given, there, expected):
+    settings, manifest = SimpleNamespace(pretrain_on=given), SimpleNamespace(splits=dict.fromkeys(there, 1))
+    assert cohort.training_splits(settings, manifest) == expected
+
+
+def test_split_that_the_data_lack_is_an_error_that_lists_theirs(pretrained, small, tmp_path, training_alone):
+    data = ["--data", str(pretrained.cohort / "prepared"), "--pretrain-on", "training", "--out", str(tmp_path / "run")]
+    with pytest.raises(DataError, match=r"no record has the split training\..*pretrain \(24 windows\)"):
+        pretrain.main([*data, *small, "--modalities", "ecg"])
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_experiment_is_one_that_its_recipe_reads(path):
+    module, arguments = command_of(path)
+    settings = read(importlib.import_module(module).Settings, arguments)
+    for name, value in tomllib.loads(path.read_text()).items():
+        assert getattr(settings, name) == (tuple(value) if isinstance(value, list) else value)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_shipped_pretraining_does_a_step_with_its_network_made_small(path, pretrained, small, tmp_path, training_alone):
+    if command_of(path)[0] != "physiokeras.recipes.pretrain":
+        pytest.skip("no pretraining; its recipe's tests run it")
+    data = ["--data", str(pretrained.cohort / "prepared"), "--modalities", "ecg", "--out", str(tmp_path / "run")]
+    assert pretrain.main(["--config", path.stem, *data, *small, "--steps", "1", "--validation-steps", "1"]) == 0
+    (row,) = metrics(tmp_path / "run")
+    assert np.isfinite(float(row["loss"]))
+    assert np.isfinite(float(row["val_loss"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "modalities", "said"),
+    [
+        ("mitdb", ["ecg", "chest"], "No probe of abnormal: the data have no people in the split test."),
+        ("drivedb", ["gsr", "resp"], "No probes: the data have no labels."),
+    ],
+)
+def test_real_recordings_of_too_few_people_to_probe_pretrain(name, modalities, said, real_data, small, tmp_path):
+    manifest = convert(real_data / name, name, tmp_path / "prepared", progress=None)
+    assert (manifest.set_aside, list(manifest.splits)) == ([], ["train"])
+    steps = ["--steps", "3", "--interval", "2", "--modalities", *modalities]
+    data = ["--data", str(tmp_path / "prepared"), "--out", str(tmp_path / "run")]
+    assert pretrain.main([*data, *small, *steps]) == 0
+    rows = metrics(tmp_path / "run")
+    assert [int(row["step"]) for row in rows] == [2, 3]
+    assert all(np.isfinite(float(value)) for row in rows for value in row.values())
+    assert (tmp_path / "run" / "scores.md").read_text() == said + "\n"
+    assert load(tmp_path / "run" / "model").encoder.modalities.keys() == set(modalities)
+    assert len(list((tmp_path / "run" / "figures").glob("*.png"))) == 4
