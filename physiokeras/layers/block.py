@@ -78,6 +78,9 @@ class TransformerBlock(keras.layers.Layer):
         keys = self.key_value if self.cross else self.query_key_value
         first = 0 if self.cross else self.width
         kernel = ops.convert_to_tensor(keys.kernel)
+        if self.cross:
+            # Sharper still: a query knows its time and nothing else.
+            self.query.kernel.assign(1.5 * self.query.kernel)
         query = ops.convert_to_tensor(self.query.kernel) if self.cross else kernel[:, : self.width]
         rest = [kernel[:, :first], query, kernel[:, first + self.width :]]
         keys.kernel.assign(ops.concatenate(rest, axis=1))

@@ -49,7 +49,8 @@ class ModalityDecoder(keras.layers.Layer):
         self.samples = TokenDense(patch * channels, name="samples", dtype=policy)
 
     def build(self, shape):  # noqa: D102
-        self.positions = sin_cos(self.time, self.width)
+        # Twice as large as the encoder's, so that at the start queries find their time in the context by it.
+        self.positions = 2 * sin_cos(self.time, self.width)
         initializer = keras.initializers.RandomNormal(stddev=0.02)
         self.mask_token = self.add_weight(shape=(1, self.width), initializer=initializer, name="mask_token")
         self.project.build(shape)
