@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-# On JAX most of the time of tiny models goes into compiling them.
-os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# On JAX and TensorFlow most of the time of tiny models goes into compiling them.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 
 
 @pytest.fixture(scope="session")

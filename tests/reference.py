@@ -15,7 +15,7 @@ def encode(weights, modalities, time, heads, inputs):
         patches = signal.reshape(len(signal), time, -1)
         hidden = _gelu(_dense(weights, f"tokenizer_{name}/patch", patches))
         token = _dense(weights, f"tokenizer_{name}/linear", hidden)
-        tokens.append(token + _positions(time, token.shape[-1]) + weights["embedding/modality"][m])
+        tokens.append(token + positions(time, token.shape[-1]) + weights["embedding/modality"][m])
         valid.append(np.repeat(present.any(axis=1)[:, None], time, axis=1))
     tokens, valid = np.concatenate(tokens, axis=1), np.concatenate(valid, axis=1)
     tokens = np.stack([_transform(weights, heads, row, seen) for row, seen in zip(tokens, valid, strict=True)])
@@ -62,8 +62,10 @@ def _gelu(x):
     return x * (1 + erf(x / np.sqrt(2))) / 2
 
 
-def _positions(time, width):
-    angle = np.arange(time)[:, None] / 10000 ** (np.arange(width // 2) / (width // 2))
+def positions(time, width):
+    """Sines, then cosines; wavelengths from 4 positions to 4 * time, each the same multiple of the one before."""
+    wavelengths = 4 * time ** np.linspace(0, 1, width // 2)
+    angle = 2 * np.pi * np.arange(time)[:, None] / wavelengths
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
 
 

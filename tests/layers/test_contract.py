@@ -28,7 +28,7 @@ CASES = {
     "decoder": (
         "ModalityDecoder",
         {"time": 4, "patch": 3, "channels": 2, "width": 8, "depth": 1, "heads": 2, "seed": 3},
-        {"context": CONTEXT, "valid": VALID},
+        {"context": CONTEXT, "when": np.tile([0, 3, 1, 1, 2], (6, 1)).astype("int32"), "valid": VALID},
     ),
 }
 

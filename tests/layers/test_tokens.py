@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from reference import positions
 from scipy.special import erf
 from tiny import to_numpy, varied
 
@@ -47,9 +48,10 @@ def test_windows_that_do_not_divide_into_patches_are_refused():
 
 def test_sin_cos_is_the_closed_form():
     table = sin_cos(30, 8)
-    for position, i in [(0, 0), (1, 0), (7, 2), (29, 3)]:
-        angle = position / 10000 ** (i / 4)
-        np.testing.assert_allclose([table[position, i], table[position, 4 + i]], [np.sin(angle), np.cos(angle)], 1e-5)
+    assert table.dtype == np.float32
+    np.testing.assert_allclose(table, positions(30, 8), atol=1e-5)
+    np.testing.assert_allclose(table[:5, 0], [0, 1, 0, -1, 0], atol=1e-6)
+    np.testing.assert_allclose(table[15, [3, 7]], [np.sin(np.pi / 4), np.cos(np.pi / 4)], atol=1e-6)
     with pytest.raises(ValueError, match="even"):
         sin_cos(4, 7)
 

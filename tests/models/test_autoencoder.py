@@ -100,7 +100,7 @@ def test_what_is_dropped_elsewhere_stays_visible_to_the_encoder(inputs, drop_fro
 def test_decoders_never_see_a_modality_dropped_from_their_context(inputs):
     # Without blocks the encoder mixes no tokens, so a dropped one can reach the decoders only by itself. Few tokens
     # are visible, so that some rows are left without any context.
-    model = varied(autoencoder(encoder(depth=0), mask={"ratio": 0.85}, drop_from="context"))
+    model = varied(autoencoder(encoder(depth=0), mask={"ratio": 0.85}, drop_from="context", decoder_depth=0))
     first = to_numpy(model.reconstruct(inputs, drop=["eeg", "emg"]))
     visible = ~first["hidden"].reshape(6, 3, TIME)
     assert (visible.any(axis=(1, 2)) & ~visible[:, 1].any(axis=1)).any()

@@ -137,7 +137,7 @@ def test_encoder_is_a_part_of_functional_models():
     tokens = make(single)(symbols)
     assert tokens.shape == (None, TIME, WIDTH)
     model = keras.Model(symbols, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(tokens)))
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(0.01), "mse")
     inputs = {"ecg": np.full((6, 8, 1), 3000, "int16"), "present": np.ones((6, 1), bool)}
     before = model.get_weights()
     losses = model.fit(inputs, np.ones((6, 2)), epochs=2, verbose=0).history["loss"]
