@@ -10,7 +10,7 @@ import csv
 import io
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,9 @@ def main(argv=None):
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
-        manifest = convert(settings.source, definition, prepared, workers=settings.workers)
+        manifest = convert(
+            settings.source, without_missing_people(definition, settings.source), prepared, workers=settings.workers
+        )
         rows = read_rows(encoder, manifest, facts["pooling"])
         write_features(rows, out / "features.npz")
         write_predictions(rows, encoder, definition, settings, out)
@@ -76,6 +78,14 @@ def check_modalities(encoder, definition):
                 f"modality {name!r}: the model reads {expected} a window, the definition {definition.name!r} gives "
                 f"{received}. Change its rate, window or channels."
             )
+
+
+def without_missing_people(definition, source):
+    """The definition without its list of people, and the labels that need it, where the source has no such list."""
+    if definition.people is None or (Path(source) / definition.people).is_file():
+        return definition
+    labels = {name: label for name, label in definition.labels.items() if label.kind != "age"}
+    return replace(definition, people=None, labels=labels)
 
 
 def read_rows(encoder, manifest, pooling):

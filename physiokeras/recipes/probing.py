@@ -29,17 +29,25 @@ def features_of(encoder, manifest, pooling="mean", splits=SPLITS):
     Returns: dict of split -> `Features`, whose labels hold "record" and "window" too.
     """
     extractor = FeatureExtractor(encoder, pooling, name="extractor")
-    people = np.array([record["person"] for record in manifest.records])
+    return {split: features_of_windows(extractor, manifest, split) for split in splits if split in manifest.splits}
+
+
+def features_of_windows(extractor, manifest, split=None):
+    """Features, labels and people of the windows of one split, or of all windows.
+
+    Args:
+        extractor: `FeatureExtractor`.
+        manifest: `Manifest`.
+        split: Name of a split, or None for all.
+
+    Returns: `Features`, in the manifest's order; its labels hold "record" and "window" too.
+    """
     labels = [*manifest.labels, "record", "window"]
-    found = {}
-    for split in splits:
-        if split in manifest.splits:
-            batches = stream(
-                manifest.folder, split, batch_size=BATCH, labels=labels, modalities=list(encoder.modalities)
-            )
-            values, columns = extract(extractor, batches, BATCH)
-            found[split] = Features(values, columns, people[columns["record"]])
-    return found
+    modalities = list(extractor.encoder.modalities)
+    batches = stream(manifest.folder, split, batch_size=BATCH, labels=labels, modalities=modalities)
+    values, columns = extract(extractor, batches, BATCH)
+    people = np.array([record["person"] for record in manifest.records])
+    return Features(values, columns, people[columns["record"]])
 
 
 def probe_encoder(encoder, manifest, settings):
@@ -52,7 +60,8 @@ def probe_encoder(encoder, manifest, settings):
 
     Returns: As `probe_all`.
     """
-    features = features_of(encoder, manifest, settings.pooling)
+    splits = SPLITS if manifest.labels and not _missing(manifest) else ()
+    features = features_of(encoder, manifest, settings.pooling, splits)
     name = digest(encoder)
     return probe_all(features, manifest, name, age_threshold=settings.age_threshold, seed=settings.seed)
 
@@ -70,7 +79,7 @@ def probe_all(features, manifest, encoder_digest="", *, age_threshold=55.0, seed
     Returns: dict of task name -> `ProbeResult`, and for the tasks left out dict of task name -> reason, a sentence.
     """
     results, left_out = {}, {}
-    missing = " and ".join(split for split in ("train", "test") if split not in features)
+    missing = " and ".join(_missing(manifest))
     for name, task in tasks_of(manifest.labels, age_threshold=age_threshold).items():
         if missing:
             left_out[name] = f"the data have no people in the split {missing}."
@@ -82,6 +91,10 @@ def probe_all(features, manifest, encoder_digest="", *, age_threshold=55.0, seed
         except ValueError as error:
             left_out[name] = str(error)
     return results, left_out
+
+
+def _missing(manifest):
+    return [split for split in ("train", "test") if split not in manifest.splits]
 
 
 def save_all(folder, model, manifest, results, pooling):

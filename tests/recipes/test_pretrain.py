@@ -173,15 +173,19 @@ def test_shipped_pretraining_does_a_step_with_its_network_made_small(path, pretr
         ("drivedb", ["gsr", "resp"], "No probes: the data have no labels."),
     ],
 )
-def test_real_recordings_of_too_few_people_to_probe_pretrain(name, modalities, said, real_data, small, tmp_path):
+def test_real_recordings_of_too_few_people_to_probe_pretrain(
+    name, modalities, said, real_data, small, tmp_path, monkeypatch
+):
     manifest = convert(real_data / name, name, tmp_path / "prepared", progress=None)
     assert (manifest.set_aside, list(manifest.splits)) == ([], ["train"])
     steps = ["--steps", "3", "--interval", "2", "--modalities", *modalities]
     data = ["--data", str(tmp_path / "prepared"), "--out", str(tmp_path / "run")]
+    if name == "drivedb":  # drawing takes as long as the rest
+        monkeypatch.setattr(pictures, "draw_all", lambda *_: None)
     assert pretrain.main([*data, *small, *steps]) == 0
     rows = metrics(tmp_path / "run")
     assert [int(row["step"]) for row in rows] == [2, 3]
     assert all(np.isfinite(float(value)) for row in rows for value in row.values())
     assert (tmp_path / "run" / "scores.md").read_text() == said + "\n"
     assert load(tmp_path / "run" / "model").encoder.modalities.keys() == set(modalities)
-    assert len(list((tmp_path / "run" / "figures").glob("*.png"))) == 4
+    assert name == "drivedb" or len(list((tmp_path / "run" / "figures").glob("*.png"))) == 4

@@ -1,0 +1,115 @@
+import csv
+import shutil
+
+import keras
+import matplotlib.image
+import numpy as np
+import pytest
+
+from physiokeras import catalogue
+from physiokeras.analysis.probe_files import load_probe
+from physiokeras.errors import DataError
+from physiokeras.models import FeatureExtractor, digest, load
+from physiokeras.pipelines import Manifest, windows
+from physiokeras.recipes import extract
+
+
+def command(pretrained, source, out, *more):
+    given = ["--run", str(pretrained.folder), "--source", str(source), "--out", str(out), "--workers", "1", *more]
+    return extract.main([*given, "--backend", keras.config.backend()])
+
+
+def table(out):
+    with open(out / "predictions.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def recordings(pretrained, tmp_path_factory):
+    """Two labelled recordings and an unlabelled one, with the list of people."""
+    folder, source = tmp_path_factory.mktemp("recordings"), pretrained.cohort / "source"
+    for path in [*sorted(source.glob("training/*"))[:2], next(source.glob("test/*"))]:
+        shutil.copytree(path, folder / path.relative_to(source))
+    shutil.copy(source / "age-sex.csv", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def extracted(pretrained, recordings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("extracted") / "deep" / "features"
+    assert command(pretrained, recordings, out) == 0
+    return out
+
+
+def test_features_are_those_of_the_windows_with_record_and_time(pretrained, recordings, extracted):
+    encoder = load(pretrained.folder / "model").encoder
+    found = np.load(extracted / "features.npz")
+    names = sorted(path.stem for path in recordings.rglob("*.hea"))
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    assert sorted(set(found["record"].tolist())) == names
+    for name in names:
+        here = found["record"] == name
+        inputs = windows(manifest, records=[name], modalities=list(encoder.modalities))
+        expected = FeatureExtractor(encoder).predict(inputs, verbose=0)
+        np.testing.assert_allclose(found["features"][here], expected, atol=2e-5)
+        np.testing.assert_array_equal(found["seconds"][here], 30.0 * np.arange(12))
+
+
+def test_predictions_are_what_the_probes_make_of_the_features(pretrained, extracted):
+    found, rows = np.load(extracted / "features.npz"), table(extracted)
+    name = digest(load(pretrained.folder / "model").encoder)
+    paths = list((pretrained.folder / "probes").glob("*.npz"))
+    assert list(rows[0]) == ["record", "seconds", *sorted(path.stem for path in paths)]
+    assert [row["record"] for row in rows] == found["record"].tolist()
+    assert [float(row["seconds"]) for row in rows] == found["seconds"].tolist()
+    for path in paths:
+        probe = load_probe(path, encoder=name)
+        predicted, written = probe.predict(found["features"]), [row[path.stem] for row in rows]
+        if probe.task.classes:
+            assert written == [probe.task.classes[index] for index in predicted]
+        else:
+            np.testing.assert_allclose([float(text) for text in written], predicted, atol=0.051)
+
+
+def test_every_recording_has_its_hypnogram(recordings, extracted):
+    paths = {path.stem.removeprefix("hypnogram_"): path for path in extracted.glob("*.png")}
+    assert paths.keys() == {path.stem for path in recordings.rglob("*.hea")}
+    for path in paths.values():
+        assert matplotlib.image.imread(path)[..., :3].std() > 0.01
+
+
+def test_bare_recordings_without_annotations_or_list_of_people_are_read(pretrained, recordings, extracted, tmp_path):
+    for path in [*sorted(recordings.rglob("tr*.hea"))[:1], *sorted(recordings.rglob("tr*.mat"))]:
+        if not path.stem.endswith("-arousal"):
+            shutil.copy(path, tmp_path)
+            shutil.copy(path.with_suffix(".mat"), tmp_path)
+    names = [path.stem for path in tmp_path.glob("*.hea")]
+    assert len(names) == 1
+    assert command(pretrained, tmp_path, tmp_path / "out", "--no-figures") == 0
+    bare, full = np.load(tmp_path / "out" / "features.npz"), np.load(extracted / "features.npz")
+    np.testing.assert_allclose(bare["features"], full["features"][full["record"] == names[0]], atol=2e-5)
+    assert len(table(tmp_path / "out")) == 12
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("[modalities.ecg]\nrate = 100", "[modalities.ecg]\nrate = 50"), "modality 'ecg': .*3000.* gives .*1500"),
+        (
+            ("[modalities.ecg]", "[modalities.heart]"),
+            "reads the modality 'ecg', which the definition 'simulated' lacks",
+        ),
+        (('"F4-M1", ', ""), "modality 'eeg': .*'channels': 6.* gives .*'channels': 5"),
+    ],
+    ids=["other samples", "no such modality", "other channels"],
+)
+def test_definition_whose_windows_the_model_cannot_read_is_refused(pretrained, recordings, tmp_path, change, message):
+    text = catalogue.find("pipelines", "simulated").read_text()
+    if change[0].endswith("rate = 100"):  # below half of 50 Hz
+        text = text.replace("bandpass = [0.5, 40.0]", "bandpass = [0.5, 20.0]")
+    assert text.count(change[0]) == 1
+    (tmp_path / "other.toml").write_text(text.replace(*change))
+    with pytest.raises(DataError, match=message):
+        command(pretrained, recordings, tmp_path / "out", "--dataset", str(tmp_path / "other.toml"))
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,99 @@
+import contextlib
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from physiokeras.pipelines import Definition, convert, simulate
+from physiokeras.recipes import extract, prepare, pretrain
+from physiokeras.recipes.settings import read
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+SCRIPTS = [text for kind, text in BLOCKS if kind == "python"]
+
+SMALLER = {
+    r'batch_size("?[:=] ?)32': r"batch_size\g<1>4",
+    r"width=64": "width=8, heads=2",
+    r"depth=4": "depth=1",
+    r"steps_per_epoch=100": "steps_per_epoch=1",
+    r"epochs=(5|10)": "epochs=1",
+    r"max_trials=5": "max_trials=1",
+    r"\(64, ": "(4, ",  # windows of the arrays
+}
+"""What the scripts are run with: one small network, few steps. Everything else runs as written."""
+
+
+def run(script, folder, names):
+    """Run a script, made smaller, in a folder; its names."""
+    for large, little in SMALLER.items():
+        script = re.sub(large, little, script)
+    with contextlib.chdir(folder):
+        exec(compile(script, README.name, "exec"), names)
+    return names
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the scripts run: it holds `PREPARED`."""
+    folder = tmp_path_factory.mktemp("readme")
+    source = simulate(folder / "source", 4, 1, hours=0.1, seed=1, progress=False)
+    convert(source, "simulated", folder / "PREPARED", progress=None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def user(folder):
+    """What the user's script leaves."""
+    return run(SCRIPTS[0], folder, {})
+
+
+def test_user_script_pretrains_and_probes_in_fifteen_lines(user):
+    assert len(SCRIPTS[0].strip().splitlines()) <= 15
+    assert user["features"].shape == (12, 8)
+    assert np.isfinite(user["features"]).all()
+    for model in (user["model"], user["probe"]):
+        assert np.isfinite(model.history.history["loss"]).all()
+        assert int(model.optimizer.iterations) > 0
+
+
+def test_arrays_script_trains_without_a_stream(folder):
+    assert "pipelines" not in SCRIPTS[1]
+    names = run(SCRIPTS[1], folder, {})
+    assert np.isfinite(names["model"].history.history["loss"]).all()
+
+
+def test_search_script_finds_a_drop_rate(folder, user):
+    names = run(SCRIPTS[2], folder, dict(user))
+    (trial,) = names["tuner"].oracle.get_best_trials()
+    assert trial.hyperparameters.values["drop_rate"] in (0.0, 0.25, 0.5, 0.75, 1.0)
+    assert np.isfinite(trial.score)
+
+
+def test_every_script_is_tried():
+    assert len(SCRIPTS) == 3
+    for large in SMALLER:
+        assert any(re.search(large, script) for script in SCRIPTS), large
+
+
+@pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml"])
+def test_definition_is_valid(text, tmp_path):
+    (tmp_path / "mine.toml").write_text(text)
+    definition = Definition.read(str(tmp_path / "mine.toml"))
+    assert definition.name == tomllib.loads(text)["name"]
+    assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
+
+
+@pytest.mark.parametrize("recipe", [prepare, pretrain, extract])
+def test_commands_have_the_flags_they_are_shown_with(recipe):
+    name = recipe.__name__
+    shell = [line for kind, text in BLOCKS if kind == "bash" for line in re.split(r"\n|&&", text)]
+    commands = [shlex.split(line) for line in shell if f"python -m {name} " in f"{line} "]
+    assert commands
+    for command in commands:
+        settings = read(recipe.Settings, command[3:])
+        assert getattr(settings, "backend", "jax") in ("jax", keras.config.backend())
