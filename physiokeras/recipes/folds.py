@@ -1,0 +1,103 @@
+"""People held out in turn: who trains, who validates and who tests in each fold."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.model_selection import GroupKFold
+
+from physiokeras.analysis.tasks import tasks_of
+from physiokeras.errors import DataError
+from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.manifest import variances
+from physiokeras.seeds import derive
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The people of one fold.
+
+    Args:
+        number: From 0.
+        test: Held out from everything that is fitted, pretraining included.
+        train: People with labels that networks and probes are fitted on.
+        validation: People with labels by whom probes' strengths and supervised training's length are chosen.
+        pretrain: All but the test people, those without labels among them.
+    """
+
+    number: int
+    test: tuple[str, ...]
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    pretrain: tuple[str, ...]
+
+
+def task_of(manifest, label=None):
+    """The task that a label sets: its name, or None for the first with one class a window.
+
+    Raises:
+        DataError: No such label, or one that says the same of all of a person's windows.
+    """
+    tasks = {name: task for name, task in tasks_of(manifest.labels).items() if not task.of_people}
+    if not tasks or (label is not None and label not in tasks):
+        known = ", ".join(tasks) or "none"
+        raise DataError(f"no label {label!r} with a class for each window. There are: {known}.", file=manifest.folder)
+    return tasks[label] if label else next(iter(tasks.values()))
+
+
+def split(manifest, label, count, validation_share, seed=0):
+    """Folds over the people with labels; the data's own splits are not looked at.
+
+    The test people follow from the data alone, by scikit-learn's `GroupKFold` over the labelled windows.
+
+    Args:
+        manifest: `Manifest`.
+        label: Name of the label.
+        count: Number of folds.
+        validation_share: Share of a fold's remaining labelled people who validate; at least one does.
+        seed: Seed of their draw.
+
+    Returns: list of `Fold`.
+
+    Raises:
+        DataError: Too few people with labels.
+    """
+    windows = {}
+    for record in manifest.records:
+        counts = class_counts(record, label)
+        windows[record["person"]] = windows.get(record["person"], 0) + sum(counts.values())
+    labelled = sorted(person for person in windows if windows[person])
+    if count < 2 or len(labelled) < max(count, 3):
+        raise DataError(
+            f"{count} folds need at least two folds, and {max(count, 3)} people with the label {label!r}. "
+            f"There are {len(labelled)}.",
+            file=manifest.folder,
+        )
+    groups = np.repeat(labelled, [windows[person] for person in labelled])
+    folds = []
+    for number, (_, test_rows) in enumerate(GroupKFold(count).split(groups, groups=groups)):
+        test = set(groups[test_rows].tolist())
+        rest = sorted(
+            (p for p in labelled if p not in test), key=lambda p, n=number: derive(seed, "validation person", n, p)
+        )
+        few = max(1, round(validation_share * len(rest)))
+        everyone = tuple(sorted(set(windows) - test))
+        folds.append(Fold(number, tuple(sorted(test)), tuple(sorted(rest[few:])), tuple(sorted(rest[:few])), everyone))
+    return folds
+
+
+def class_counts(record, label):
+    """Class number -> windows of a record's manifest entry, unlabelled ones left out."""
+    return {int(key): n for key, n in record["labels"].get(label, {}).items() if int(key) >= 0}
+
+
+def records_of(manifest, people):
+    """Names of the records of people."""
+    return [record["name"] for record in manifest.records if record["person"] in people]
+
+
+def with_variances_of(manifest, records):
+    """The manifest with the modalities' variances over these records, instead of over its own training splits."""
+    sidecars = [json.loads((manifest.folder / "records" / f"{name}.json").read_bytes()) for name in records]
+    modalities = Definition.from_dict(manifest.definition).modalities
+    return replace(manifest, variances=variances(modalities, sidecars, dict.fromkeys(records, "train")))

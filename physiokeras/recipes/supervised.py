@@ -1,0 +1,93 @@
+"""Supervised training of an encoder from scratch: what a pretrained one has to compare with."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+from keras import ops
+
+from physiokeras.models import LinearProbe
+from physiokeras.pipelines import stream
+from physiokeras.recipes.experiment import build_encoder, build_optimizer
+from physiokeras.recipes.folds import class_counts
+from physiokeras.recipes.training import MetricsFile
+from physiokeras.seeds import derive
+
+
+def train(task, manifest, settings, path, *, records, validation):
+    """Train encoder and linear layer on labels; keep the weights of the lowest validation loss.
+
+    Args:
+        task: `Task` with one class a window.
+        manifest: `Manifest`.
+        settings: `TrainingSettings` with `pooling`, `supervised_steps`, `supervised_interval` and `patience`.
+        path: CSV file for the losses.
+        records: Names of the records to train on.
+        validation: Names of records of other people.
+
+    Returns: the trained `LinearProbe`.
+    """
+    model = LinearProbe(
+        build_encoder(settings, manifest),
+        {task.label: len(task.classes)},
+        settings.pooling,
+        frozen=False,
+        name="network",
+    )
+    # By default the averages would still hold half of the first values after a hundred steps.
+    model.standardize.momentum = 0.9
+    weights = balanced_weights(manifest, task, records)
+    optimizer = build_optimizer(replace(settings, steps=settings.supervised_steps))
+    model.compile(optimizer, loss={task.label: BalancedCrossEntropy(weights)})
+    options = {
+        "batch_size": settings.batch_size,
+        "labels": [task.label],
+        "modalities": list(settings.modalities) or None,
+    }
+    seed = derive(settings.seed, "supervised stream")
+    model.fit(
+        stream(manifest.folder, records=records, seed=seed, **options),
+        steps_per_epoch=settings.supervised_interval,
+        epochs=max(1, settings.supervised_steps // settings.supervised_interval),
+        # In whole batches, so that one compiled program serves all.
+        validation_data=stream(manifest.folder, records=validation, drop_remainder=True, **options),
+        callbacks=[
+            MetricsFile(path),
+            keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True),
+        ],
+        shuffle=False,
+        verbose=2,
+    )
+    return model
+
+
+def balanced_weights(manifest, task, records):
+    """Weights `(classes,)` by which the classes of these records' windows count alike, 1 in the mean over windows."""
+    counts = np.zeros(len(task.classes))
+    for record in manifest.select(records=records):
+        for index, count in class_counts(record, task.label).items():
+            counts[index] += count
+    return np.where(counts > 0, counts.sum() / np.maximum(counts, 1) / max(1, (counts > 0).sum()), 0.0)
+
+
+class BalancedCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of logits `(batch, classes)`, each class with its weight; windows labelled -1 count nothing.
+
+    Args:
+        weights: `(classes,)`.
+    """
+
+    def __init__(self, weights, **kwargs):
+        super().__init__(**kwargs)
+        self.weights = np.asarray(weights, "float32")
+
+    def call(self, y_true, y_pred):  # noqa: D102
+        y_true = ops.reshape(y_true, (-1, 1))
+        right = ops.cast(ops.equal(ops.cast(y_true, "int32"), ops.arange(len(self.weights), dtype="int32")), "float32")
+        return -ops.sum(right * ops.convert_to_tensor(self.weights) * ops.log_softmax(y_pred), axis=-1)
+
+
+def predict_proba(model, values):
+    """Class probabilities `(windows, classes)` that a trained `LinearProbe` gives features `(windows, width)`."""
+    logits = model.heads[0](model.standardize(ops.convert_to_tensor(values), training=False))
+    return ops.convert_to_numpy(ops.softmax(logits))
