@@ -20,6 +20,7 @@ SMALLER = {
     r'batch_size("?[:=] ?)32': r"batch_size\g<1>4",
     r"width=64": "width=8, heads=2",
     r"depth=4": "depth=1",
+    r"(model = MaskedAutoencoder\(.*)\)": r"\1, decoder_width=8, decoder_depth=1, decoder_heads=1)",
     r"steps_per_epoch=100": "steps_per_epoch=1",
     r"epochs=(5|10)": "epochs=1",
     r"max_trials=5": "max_trials=1",

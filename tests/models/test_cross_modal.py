@@ -25,7 +25,7 @@ def trained():
     keras.utils.set_random_seed(2)
     model = autoencoder(encoder(MODALITIES, width=16), dropout={}, decoder_width=16)
     model.compile(keras.optimizers.Adam(1e-2))
-    model.fit(shared_rhythm(2048, seed=0), batch_size=64, epochs=6, verbose=0)
+    model.fit(shared_rhythm(2048, seed=0), batch_size=64, epochs=4, verbose=0)
     return model
 
 

@@ -170,7 +170,7 @@ def test_shipped_pretraining_does_a_step_with_its_network_made_small(path, pretr
     ("name", "modalities", "said"),
     [
         ("mitdb", ["ecg", "chest"], "No probe of abnormal: the data have no people in the split test."),
-        ("drivedb", ["gsr", "resp"], "No probes: the data have no labels."),
+        ("drivedb", ["gsr"], "No probes: the data have no labels."),
     ],
 )
 def test_real_recordings_of_too_few_people_to_probe_pretrain(
