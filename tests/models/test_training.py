@@ -28,7 +28,7 @@ def run():
         return compute_loss(*arguments, **named)
 
     model.compute_loss = counted
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0))
     before = model.get_weights()
     note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: first.append(len(traces)))
     history = model.fit(learnable(modalities=TWO), batch_size=6, epochs=25, verbose=0, callbacks=[note]).history
@@ -69,10 +69,11 @@ def test_every_weight_trains(run):
 def test_training_with_drops_compiles_once(run):
     if keras.config.backend() == "torch":
         pytest.skip("PyTorch runs eagerly: nothing is compiled")
-    # The step's Python runs only while it is traced, on TensorFlow twice before the first batch. No later batch, with
-    # whatever is dropped or absent in it, adds a trace.
+    # The step's Python runs only while it is traced, on TensorFlow sometimes twice before the first batch. No later
+    # batch, with whatever is dropped or absent in it, adds a trace.
     assert len(run["traces"]) == 51
-    assert set(run["traces"]) == {2 if keras.config.backend() == "tensorflow" else 1}
+    assert set(run["traces"]) <= ({1, 2} if keras.config.backend() == "tensorflow" else {1})
+    assert len(set(run["traces"])) == 1
 
 
 @pytest.mark.parametrize("batch", ["all", "none", "one lacks everywhere", "one each"])
@@ -84,7 +85,7 @@ def test_losses_and_gradients_are_finite_whatever_is_absent(run, batch):
 
 def test_fit_takes_inputs_with_or_without_labels_and_all_visible_windows_give_no_gradient():
     model = autoencoder(encoder(SINGLE, depth=0), mask={"ratio": 0.0}, decoder_depth=0)
-    model.compile(keras.optimizers.SGD(0.1))
+    model.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0))
     inputs, before = windows(12, SINGLE), model.get_weights()
     batches = [{k: v[i : i + 6] for k, v in inputs.items()} for i in (0, 6)]
     labels = {"stage": np.zeros(6, "int32"), "age": np.ones(6, "float32")}
@@ -98,7 +99,7 @@ def test_fit_takes_inputs_with_or_without_labels_and_all_visible_windows_give_no
 def test_mixed_precision_trains():
     keras.utils.set_random_seed(1)
     model = autoencoder(encoder(SINGLE, dtype="mixed_bfloat16"), decoder_depth=0)
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0))
     inputs, before = learnable(12, SINGLE), model.get_weights()
     losses = model.fit(inputs, batch_size=6, epochs=25, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
