@@ -95,16 +95,13 @@ def read_rows(encoder, manifest, pooling):
         and the labels.
     """
     from physiokeras.models import FeatureExtractor
-    from physiokeras.pipelines import stream
-    from physiokeras.recipes.probing import BATCH
-    from physiokeras.recipes.training import extract
+    from physiokeras.recipes.probing import features_of_windows
 
-    labels = [*manifest.labels, "record", "window"]
-    batches = stream(manifest.folder, batch_size=BATCH, labels=labels, modalities=list(encoder.modalities))
-    features, columns = extract(FeatureExtractor(encoder, pooling), batches, BATCH)
+    found = features_of_windows(FeatureExtractor(encoder, pooling), manifest)
+    columns = dict(found.labels)
     names = np.array([record["name"] for record in manifest.records])
     seconds = columns.pop("window") * float(manifest.definition["window"])
-    return {"features": features, "record": names[columns.pop("record")], "seconds": seconds, **columns}
+    return {"features": found.values, "record": names[columns.pop("record")], "seconds": seconds, **columns}
 
 
 def write_features(rows, path):
