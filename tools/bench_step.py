@@ -25,12 +25,13 @@ def ours(args):
 
     from physiokeras.layers import ModalityDropout
     from physiokeras.models import Encoder, MaskedAutoencoder
+    from physiokeras.optimizers import AdamW
 
     keras.config.set_dtype_policy(args.policy)
     modalities = {name: {"samples": TIME * PATCH, "channels": count} for name, count in CHANNELS.items()}
     encoder = Encoder(modalities, TIME, args.width, args.depth, 8)
     model = MaskedAutoencoder(encoder, dropout=ModalityDropout(name="dropout"))
-    model.compile(keras.optimizers.AdamW(1e-4, weight_decay=0.05, beta_2=0.95))
+    model.compile(AdamW(1e-4, weight_decay=0.05, beta_2=0.95))
     rows = args.batch * args.steps
     draw = np.random.default_rng(0)
     inputs = {

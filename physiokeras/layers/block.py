@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from physiokeras.layers.attention import attend
-from physiokeras.layers.dense import TokenDense
+from physiokeras.layers.dense import TokenDense, gelu
+from physiokeras.layers.normalization import TokenNormalization
 from physiokeras.seeds import derive
 
 
@@ -24,7 +25,7 @@ class TransformerBlock(keras.layers.Layer):
         seed: Seed of the dropout.
 
     Call arguments:
-        tokens: `(batch, tokens, width)`.
+        tokens: `(batch, tokens, width)`; with `cross` also `(1, tokens, width)`, the same for every row.
         context: `(batch, keys, width)`, with `cross` only.
         valid: Boolean `(batch, keys)`, true for tokens (or context) that may be seen; none for all.
         return_attention: Whether to return the attention weights too.
@@ -41,16 +42,16 @@ class TransformerBlock(keras.layers.Layer):
             raise ValueError(f"`width` must be a multiple of `heads`. Received: width={width}, heads={heads}.")
         self.width, self.heads, self.mlp_ratio = width, heads, mlp_ratio
         self.dropout, self.cross, self.seed = dropout, cross, seed
-        self.norm_attention = self._sublayer(keras.layers.LayerNormalization, "norm_attention", epsilon=1e-5)
+        self.norm_attention = self._sublayer(TokenNormalization, "norm_attention", epsilon=1e-5)
         if cross:
-            self.norm_context = self._sublayer(keras.layers.LayerNormalization, "norm_context", epsilon=1e-5)
+            self.norm_context = self._sublayer(TokenNormalization, "norm_context", epsilon=1e-5)
             self.query = self._sublayer(TokenDense, "query", units=width)
             self.key_value = self._sublayer(TokenDense, "key_value", units=2 * width)
         else:
             self.query_key_value = self._sublayer(TokenDense, "query_key_value", units=3 * width)
         self.mix = self._sublayer(TokenDense, "mix", units=width)
-        self.norm_mlp = self._sublayer(keras.layers.LayerNormalization, "norm_mlp", epsilon=1e-5)
-        self.up = self._sublayer(TokenDense, "up", units=mlp_ratio * width, activation="gelu")
+        self.norm_mlp = self._sublayer(TokenNormalization, "norm_mlp", epsilon=1e-5)
+        self.up = self._sublayer(TokenDense, "up", units=mlp_ratio * width, activation=gelu)
         self.down = self._sublayer(TokenDense, "down", units=width)
         self.drop_attention = self.drop_mlp = None
         if dropout:
@@ -102,7 +103,10 @@ class TransformerBlock(keras.layers.Layer):
         """Query, key and value, each `(batch, tokens or keys, heads, depth)`."""
         if self.cross:
             context = self.norm_context(context)
-            parts = [self.query(tokens), *ops.split(self.key_value(context), 2, axis=-1)]
+            # Queries that are the same for every row are computed once.
+            query = self.query(tokens)
+            query = ops.broadcast_to(query, (ops.shape(context)[0], *query.shape[1:]))
+            parts = [query, *ops.split(self.key_value(context), 2, axis=-1)]
         else:
             parts = ops.split(self.query_key_value(tokens), 3, axis=-1)
         return [ops.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads)) for x in parts]

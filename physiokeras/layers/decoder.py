@@ -60,11 +60,10 @@ class ModalityDecoder(keras.layers.Layer):
     def call(self, context, when=None, valid=None):  # noqa: D102
         positions = ops.cast(self.positions, self.compute_dtype)
         query = ops.cast(self.mask_token, self.compute_dtype) + positions
-        query = ops.broadcast_to(query[None], (ops.shape(context)[0], self.time, self.width))
         context = self.project(context)
         if when is not None:
             context = context + ops.take(positions, when, axis=0)
-        tokens = self.cross(query, context=context, valid=valid)
+        tokens = self.cross(query[None], context=context, valid=valid)
         for block in self.blocks:
             tokens = block(tokens)
         return ops.reshape(self.samples(tokens), (-1, self.time * self.patch, self.channels))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from physiokeras.layers.dense import TokenDense
+from physiokeras.layers.dense import TokenDense, gelu
 
 
 @keras.saving.register_keras_serializable("physiokeras")
@@ -28,7 +28,7 @@ class PatchTokenizer(keras.layers.Layer):
     def __init__(self, time, width, **kwargs):
         super().__init__(**kwargs)
         self.time, self.width = time, width
-        self.patch = TokenDense(width, activation="gelu", name="patch", dtype=self.dtype_policy)
+        self.patch = TokenDense(width, activation=gelu, name="patch", dtype=self.dtype_policy)
         self.linear = TokenDense(width, name="linear", dtype=self.dtype_policy)
 
     def build(self, shape):  # noqa: D102

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from physiokeras.constants import INT16_SCALE
-from physiokeras.layers import PatchTokenizer, TokenEmbedding, TransformerBlock
+from physiokeras.layers import PatchTokenizer, TokenEmbedding, TokenNormalization, TransformerBlock
 from physiokeras.seeds import derive
 
 
@@ -55,7 +55,7 @@ class Encoder(keras.Model):
             )
             for i in range(depth)
         ]
-        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=policy)
+        self.norm = TokenNormalization(epsilon=1e-5, name="norm", dtype=policy)
         self.build()
 
     @property

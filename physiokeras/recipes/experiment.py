@@ -126,12 +126,12 @@ def build_optimizer(settings):
     """AdamW with warm-up and cosine decay; biases, norms and embeddings are spared the weight decay."""
     import keras
 
+    from physiokeras.optimizers import AdamW
+
     warmup = max(1, round(settings.warmup * settings.steps))
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, settings.steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(
-        schedule, settings.weight_decay, beta_1=0.9, beta_2=0.95, global_clipnorm=settings.clip_norm
-    )
+    optimizer = AdamW(schedule, settings.weight_decay, beta_1=0.9, beta_2=0.95, global_clipnorm=settings.clip_norm)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embedding", "mask_token"])
     return optimizer

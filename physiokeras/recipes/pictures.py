@@ -9,12 +9,13 @@ from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.probing import features_of
 
 
-def draw_all(folder, model, manifest, results):
+def draw_all(folder, model, extractor, manifest, results):
     """Draw a run's figures into its folder, under `figures/`.
 
     Args:
         folder: The run's folder, with its `metrics.csv`.
         model: The trained `MaskedAutoencoder`.
+        extractor: `FeatureExtractor` of its encoder, with the pooling of the probes.
         manifest: `Manifest`.
         results: dict of task name -> `ProbeResult`.
     """
@@ -29,7 +30,7 @@ def draw_all(folder, model, manifest, results):
             counts = result.windows["confusion"]
             drawn[f"confusion_{name}"] = figures.confusion_matrix(counts, result.task.classes, note=note)
     if "stage" in results:
-        drawn["hypnogram"] = hypnogram(model.encoder, manifest, results["stage"].probe, note)
+        drawn["hypnogram"] = hypnogram(extractor, manifest, results["stage"].probe, note)
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in drawn.items():
         figures.save(figure, folder / "figures" / f"{name}.png")
@@ -74,18 +75,18 @@ def reconstruction(model, manifest, drop=(), note=None):
     )
 
 
-def hypnogram(encoder, manifest, probe, note=None):
+def hypnogram(extractor, manifest, probe, note=None):
     """Figure of one test record's stages, scored and as the probe has them.
 
     Args:
-        encoder: `Encoder`.
+        extractor: `FeatureExtractor` with the pooling of the probe.
         manifest: `Manifest`.
         probe: `Probe` of the stages.
         note: Word for the title.
 
     Returns: `Figure`.
     """
-    features = features_of(encoder, manifest, splits=["test"], pooling=_pooling(encoder, probe))["test"]
+    features = features_of(extractor, manifest, splits=["test"])["test"]
     rows = np.flatnonzero(features.labels["record"] == _test_records(manifest)[0]["index"])
     return figures.hypnogram(
         features.labels["stage"][rows],
@@ -94,10 +95,6 @@ def hypnogram(encoder, manifest, probe, note=None):
         window=manifest.definition["window"],
         note=note,
     )
-
-
-def _pooling(encoder, probe):
-    return "mean" if len(probe.mean) == encoder.width else "concatenate"
 
 
 def _test_records(manifest):

@@ -44,18 +44,20 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
     use(settings.backend)
+    from physiokeras.models import FeatureExtractor
     from physiokeras.recipes import cohort, pictures, probing, training
     from physiokeras.recipes.experiment import build_autoencoder, build_optimizer
 
     manifest = cohort.prepared(settings)
     with run.start(settings, recipe="pretrain", data_hash=manifest.data_hash) as folder:
         model = build_autoencoder(settings, manifest)
-        untrained, _ = probing.probe_encoder(model.encoder, manifest, settings)
+        extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
+        untrained, _ = probing.probe_encoder(extractor, manifest, settings)
         model.compile(build_optimizer(settings))
         training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest))
-        pretrained, left_out = probing.probe_encoder(model.encoder, manifest, settings)
+        pretrained, left_out = probing.probe_encoder(extractor, manifest, settings)
         probing.save_all(folder, model, manifest, pretrained, settings.pooling)
-        pictures.draw_all(folder, model, manifest, pretrained)
+        pictures.draw_all(folder, model, extractor, manifest, pretrained)
         probing.report(folder, {"pretrained": pretrained, "untrained": untrained}, manifest, left_out)
     return 0
 

@@ -7,7 +7,7 @@ from physiokeras.analysis.probe_files import save_probe
 from physiokeras.analysis.probe_task import probe_task
 from physiokeras.analysis.tasks import tasks_of
 from physiokeras.files import write_atomic
-from physiokeras.models import FeatureExtractor, digest, save
+from physiokeras.models import digest, save
 from physiokeras.pipelines import stream
 from physiokeras.recipes import run
 from physiokeras.recipes.cohort import is_simulated
@@ -17,18 +17,16 @@ SPLITS = ("train", "validation", "test")
 BATCH = 64
 
 
-def features_of(encoder, manifest, pooling="mean", splits=SPLITS):
+def features_of(extractor, manifest, splits=SPLITS):
     """Features, labels and people of the windows of each split.
 
     Args:
-        encoder: `Encoder`; it stays as it is.
+        extractor: `FeatureExtractor`.
         manifest: `Manifest`.
-        pooling: As in `FeatureExtractor`.
         splits: Names of splits; those that the data lack are left out.
 
     Returns: dict of split -> `Features`, whose labels hold "record" and "window" too.
     """
-    extractor = FeatureExtractor(encoder, pooling, name="extractor")
     return {split: features_of_windows(extractor, manifest, split) for split in splits if split in manifest.splits}
 
 
@@ -50,19 +48,19 @@ def features_of_windows(extractor, manifest, split=None):
     return Features(values, columns, people[columns["record"]])
 
 
-def probe_encoder(encoder, manifest, settings):
+def probe_encoder(extractor, manifest, settings):
     """Features of an encoder, and a probe for each task.
 
     Args:
-        encoder: `Encoder`.
+        extractor: `FeatureExtractor` of the encoder; one object that serves several calls is compiled once.
         manifest: `Manifest`.
-        settings: With `pooling`, `age_threshold` and `seed`.
+        settings: With `age_threshold` and `seed`.
 
     Returns: As `probe_all`.
     """
     splits = SPLITS if manifest.labels and not _missing(manifest) else ()
-    features = features_of(encoder, manifest, settings.pooling, splits)
-    name = digest(encoder)
+    features = features_of(extractor, manifest, splits)
+    name = digest(extractor.encoder)
     return probe_all(features, manifest, name, age_threshold=settings.age_threshold, seed=settings.seed)
 
 

@@ -33,6 +33,11 @@ def watch(model, monkeypatch):
     return seen
 
 
+def without(inputs, drop):
+    """The inputs, and that the named modalities are dropped."""
+    return {**inputs, "kept": np.tile([name not in drop for name in NAMES], (len(inputs["present"]), 1))}
+
+
 def test_hidden_tokens_have_no_influence(model, inputs, monkeypatch):
     seen = watch(model, monkeypatch)
     first = to_numpy(model(inputs))
@@ -49,7 +54,7 @@ def test_hidden_tokens_have_no_influence(model, inputs, monkeypatch):
 @pytest.mark.parametrize("garbage", [1e4, np.nan])
 def test_absent_and_dropped_modalities_have_no_influence(model, inputs, monkeypatch, garbage):
     seen = watch(model, monkeypatch)
-    first = to_numpy(model.reconstruct(inputs, drop=["eeg"]))
+    first = to_numpy(model(without(inputs, ["eeg"])))
     hidden = first["hidden"].reshape(6, 3, TIME)
     assert hidden[:, 0].all()
     assert not first["kept"][:, 0].any()
@@ -57,7 +62,7 @@ def test_absent_and_dropped_modalities_have_no_influence(model, inputs, monkeypa
     other = {**inputs, "eeg": np.full_like(inputs["eeg"], garbage)}
     for name in ("ecg", "emg"):
         other[name] = np.where(inputs["present"][:, None, CHANNELS[name]], inputs[name], garbage).astype("float32")
-    second = to_numpy(model.reconstruct(other, drop=["eeg"]))
+    second = to_numpy(model(without(other, ["eeg"])))
     np.testing.assert_array_equal(seen["encoded"][0], seen["encoded"][1])
     for name in NAMES:
         np.testing.assert_array_equal(first["signals"][name], second["signals"][name])
@@ -79,7 +84,7 @@ def test_padding_is_zero_in_and_zero_out(model, inputs, monkeypatch):
 def test_shapes_are_the_same_whatever_is_dropped(model, inputs, monkeypatch):
     seen = watch(model, monkeypatch)
     for drop in ([], ["eeg"], ["eeg", "emg"], NAMES):
-        out = to_numpy(model.reconstruct(inputs, drop=drop))
+        out = to_numpy(model(without(inputs, drop)))
         assert all(np.isfinite(signal).all() for signal in out["signals"].values())
     assert {tokens.shape for tokens in seen["tokens"]} == {(6, 6, 8)}
 
@@ -88,7 +93,7 @@ def test_shapes_are_the_same_whatever_is_dropped(model, inputs, monkeypatch):
 def test_what_is_dropped_elsewhere_stays_visible_to_the_encoder(inputs, drop_from, monkeypatch):
     model = autoencoder(drop_from=drop_from)
     seen = watch(model, monkeypatch)
-    plain, dropped = (to_numpy(model.reconstruct(inputs, drop=drop)) for drop in ([], ["eeg"]))
+    plain, dropped = (to_numpy(model(without(inputs, drop))) for drop in ([], ["eeg"]))
     np.testing.assert_array_equal(seen["encoded"][0], seen["encoded"][1])
     np.testing.assert_array_equal(plain["hidden"], dropped["hidden"])
     assert not dropped["counted"][:, 0].any()
@@ -101,11 +106,11 @@ def test_decoders_never_see_a_modality_dropped_from_their_context(inputs):
     # Without blocks the encoder mixes no tokens, so a dropped one can reach the decoders only by itself. Few tokens
     # are visible, so that some rows are left without any context.
     model = varied(autoencoder(encoder(depth=0), mask={"ratio": 0.85}, drop_from="context", decoder_depth=0))
-    first = to_numpy(model.reconstruct(inputs, drop=["eeg", "emg"]))
+    first = to_numpy(model(without(inputs, ["eeg", "emg"])))
     visible = ~first["hidden"].reshape(6, 3, TIME)
     assert (visible.any(axis=(1, 2)) & ~visible[:, 1].any(axis=1)).any()
     dropped = np.broadcast_to(np.array([True, False, True])[None, :, None], visible.shape)
-    second = to_numpy(model.reconstruct(perturb(inputs, dropped), drop=["eeg", "emg"]))
+    second = to_numpy(model(without(perturb(inputs, dropped), ["eeg", "emg"])))
     for name in NAMES:
         np.testing.assert_array_equal(first["signals"][name], second["signals"][name])
 
@@ -166,3 +171,12 @@ def test_a_default_autoencoder_hides_seven_tenths(encoder):
     model = MaskedAutoencoder(encoder, dropout=ModalityDropout(), decoder_width=8, decoder_depth=0, decoder_heads=2)
     hidden = to_numpy(model.mask(np.ones((5, 3), bool), np.ones((5, 3), bool)))[2]
     assert (hidden.sum(axis=1) == 8).all()
+
+
+def test_reconstruct_drops_what_it_is_told_to(model, inputs):
+    for drop in ([], ["emg"]):
+        made, called = model.reconstruct(inputs, drop), to_numpy(model(without(inputs, drop)))
+        assert made["kept"][:, NAMES.index("emg")].any() != bool(drop)
+        np.testing.assert_array_equal(made["hidden"], called["hidden"])
+        for name in NAMES:
+            np.testing.assert_allclose(made["signals"][name], called["signals"][name], atol=1e-5)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from physiokeras.models import FeatureExtractor
 from physiokeras.recipes import pretrain, probing
 
 SMALL = "--width 16 --depth 1 --heads 2 --decoder-width 16 --decoder-depth 1 --decoder-heads 2 --batch-size 8"
@@ -26,7 +27,9 @@ def pretrained(tmp_path_factory, small):
     save_all = probing.save_all
 
     def keep(folder, model, manifest, *rest):
-        kept["features"] = np.asarray(probing.features_of(model.encoder, manifest, splits=["test"])["test"].values)
+        kept["features"] = np.asarray(
+            probing.features_of(FeatureExtractor(model.encoder), manifest, splits=["test"])["test"].values
+        )
         save_all(folder, model, manifest, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
