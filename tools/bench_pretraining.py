@@ -2,7 +2,8 @@
 """Does pretraining help? Probe scores of pretrained and untrained encoders over several seeds, simulated people.
 
 Each seed simulates a cohort of its own, pretrains, and probes people held out; the same encoder untrained beside it.
-Prints each seed's scores, then the mean difference with its 95 % interval over seeds (Student's t).
+Prints each seed's scores, then the mean difference, and how much of each dropped modality's variance is explained from
+the others beside what is left once these come from other windows, with 95 % intervals over seeds (Student's t).
 
     tools/bench_pretraining.py --out runs/bench --seeds 5 [--backend jax] [further flags of pretrain]
 """
@@ -19,13 +20,20 @@ from scipy.stats import t
 SHOWN = [("stage", "balanced_accuracy"), ("stage", "auroc"), ("arousal", "auroc"), ("age", "auroc")]
 
 
-def scores(folder, seed, backend, flags):
-    """Scores of one seed: dict of "pretrained" and "untrained" -> task -> numbers; an earlier run is read."""
+def results(folder, seed, backend, flags):
+    """What one seed's `run.json` says; an earlier run is read."""
     run = Path(folder) / f"seed-{seed}"
     if not (run / "scores.md").exists():
         command = [sys.executable, "-m", "physiokeras.recipes.pretrain", "--backend", backend, "--seed", str(seed)]
         subprocess.run([*command, "--out", str(run), *flags], check=True, stdout=subprocess.DEVNULL)
-    return json.loads((run / "run.json").read_text())["scores"]
+    return json.loads((run / "run.json").read_text())
+
+
+def over_seeds(numbers):
+    """Mean with its interval, as text."""
+    mean, error = statistics.mean(numbers), statistics.stdev(numbers) / len(numbers) ** 0.5
+    reach = t.ppf(0.975, len(numbers) - 1) * error
+    return f"{mean:+.3f} [{mean - reach:+.3f}, {mean + reach:+.3f}]"
 
 
 def main():
@@ -37,18 +45,21 @@ def main():
     args, flags = parser.parse_known_args()
     found = []
     for seed in range(args.seeds):
-        found.append(scores(args.out, seed, args.backend, flags))
+        found.append(results(args.out, seed, args.backend, flags))
         for task, score in SHOWN:
-            pretrained, untrained = (found[-1][kind][task]["windows"][score] for kind in ("pretrained", "untrained"))
+            pretrained, untrained = (
+                found[-1]["scores"][kind][task]["windows"][score] for kind in ("pretrained", "untrained")
+            )
             print(
                 f"seed {seed} {task:8s} {score:18s} pretrained {pretrained:.3f} untrained {untrained:.3f}", flush=True
             )
-    print("\nmean difference over seeds, with 95 % interval; simulated recordings")
+    print("\nmeans over seeds, with 95 % intervals; simulated recordings")
     for task, score in SHOWN:
-        gains = [run["pretrained"][task]["windows"][score] - run["untrained"][task]["windows"][score] for run in found]
-        mean, error = statistics.mean(gains), statistics.stdev(gains) / len(gains) ** 0.5
-        reach = t.ppf(0.975, len(gains) - 1) * error
-        print(f"{task:8s} {score:18s} {mean:+.3f} [{mean - reach:+.3f}, {mean + reach:+.3f}]")
+        pairs = [[run["scores"][kind][task]["windows"][score] for kind in ("pretrained", "untrained")] for run in found]
+        print(f"{task:8s} {score:18s} pretrained - untrained {over_seeds([a - b for a, b in pairs])}")
+    for name in found[0]["reconstruction"]:
+        told = {kind: [run["reconstruction"][name][kind] for run in found] for kind in ("explained", "shuffled")}
+        print(f"{name} dropped: explained {over_seeds(told['explained'])}, shuffled {over_seeds(told['shuffled'])}")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def main(argv=None):
         pretrained, left_out = probing.probe_encoder(extractor, manifest, settings)
         probing.save_all(folder, model, manifest, pretrained, settings.pooling)
         pictures.draw_all(folder, model, extractor, manifest, pretrained)
-        probing.report(folder, {"pretrained": pretrained, "untrained": untrained}, manifest, left_out)
+        columns = {"pretrained": pretrained, "untrained": untrained}
+        probing.report(folder, columns, manifest, probing.dropped(model, manifest, settings.seed), left_out)
     return 0
 
 

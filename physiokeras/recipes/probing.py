@@ -5,10 +5,11 @@ import numpy as np
 from physiokeras.analysis.features import Features
 from physiokeras.analysis.probe_files import save_probe
 from physiokeras.analysis.probe_task import probe_task
+from physiokeras.analysis.reconstruction import dropped_reconstruction
 from physiokeras.analysis.tasks import tasks_of
 from physiokeras.files import write_atomic
 from physiokeras.models import digest, save
-from physiokeras.pipelines import stream
+from physiokeras.pipelines import stream, windows
 from physiokeras.recipes import run
 from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.training import extract
@@ -111,13 +112,35 @@ def save_all(folder, model, manifest, results, pooling):
         save_probe(result.probe, folder / "probes" / f"{name}.npz")
 
 
-def report(folder, columns, manifest, left_out=None):
+def dropped(model, manifest, seed=0, limit=256):
+    """What modalities tell of one another, as `dropped_reconstruction` of test windows spread evenly.
+
+    Args:
+        model: The trained `MaskedAutoencoder`.
+        manifest: `Manifest`.
+        seed: Seed of the shuffling.
+        limit: Most windows.
+
+    Returns: dict of modality -> numbers; empty with one modality, or fewer than two windows.
+    """
+    modalities = list(model.encoder.modalities)
+    split = "test" if "test" in manifest.splits else None
+    inputs = windows(manifest.folder, split, modalities=modalities)
+    count = len(inputs["present"])
+    chosen = np.linspace(0, count - 1, min(count, limit)).astype(int)
+    if len(modalities) < 2 or len(chosen) < 2:
+        return {}
+    return dropped_reconstruction(model, {name: values[chosen] for name, values in inputs.items()}, seed)
+
+
+def report(folder, columns, manifest, reconstruction, left_out=None):
     """Print the table of scores, and keep it and the numbers in the run's folder.
 
     Args:
         folder: The run's folder.
         columns: dict of title -> dict of task name -> `ProbeResult`.
         manifest: `Manifest`.
+        reconstruction: What `dropped` returned.
         left_out: dict of task name -> why it has no probe.
     """
     parts = []
@@ -126,10 +149,13 @@ def report(folder, columns, manifest, left_out=None):
     if any(columns.values()):
         parts += ["\n".join(table(columns)), "In brackets: 95 % intervals over test people."]
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
+    if reconstruction:
+        parts.append("\n".join(_reconstruction_table(reconstruction)))
     text = "\n\n".join(parts or ["No probes: the data have no labels."])
     print(f"\n{text}\n\nEverything is in {folder}", flush=True)
     write_atomic(folder / "scores.md", text + "\n")
-    run.note(folder, scores={title: summary(results) for title, results in columns.items()})
+    scores = {title: summary(results) for title, results in columns.items()}
+    run.note(folder, scores=scores, reconstruction=reconstruction)
 
 
 def table(columns):
@@ -145,6 +171,17 @@ def table(columns):
         for score, title in _shown(result):
             cells = [_cell(results.get(name), score) for results in columns.values()]
             rows.append([f"{name} ({people})", title, *cells])
+    return _markdown(rows)
+
+
+def _reconstruction_table(found):
+    rows = [["dropped modality", "variance explained from the others", "from others of other windows"]]
+    for name, numbers in found.items():
+        rows.append([name, *(f"{100 * numbers[kind]:.1f} %" for kind in ("explained", "shuffled"))])
+    return _markdown(rows)
+
+
+def _markdown(rows):
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
