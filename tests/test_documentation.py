@@ -2,9 +2,9 @@ import inspect
 
 import pytest
 
-from physiokeras import layers, losses, models
+from physiokeras import callbacks, layers, losses, models
 
-EXPORTED = [(module, name) for module in (layers, models) for name in module.__all__]
+EXPORTED = [(module, name) for module in (callbacks, layers, models) for name in module.__all__]
 EXPORTED += [(losses, name) for name, value in vars(losses).items() if inspect.isfunction(value)]
 
 
@@ -49,6 +49,6 @@ def test_every_argument_is_documented(module, name):
 
 
 def test_exported_names_exist_and_are_sorted():
-    for module in (layers, models):
+    for module in (callbacks, layers, models):
         assert list(module.__all__) == sorted(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)

@@ -133,6 +133,15 @@ def load_weights(model, path):
 
 def named_weights(model):
     """Dict of name to variable: path from the model down, the model's own name left out, the same on every backend."""
+    return _named(model, model.weights)
+
+
+def named_variables(model):
+    """As `named_weights`, with the states of the seed generators."""
+    return _named(model, model.variables)
+
+
+def _named(model, chosen):
     names, variables = {}, {}
 
     def walk(layer, path):
@@ -140,11 +149,13 @@ def named_weights(model):
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
         for variable in own:
             names[id(variable)] = "/".join([*path, variable.name])
+        for number, generator in enumerate(layer._seed_generators):
+            names[id(generator.state)] = "/".join([*path, f"seed_{number}"])
         for child in children:
             walk(child, [*path, child.name])
 
     walk(model, [])
-    for variable in model.weights:
+    for variable in chosen:
         name = names[id(variable)]
         if name in variables:
             raise ValueError(f"Two weights share the name {name!r}; give the sublayers names of their own.")
