@@ -181,9 +181,9 @@ def die_at(run, operation):
         if event not in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fsync"):
             return
         path = next((str(value) for value in arguments if isinstance(value, str | Path)), "")
-        if event != "fsync" and not path.startswith(watched):
-            if event not in ("os.remove", "os.rmdir"):  # `rmtree` names what it removes without its folder
-                return
+        # `rmtree` names what it removes without its folder.
+        if event not in ("fsync", "os.remove", "os.rmdir") and not path.startswith(watched):
+            return
         count += 1
         if count == operation:
             (run / "operation").write_text(event)

@@ -35,6 +35,7 @@ class MetricsFile(keras.callbacks.Callback):
             writer = csv.DictWriter(text, self.columns)
             writer.writeheader()
             writer.writerows(rows)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.path, text.getvalue())
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: D102

@@ -164,7 +164,7 @@ def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, monkeypa
     class Reached(Exception):
         pass
 
-    def fit(*_, records):
+    def fit(*_, records, **__):
         raise Reached(*sorted(records))
 
     monkeypatch.setattr(training, "fit", fit)
