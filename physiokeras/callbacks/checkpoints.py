@@ -203,8 +203,13 @@ class Checkpoints(keras.callbacks.Callback):
         return bool(self.patience and self.best and self.step - self.best["step"] >= self.patience)
 
     def _on_sigterm(self, number, frame):
-        self._terminated = True
         self._restore_handler()  # so that a second one ends the process at once
+        while frame and not (frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model):
+            frame = frame.f_back
+        if frame:
+            self._terminated = True
+        else:  # an exception ended `fit`, of which Keras tells no callback
+            signal.raise_signal(number)
 
     def _restore_handler(self):
         if self._handler is not None:

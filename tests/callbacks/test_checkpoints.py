@@ -42,10 +42,27 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(whole, tmp_pa
     assert end.value.code == 143
     message = capsys.readouterr().err
     assert f"SIGTERM: step 7 is saved in {checkpoint_folders.place(tmp_path / 'checkpoints', 7)}. Do this." in message
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     assert_equal(train(tmp_path), whole[1])
     assert len(whole[1][1].splitlines()) == 1 + 3
     assert whole[1][0]["optimizer/0/iteration"] == STEPS
+
+
+def test_sigterm_is_the_callers_again_once_training_has_ended(tmp_path, monkeypatch):
+    def stop(*_):
+        raise Interrupted
+
+    received = []
+    earlier = signal.signal(signal.SIGTERM, lambda *_: received.append("caller's"))
+    try:
+        fit(Checkpoints(tmp_path / "a"), 1)
+        signal.raise_signal(signal.SIGTERM)
+        monkeypatch.setattr(Checkpoints, "_check_loss", stop)
+        with pytest.raises(Interrupted):
+            fit(Checkpoints(tmp_path / "b"), 1)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+    assert received == ["caller's"] * 2
 
 
 def test_state_holds_every_weight_seed_and_slot(whole):
