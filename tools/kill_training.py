@@ -181,7 +181,9 @@ def die_at(run, operation):
         if event not in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "fsync"):
             return
         path = next((str(value) for value in arguments if isinstance(value, str | Path)), "")
-        # `rmtree` names what it removes without its folder.
+        if not (run / "checkpoints").exists():
+            return
+        # `fsync` has no name to tell, and `rmtree` names what it removes without its folder.
         if event not in ("fsync", "os.remove", "os.rmdir") and not path.startswith(watched):
             return
         count += 1
@@ -206,7 +208,7 @@ def saved(run):
 
 def result(run):
     """All that must be equal: metrics, checkpoints, weights."""
-    facts = {path.name: json.loads(path.read_text()) for path in run.glob("checkpoints/*/checkpoint.json")}
+    facts = {path.parent.name: json.loads(path.read_text()) for path in run.glob("checkpoints/*/checkpoint.json")}
     model = json.loads((run / "model" / "metadata.json").read_text())["sha256"]
     checkpoints = {name: table["facts"] for name, table in facts.items() if int(name.split("-")[1]) == max(saved(run))}
     return {"metrics": (run / "metrics.csv").read_text(), "checkpoint": checkpoints, "model": model}

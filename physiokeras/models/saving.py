@@ -10,7 +10,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from physiokeras.errors import DataError
-from physiokeras.files import write_atomic
+from physiokeras.files import remove_temporaries, write_atomic
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.guards import check_sizes, no_weights_but
@@ -41,6 +41,7 @@ def save(model, folder, **metadata):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _METADATA).unlink(missing_ok=True)
+    remove_temporaries(folder)
     config = json.dumps({"class": kind, "config": _plain(model.get_config())}, indent=1).encode()
     weights = safetensors.numpy.save({name: _array(variable) for name, variable in named_weights(model).items()})
     write_atomic(folder / _CONFIG, config)

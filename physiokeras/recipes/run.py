@@ -15,7 +15,7 @@ from pathlib import Path
 
 import physiokeras
 from physiokeras.errors import DataError
-from physiokeras.files import locked, write_atomic
+from physiokeras.files import locked, remove_temporaries, write_atomic
 from physiokeras.recipes.settings import INVOCATION, from_toml, to_toml
 
 PACKAGES = ("physiokeras", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "scipy", "scikit-learn")
@@ -47,6 +47,7 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=(), accept=())
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(folder / ".lock"))
+            remove_temporaries(folder)
             if (folder / "run.json").exists():
                 then = _check(folder, settings, data_hash, resume, {*free, *accept})
                 _write_settings(folder, settings, recipe)

@@ -28,7 +28,7 @@ def training_alone(monkeypatch):
 
 
 @pytest.fixture
-def interrupted(pretrained, tmp_path, training_alone, monkeypatch):
+def interrupted(pretrained, tmp_path, training_alone, monkeypatch, capsys):
     """A run like `pretrained` that SIGTERM ended in its second of five steps, inside a Keras epoch of three."""
     save = Checkpoints.on_train_batch_end
 
@@ -43,6 +43,7 @@ def interrupted(pretrained, tmp_path, training_alone, monkeypatch):
         with pytest.raises(SystemExit) as end:
             pretrain.main([*settings, "--out", str(tmp_path / "run")])
     assert end.value.code == 128 + signal.SIGTERM
+    assert f"Go on with: python -m physiokeras.recipes.pretrain --resume {tmp_path / 'run'}" in capsys.readouterr().err
     return tmp_path / "run"
 
 
@@ -51,9 +52,8 @@ def state_of(run):
     return checkpoint_folders.read(run / "checkpoints", step)
 
 
-def test_terminated_run_says_how_to_go_on_and_ends_as_one_that_was_not(interrupted, pretrained, capsys):
+def test_terminated_run_goes_on_and_ends_as_one_that_was_not(interrupted, pretrained):
     assert checkpoint_folders.steps(interrupted / "checkpoints") == [2]
-    assert f"Go on with: python -m physiokeras.recipes.pretrain --resume {interrupted}" in capsys.readouterr().err
     assert pretrain.main(["--resume", str(interrupted)]) == 0
     (arrays, facts), (others, their_facts) = state_of(interrupted), state_of(pretrained.folder)
     assert [name for name in others if not np.array_equal(arrays[name], others[name])] == []

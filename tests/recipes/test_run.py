@@ -111,7 +111,7 @@ def test_resumed_run_takes_its_settings_from_its_folder(tmp_path):
     started(Settings(out=str(tmp_path / "a"), steps=3, width=8))
     again = read(Settings, ["--resume", str(tmp_path / "a"), "--width", "9"])
     assert (again.out, again.steps, again.width, again.resume) == (str(tmp_path / "a"), 3, 9, str(tmp_path / "a"))
-    assert "resume" not in (tmp_path / "a" / "settings.toml").read_text()
+    assert "\nresume" not in (tmp_path / "a" / "settings.toml").read_text()
 
 
 def test_folder_without_a_run_cannot_be_resumed(tmp_path, capsys):
