@@ -42,7 +42,8 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
     )
     interval = min(settings.interval, settings.steps)
     callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
-    checkpoints.restore(model)
+    if checkpoints.restore(model):
+        print(f"Going on from step {checkpoints.step} of {settings.steps}.", flush=True)
     for part in checkpoints.parts(settings.steps, interval):
         model.fit(
             stream(manifest.folder, splits, start_step=checkpoints.step, **order),

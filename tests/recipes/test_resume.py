@@ -102,6 +102,15 @@ def test_tensorboard_that_is_not_installed_is_said_in_one_sentence(tmp_path, mon
         training.tensorboard(settings, tmp_path)
 
 
+def test_tensorboard_writes_only_where_asked_to_and_into_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: name)
+    settings = read(pretrain.Settings, [])
+    assert training.tensorboard(settings, tmp_path) == []
+    (callback,) = training.tensorboard(replace(settings, tensorboard=True), tmp_path)
+    assert isinstance(callback, keras.callbacks.TensorBoard)
+    assert callback.log_dir == str(tmp_path / "tensorboard")
+
+
 def test_every_setting_that_may_differ_is_one():
     assert set(pretrain.FREE) <= {item.name for item in fields(pretrain.Settings)}
 
