@@ -35,7 +35,10 @@ def test_every_argument_is_documented(module, name):
     assert sections[""][0].endswith(".")
     if inspect.isclass(thing):
         own = thing.__init__ if "__init__" in vars(thing) else None
-        expected = {"Args": arguments(own) if own else None, "Call arguments": arguments(thing.call)}
+        expected = {
+            "Args": arguments(own) if own else None,
+            "Call arguments": arguments(thing.call) if hasattr(thing, "call") else [],
+        }
     else:
         expected = {"Args": arguments(thing), "Call arguments": []}
     for section, wanted in expected.items():
@@ -45,7 +48,7 @@ def test_every_argument_is_documented(module, name):
             assert [n for n in documented if n != "training"] == [
                 n for n in wanted if n not in ("training", "metadata")
             ]
-    assert "Returns" in sections or name == "save"
+    assert "Returns" in sections or name == "save" or module is callbacks
 
 
 def test_exported_names_exist_and_are_sorted():

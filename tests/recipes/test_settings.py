@@ -166,7 +166,7 @@ def test_help_shows_every_default(capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 0
     assert "share of tokens hidden, 70% in the paper (default: 0.7)" in shown
-    assert "go on from the last checkpoint (default: off)" in shown
+    assert "take few steps (default: off)" in shown
     assert "which to use (default: eeg ecg)" in shown
     assert "prepared folder (default: none)" in shown
 
