@@ -28,7 +28,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backend", required=True, choices=["tensorflow", "jax", "torch"])
     parser.add_argument("--moments", type=int, default=30, help="kills at random moments")
-    parser.add_argument("--operations", type=int, default=60, help="most kills at file operations")
+    parser.add_argument("--operations", type=int, default=60, help="kills at file operations")
+    parser.add_argument("--first", type=int, default=1, help="file operation to begin with, counted from a run's start")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--folder", type=Path, help="where to work; kept")
     args = parser.parse_args()
@@ -70,10 +71,9 @@ def at_moments(args, folder, seconds, expected):
 
 
 def at_operations(args, folder, expected):
-    """Kill at the first file operation of a child, the next child at the second, and so on; how often."""
-    number, run, operation, seen, died = 0, folder / "operations-0", 0, [], 0
-    while operation < args.operations:
-        operation += 1
+    """Kill a child at a file operation, the next child at the one after it, and so on; how often."""
+    number, run, seen, died = 0, folder / "operations-0", [], 0
+    for operation in range(args.first, args.first + args.operations):
         trainee = child(args.backend, run, operation)
         if trainee.died():
             died += 1
