@@ -1,4 +1,4 @@
-"""The one exception class for input data that cannot be used as it is."""
+"""Exception classes: for input data that cannot be used as it is, and for training that cannot go on."""
 
 
 class DataError(ValueError):
@@ -21,6 +21,10 @@ class DataError(ValueError):
     def __reduce__(self):
         # Worker processes hand errors back by pickling, which by default drops keyword arguments.
         return _rebuild, (type(self), self.message, self.file, self.channel, self.place)
+
+
+class TrainingError(RuntimeError):
+    """Training that went wrong, such as a loss that is no number: says at which step and what to try."""
 
 
 def _rebuild(kind, message, file, channel, place):

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 from physiokeras.errors import DataError
@@ -24,7 +25,7 @@ def write_atomic(path, content):
     """
     path = Path(path)
     content = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    temporary = _aside(path)
     try:
         with open(temporary, "wb") as file:
             result = content(file) if callable(content) else file.write(content)
@@ -39,6 +40,47 @@ def write_atomic(path, content):
     return result
 
 
+def write_folder(path, files):
+    """Write a folder whole or not at all: a temporary folder beside it, fsync of everything, rename.
+
+    Args:
+        path: The final name; its parent must exist. A folder of that name is replaced.
+        files: dict of file name to bytes.
+
+    Raises:
+        OSError: The disk is full or the parent read-only; an old folder is untouched and nothing temporary is left.
+    """
+    path = Path(path)
+    temporary = _aside(path)
+    try:
+        temporary.mkdir()
+        for name, content in files.items():
+            with open(temporary / name, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        sync_folder(temporary)
+        if path.exists():
+            remove_folder(path)
+        os.rename(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_folder(path.parent)
+
+
+def remove_folder(path):
+    """Remove a folder so that a kill leaves it whole or only something temporary."""
+    path = Path(path)
+    aside = _aside(path.with_name(f"{path.name}.old"))
+    os.rename(path, aside)
+    shutil.rmtree(aside)
+
+
+def _aside(path):
+    return path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+
+
 def sync_folder(path):
     """Make renames inside a folder durable."""
     handle = os.open(path, os.O_RDONLY)
@@ -51,7 +93,10 @@ def sync_folder(path):
 def remove_temporaries(folder):
     """Remove what killed writers left in `folder`; only for whoever holds the folder's lock."""
     for path in Path(folder).glob(f".*{_SUFFIX}"):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ def test_layers_and_models_work_without_tensorflow_installed():
     result = run(
         "import sys, os; sys.modules['tensorflow'] = None\n"
         "os.environ['KERAS_BACKEND'] = 'torch' if os.environ.get('KERAS_BACKEND') == 'torch' else 'jax'\n"
-        "import physiokeras.layers, physiokeras.models, physiokeras.losses"
+        "import physiokeras.layers, physiokeras.models, physiokeras.losses, physiokeras.callbacks"
     )
     assert result.returncode == 0, result.stderr
 
@@ -86,9 +86,10 @@ def imported(path):
 
 
 FORBIDDEN = {
-    "layers": ("models", "analysis", "pipelines", "recipes"),
-    "models": ("analysis", "pipelines", "recipes"),
-    "pipelines": ("layers", "models", "analysis", "recipes"),
+    "layers": ("models", "callbacks", "analysis", "pipelines", "recipes"),
+    "models": ("callbacks", "analysis", "pipelines", "recipes"),
+    "callbacks": ("analysis", "pipelines", "recipes"),
+    "pipelines": ("layers", "models", "callbacks", "analysis", "recipes"),
     "analysis": ("recipes",),
 }
 
@@ -113,7 +114,7 @@ def test_only_streams_import_tensorflow():
     assert users <= {"pipelines/streaming.py", "pipelines/stream.py"}
 
 
-@pytest.mark.parametrize("package", ["layers", "models", "pipelines", "recipes", "analysis"])
+@pytest.mark.parametrize("package", ["layers", "models", "callbacks", "pipelines", "recipes", "analysis"])
 def test_exported_names_are_listed_once_and_documented(package):
     module = importlib.import_module(f"physiokeras.{package}")
     names = list(getattr(module, "__all__", []))

@@ -24,6 +24,7 @@ SMALLER = {
     r"steps_per_epoch=100": "steps_per_epoch=1",
     r"epochs=(5|10)": "epochs=1",
     r"max_trials=5": "max_trials=1",
+    r"steps=1000, interval=100": "steps=1, interval=1",
     r"\(64, ": "(4, ",  # windows of the arrays
 }
 """What the scripts are run with: one small network, few steps. Everything else runs as written."""
@@ -75,8 +76,16 @@ def test_search_script_finds_a_drop_rate(folder, user):
     assert np.isfinite(trial.score)
 
 
+def test_checkpoint_script_goes_on_where_it_was(folder, user):
+    for steps in (1, 2):
+        script = SCRIPTS[3].replace("steps=1000, interval=100", f"steps={steps}, interval=1")
+        names = run(script, folder, dict(user))
+        assert names["checkpoints"].step == steps
+    assert len((folder / "mine" / "metrics.csv").read_text().splitlines()) == 1 + 2
+
+
 def test_every_script_is_tried():
-    assert len(SCRIPTS) == 3
+    assert len(SCRIPTS) == 4
     for large in SMALLER:
         assert any(re.search(large, script) for script in SCRIPTS), large
 
@@ -90,7 +99,11 @@ def test_definition_is_valid(text, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", [prepare, pretrain, extract])
-def test_commands_have_the_flags_they_are_shown_with(recipe):
+def test_commands_have_the_flags_they_are_shown_with(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs" / "wristband"
+    run.mkdir(parents=True)
+    (run / "settings.toml").write_text("backend = 'jax'")
     name = recipe.__name__
     shell = [line for kind, text in BLOCKS if kind == "bash" for line in re.split(r"\n|&&", text)]
     commands = [shlex.split(line) for line in shell if f"python -m {name} " in f"{line} "]

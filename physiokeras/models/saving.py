@@ -1,5 +1,6 @@
 """Models as folders: configuration, weights and where they came from, nothing that executes."""
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -9,13 +10,15 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from physiokeras.errors import DataError
-from physiokeras.files import write_atomic
+from physiokeras.files import remove_temporaries, write_atomic
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.guards import check_sizes, no_weights_but
 from physiokeras.models.probe import FeatureExtractor, LinearProbe
 
 FORMAT = "physiokeras model 1"
 _KINDS = {kind.__name__: kind for kind in (Encoder, FeatureExtractor, LinearProbe, MaskedAutoencoder)}
+_LARGEST_JSON = 4 * 2**20
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "weights.safetensors", "metadata.json"
 
 
@@ -38,6 +41,7 @@ def save(model, folder, **metadata):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _METADATA).unlink(missing_ok=True)
+    remove_temporaries(folder)
     config = json.dumps({"class": kind, "config": _plain(model.get_config())}, indent=1).encode()
     weights = safetensors.numpy.save({name: _array(variable) for name, variable in named_weights(model).items()})
     write_atomic(folder / _CONFIG, config)
@@ -56,7 +60,8 @@ def save(model, folder, **metadata):
 def load(folder):
     """Read a model that `save` wrote.
 
-    Nothing of the files is executed, and the weights' shapes are compared with the model's before they are read.
+    Nothing of the files is executed, and no weight is made unless the file holds one of its shape: memory is bounded by
+    the file's size.
 
     Args:
         folder: The model's folder.
@@ -73,10 +78,13 @@ def load(folder):
             raise DataError("missing; the folder is no whole model, save it again.", file=folder / name)
         if facts["sha256"].get(name) != _sha256_of_file(folder / name):
             raise DataError("its SHA-256 is not the one in metadata.json; save the model again.", file=folder / name)
+    shapes = _stored_shapes(folder / _WEIGHTS)
     try:
-        table = json.loads((folder / _CONFIG).read_bytes())
-        model = _KINDS[table["class"]].from_config(table["config"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        table = json.loads(_read_small(folder / _CONFIG))
+        with no_weights_but(shapes):
+            check_sizes(table["config"], shapes)
+            model = _KINDS[table["class"]].from_config(table["config"])
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         message = f"does not describe one of {', '.join(_KINDS)}: {error!r}."
         raise DataError(message, file=folder / _CONFIG) from error
     load_weights(model, folder / _WEIGHTS)
@@ -91,10 +99,12 @@ def metadata(folder):
     """
     path = Path(folder) / _METADATA
     try:
-        facts = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise DataError("no metadata.json; give a folder that `save` wrote.", file=folder) from None
-    except ValueError as error:
+        if not path.is_file():
+            raise DataError("no metadata.json; give a folder that `save` wrote.", file=folder)
+        facts = json.loads(_read_small(path))
+    except DataError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise DataError(f"not valid JSON ({error}); save the model again.", file=path) from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT or not isinstance(facts.get("sha256"), dict):
         raise DataError(f"not of the format {FORMAT!r}; save the model again.", file=path)
@@ -112,27 +122,55 @@ def load_weights(model, path):
         DataError: Damaged, or names or shapes that differ from the model's; the message lists them.
     """
     variables = named_weights(model)
+    stored = _stored_shapes(path)
+    differences = [
+        f"{name}: {stored.get(name, 'missing')} in the file, "
+        f"{tuple(variables[name].shape) if name in variables else 'not'} in the model"
+        for name in sorted(stored.keys() | variables.keys())
+        if name not in variables or stored.get(name) != tuple(variables[name].shape)
+    ]
+    if differences:
+        shown = differences[:10] + [f"and {len(differences) - 10} more"] * (len(differences) > 10)
+        message = f"the weights are of another architecture; nothing was loaded: {'; '.join(shown)}."
+        raise DataError(message, file=path)
+    with _opened(path) as file:
+        for name, variable in variables.items():
+            variable.assign(file.get_tensor(name))
+
+
+def _stored_shapes(path):
+    """Dict of name to shape, from the file's header, which must fit the file's size."""
+    with _opened(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path):
     try:
         with safe_open(path, framework="numpy") as file:
-            stored = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            differences = [
-                f"{name}: {stored.get(name, 'missing')} in the file, "
-                f"{tuple(variables[name].shape) if name in variables else 'not'} in the model"
-                for name in sorted(stored.keys() | variables.keys())
-                if name not in variables or stored.get(name) != tuple(variables[name].shape)
-            ]
-            if differences:
-                shown = differences[:10] + [f"and {len(differences) - 10} more"] * (len(differences) > 10)
-                message = f"the weights are of another architecture; nothing was loaded: {'; '.join(shown)}."
-                raise DataError(message, file=path)
-            for name, variable in variables.items():
-                variable.assign(file.get_tensor(name))
+            yield file
     except SafetensorError as error:
         raise DataError(f"not a safetensors file, or damaged ({error}); save the model again.", file=path) from error
 
 
+def _read_small(path):
+    size = path.stat().st_size
+    if size > _LARGEST_JSON:
+        raise DataError(f"{size} bytes, more than any model's; save the model again.", file=path)
+    return path.read_bytes()
+
+
 def named_weights(model):
     """Dict of name to variable: path from the model down, the model's own name left out, the same on every backend."""
+    return _named(model, model.weights)
+
+
+def named_variables(model):
+    """As `named_weights`, with the states of the seed generators."""
+    return _named(model, model.variables)
+
+
+def _named(model, chosen):
     names, variables = {}, {}
 
     def walk(layer, path):
@@ -140,11 +178,13 @@ def named_weights(model):
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
         for variable in own:
             names[id(variable)] = "/".join([*path, variable.name])
+        for number, generator in enumerate(layer._seed_generators):
+            names[id(generator.state)] = "/".join([*path, f"seed_{number}"])
         for child in children:
             walk(child, [*path, child.name])
 
     walk(model, [])
-    for variable in model.weights:
+    for variable in chosen:
         name = names[id(variable)]
         if name in variables:
             raise ValueError(f"Two weights share the name {name!r}; give the sublayers names of their own.")

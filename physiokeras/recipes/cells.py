@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import time
 
 import keras
@@ -23,7 +24,7 @@ PREDICTIONS = "predictions.csv"
 KEYS = ("person", "record", "window", "target")
 
 
-def compute(folder, fold, task, manifest, settings, untrained):
+def compute(folder, fold, task, manifest, settings, untrained, advice=""):
     """Pretrain, probe, train from scratch, and predict the test people; kept in the cell's folder.
 
     Args:
@@ -33,6 +34,7 @@ def compute(folder, fold, task, manifest, settings, untrained):
         manifest: `Manifest`.
         settings: Those of the command, with the seed of this cell.
         untrained: Function without arguments that gives `features_untrained` for this seed; all folds share them.
+        advice: How to go on after an interruption, a sentence.
     """
     if (folder / PREDICTIONS).exists():
         return
@@ -41,7 +43,7 @@ def compute(folder, fold, task, manifest, settings, untrained):
     began = time.monotonic()
     pretraining = records_of(manifest, fold.pretrain)
     manifest = with_variances_of(manifest, pretraining)
-    features, network = encoded(folder, fold, task, manifest, settings, pretraining)
+    features, network = encoded(folder, fold, task, manifest, settings, pretraining, advice)
     features = {**features, "untrained": untrained()}
     predicted, strengths = probed(features, fold, task)
     test = of_people(features["supervised"], fold.test)
@@ -62,21 +64,24 @@ def compute(folder, fold, task, manifest, settings, untrained):
     targets = task.targets(test.labels[task.label])
     rows = zip(test.people.tolist(), records, test.labels["window"].tolist(), targets.tolist(), strict=True)
     write_predictions(folder / PREDICTIONS, task, list(rows), predicted, kept)
+    for name in ("checkpoints", "supervised_checkpoints"):
+        shutil.rmtree(folder / name)  # many cells would fill the disk
 
 
-def encoded(folder, fold, task, manifest, settings, pretraining):
+def encoded(folder, fold, task, manifest, settings, pretraining, advice):
     """Features of all windows by each trained encoder, and the supervised network."""
     model = build_autoencoder(settings, manifest)
     model.compile(build_optimizer(settings))
-    training.fit(model, manifest, settings, folder, records=pretraining)
+    training.fit(model, manifest, settings, folder, records=pretraining, advice=advice)
     found = {"pretrained": features_of_windows(FeatureExtractor(model.encoder, settings.pooling), manifest)}
     network = supervised.train(
         task,
         manifest,
         settings,
-        folder / "supervised.csv",
+        folder,
         records=records_of(manifest, fold.train),
         validation=records_of(manifest, fold.validation),
+        advice=advice,
     )
     found["supervised"] = features_of_windows(network.extractor, manifest)
     return found, network

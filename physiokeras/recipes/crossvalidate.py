@@ -4,20 +4,25 @@
 
 In each fold an autoencoder is pretrained without the fold's test people. Its frozen encoder is probed, the same encoder
 untrained is, and the same network is trained from scratch on the labels. The run folder gets `scores.md`,
-`predictions.csv` and a folder for each fold and seed; the same command with the same `--out` goes on where it stopped.
+`predictions.csv` and a folder for each fold and seed; the same command with the same `--out`, or `--resume` with the
+folder, goes on where it stopped.
 """
 
 import functools
+import shlex
 import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from physiokeras.errors import DataError
+from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import TrainingSettings
 from physiokeras.recipes.settings import read, setting
 from physiokeras.seeds import derive
+
+FREE = ("data", "seeds", "draws", "checkpoint_every", "tensorboard")
+"""Settings that may differ when a run goes on: the data are compared by their hash."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,15 @@ def main(argv=None):
     manifest = Manifest.read(settings.data)
     task = folds.task_of(manifest, settings.label)
     parts = folds.split(manifest, task.label, settings.folds, settings.validation_share, settings.seed)
-    free = ("data", "seeds", "draws")
-    with run.start(settings, recipe="crossvalidate", data_hash=manifest.data_hash, resume=True, free=free) as folder:
+    known = {"data_hash": manifest.data_hash, "resume": True, "free": FREE, "accept": settings.accept}
+    with run.start(settings, recipe="crossvalidate", **known) as folder:
+        advice = f"Go on with: python -m physiokeras.recipes.crossvalidate --resume {shlex.quote(str(folder))}"
         for number in range(settings.seeds):
             own = replace(settings, seed=derive(settings.seed, "repetition", number))
             untrained = functools.cache(functools.partial(cells.features_untrained, manifest, own))
             for fold in parts:
                 print(f"Seed {number + 1} of {settings.seeds}, fold {fold.number + 1} of {len(parts)}", flush=True)
-                cells.compute(cell_folder(folder, number, fold), fold, task, manifest, own, untrained)
+                cells.compute(cell_folder(folder, number, fold), fold, task, manifest, own, untrained, advice)
         found = [
             [cells.read_predictions(cell_folder(folder, number, fold) / cells.PREDICTIONS, task) for fold in parts]
             for number in range(settings.seeds)
@@ -80,5 +86,5 @@ def cell_folder(folder, number, fold):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DataError, OSError) as error:
+    except (DataError, TrainingError, OSError) as error:
         sys.exit(str(error))

@@ -11,6 +11,12 @@ from physiokeras.seeds import derive
 class TrainingSettings(CommonSettings):
     """Network, objective and training of an encoder."""
 
+    resume: str | None = setting(
+        None, "folder of a run to go on with; its settings hold unless flags say otherwise", "run"
+    )
+    accept: tuple[str, ...] = setting(
+        (), "what may differ from the run that is resumed, such as: code learning_rate", "run"
+    )
     modalities: tuple[str, ...] = setting((), "modalities to use; none given: the data set's default ones", "data")
     width: int = setting(256, "width of the encoder's tokens", "network")
     depth: int = setting(8, "number of transformer blocks of the encoder", "network")
@@ -51,6 +57,8 @@ class TrainingSettings(CommonSettings):
     clip_norm: float = setting(1.0, "largest global norm of the gradient", "training")
     interval: int = setting(1000, "steps between two rows of metrics.csv, each with a validation loss", "training")
     validation_steps: int = setting(20, "batches of each validation", "training")
+    checkpoint_every: int = setting(500, "steps between two checkpoints; one is written at the end too", "training")
+    tensorboard: bool = setting(False, "write logs for TensorBoard too; needs physiokeras[logging]", "training")
     precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training")
 
 

@@ -2,20 +2,25 @@
 
     python -m physiokeras.recipes.pretrain --backend jax
     python -m physiokeras.recipes.pretrain --config paper --data PREPARED --out runs/paper
+    python -m physiokeras.recipes.pretrain --resume runs/paper
 
 With nothing else given it simulates a small cohort first. The run folder holds settings, versions, metrics, model,
 probes and figures.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.errors import DataError
+from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import TrainingSettings
 from physiokeras.recipes.settings import read, setting
+
+FREE = ("data", "workers", "checkpoint_every", "tensorboard")
+"""Settings that may differ when a run is resumed: the data are compared by their hash."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,14 @@ def main(argv=None):
     from physiokeras.recipes.experiment import build_autoencoder, build_optimizer
 
     manifest = cohort.prepared(settings)
-    with run.start(settings, recipe="pretrain", data_hash=manifest.data_hash) as folder:
+    known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
+    with run.start(settings, recipe="pretrain", free=FREE, accept=settings.accept, **known) as folder:
         model = build_autoencoder(settings, manifest)
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
         untrained, _ = probing.probe_encoder(extractor, manifest, settings)
         model.compile(build_optimizer(settings))
-        training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest))
+        advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
+        training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest), advice=advice)
         pretrained, left_out = probing.probe_encoder(extractor, manifest, settings)
         probing.save_all(folder, model, manifest, pretrained, settings.pooling)
         pictures.draw_all(folder, model, extractor, manifest, pretrained)
@@ -66,5 +73,5 @@ def main(argv=None):
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DataError, OSError) as error:
+    except (DataError, TrainingError, OSError) as error:
         sys.exit(str(error))

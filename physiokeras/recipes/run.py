@@ -1,6 +1,7 @@
 """The folder of a run: its settings, what made it, and room for its results."""
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -12,15 +13,16 @@ from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
+import physiokeras
 from physiokeras.errors import DataError
-from physiokeras.files import locked, write_atomic
-from physiokeras.recipes.settings import from_toml, to_toml
+from physiokeras.files import locked, remove_temporaries, write_atomic
+from physiokeras.recipes.settings import INVOCATION, from_toml, to_toml
 
 PACKAGES = ("physiokeras", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "scipy", "scikit-learn")
 
 
 @contextlib.contextmanager
-def start(settings, *, recipe, data_hash=None, resume=False, free=()):
+def start(settings, *, recipe, data_hash=None, resume=False, free=(), accept=()):
     """Make or reopen the folder of a run and hold it while the run lasts.
 
     The folder gets `settings.toml`, from which `--config` repeats the run, and `run.json`: command, versions, data,
@@ -30,8 +32,10 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
         settings: The command's settings; `settings.out` names the folder, by default a new `runs/RECIPE-NUMBER`.
         recipe: The command's name, such as "pretrain".
         data_hash: The prepared data's hash, from its manifest; None where a run reads no data.
-        resume: Go on with the run that the folder holds, if any, which must have the same settings, data and backend.
-        free: Names of settings that may differ when resuming, such as "steps"; `out`, `config` and `resume` always may.
+        resume: Go on with the run that the folder holds, if any, which must have the same settings, data, backend and
+            code.
+        free: Names of settings that may differ when resuming, such as "workers".
+        accept: Names of what else may differ, because the user said so, as the message of a refusal calls it.
 
     Yields: `Path` of the folder.
 
@@ -43,9 +47,12 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(folder / ".lock"))
+            remove_temporaries(folder)
             if (folder / "run.json").exists():
-                _check(folder, settings, data_hash, resume, {"out", "config", "resume", *free})
+                then = _check(folder, settings, data_hash, resume, {*free, *accept})
                 _write_settings(folder, settings, recipe)
+                now = describe(settings, recipe, data_hash)
+                write_atomic(folder / "run.json", _json({**then, "resumed": [*then.get("resumed", []), now]}))
             else:
                 _write_settings(folder, settings, recipe)
                 # Last: a folder without it holds no run, so that a start cut short can be started again.
@@ -75,18 +82,27 @@ def describe(settings, recipe, data_hash=None):
         "seed": settings.seed,
         "data_hash": data_hash,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version(), **versions()},
+        "code": code(),
+        "versions": versions(),
         "machine": {"system": platform.platform(), "architecture": platform.machine(), "cores": _cores()},
     }
 
 
 def versions():
-    """Dict of package name to version, of those installed that could change a result."""
-    found = {}
+    """Dict of package name to version, Python's and of those installed that could change a result."""
+    found = {"python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
+
+
+def code():
+    """SHA-256 over this package's modules, since a version does not change with every edit."""
+    root, total = Path(physiokeras.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
 
 
 def _make(out, recipe):
@@ -113,19 +129,30 @@ def _write_settings(folder, settings, recipe):
 
 
 def _check(folder, settings, data_hash, resume, free):
+    """Facts of the run that the folder holds, which must be that of these settings."""
     if not resume:
-        raise SystemExit(f"{folder}: holds another run already. Choose another folder with --out.")
+        raise SystemExit(
+            f"{folder}: holds another run already. Choose another folder with --out, or go on with --resume {folder}."
+        )
     try:
-        then = type(settings)(**from_toml(type(settings), folder / "settings.toml"))
-        data_then = json.loads((folder / "run.json").read_text(encoding="utf-8"))["data_hash"]
+        then = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        before = _made_by(type(settings)(**from_toml(type(settings), folder / "settings.toml")), then)
     except (ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
-    names = [item.name for item in fields(settings) if item.name not in free]
-    pairs = [(name, getattr(then, name), getattr(settings, name)) for name in names]
-    pairs.append(("data_hash", data_then, data_hash))
-    changed = [f"  {name}: {old!r} then, {new!r} now" for name, old, new in pairs if old != new]
+    now = _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
+    changed = [name for name in now if before.get(name) != now[name] and name not in {"out", *INVOCATION, *free}]
     if changed:
-        raise SystemExit("\n".join([f"{folder}: its run was made otherwise and cannot be resumed:", *changed]))
+        shown = [f"  {name}: {before.get(name)!r} then, {now[name]!r} now" for name in changed]
+        accept = f"To go on all the same, though not as the run would have: --accept {' '.join(changed)}"
+        lines = [f"{folder}: its run was made otherwise and cannot be resumed:", *shown, accept]
+        raise SystemExit("\n".join(lines))
+    return then
+
+
+def _made_by(settings, facts):
+    """All that a run depends on, by name."""
+    values = {item.name: getattr(settings, item.name) for item in fields(settings)}
+    return {**values, "data_hash": facts["data_hash"], "code": facts["code"], **facts["versions"]}
 
 
 def _command(recipe):

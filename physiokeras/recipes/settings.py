@@ -11,6 +11,9 @@ from physiokeras import catalogue
 from physiokeras.recipes import flags
 from physiokeras.recipes.setting_types import checked, describe, hints
 
+INVOCATION = ("config", "resume", "accept")
+"""Settings that say where an invocation begins; no file holds them."""
+
 
 def setting(default=MISSING, help="", group=None):
     """A field of a settings dataclass.
@@ -44,7 +47,8 @@ class CommonSettings:
 def read(kind, argv=None, *, prog=None, description=None):
     """Settings from the command line, over those of the file that `--config` names, over the defaults.
 
-    A command that overrides the field `config` with a default has those settings where no other file is named.
+    A command that overrides the field `config` with a default has those settings where no other file is named. The
+    field `resume`, where given, stands for the `config` and `out` of a run's folder.
 
     Args:
         kind: A frozen, flat dataclass of settings (see `setting`). Types: str, int, float, bool, `Literal`, tuples of
@@ -63,6 +67,8 @@ def read(kind, argv=None, *, prog=None, description=None):
     parser = flags.parser(kind, prog=prog, description=description)
     try:
         given = flags.parse(parser, kind, sys.argv[1:] if argv is None else list(argv))
+        if given.get("resume"):
+            given = _of_run(given["resume"]) | given
         config = given.get("config", _default_config(kind))
         values = from_toml(kind, config) | given if config else given
         for name in missing(kind, values):
@@ -90,7 +96,7 @@ def from_toml(kind, name):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # of TOML's grammar or of UTF-8
         raise ValueError(f"{path}: not a TOML file: {error}") from error
-    types = {key: hint for key, hint in hints(kind).items() if key != "config"}
+    types = {key: hint for key, hint in hints(kind).items() if key not in INVOCATION}
     for key, value in table.items():
         if key not in types:
             known = ", ".join(sorted(types))
@@ -108,7 +114,7 @@ def from_toml(kind, name):
 def write(settings, path, *, note=None):
     """Write the complete settings as TOML from which `read` makes an equal instance, `config` apart.
 
-    `config` is left out, since its values are all here, and so is None where it is the default.
+    What belongs to one invocation (`INVOCATION`) is left out, and so is None where it is the default.
 
     Args:
         settings: An instance of a settings dataclass.
@@ -125,11 +131,18 @@ def to_toml(settings, *, note=None):
     table = {}
     for item in fields(settings):
         value = getattr(settings, item.name)
-        if item.name == "config" or (value is None and item.default is None):
+        if item.name in INVOCATION or (value is None and item.default is None):
             continue
         table[item.name] = "none" if value is None else value
     comment = "".join(f"# {line}".rstrip() + "\n" for line in (note or "").splitlines())
     return comment + tomli_w.dumps(table)
+
+
+def _of_run(folder):
+    path = Path(folder) / "settings.toml"
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no run to resume: there is no settings.toml. Start it by its first command.")
+    return {"config": str(path), "out": folder}
 
 
 def _default_config(kind):

@@ -6,24 +6,28 @@ import keras
 import numpy as np
 from keras import ops
 
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.models import LinearProbe
 from physiokeras.pipelines import stream
 from physiokeras.recipes.experiment import build_encoder, build_optimizer
 from physiokeras.recipes.folds import class_counts
-from physiokeras.recipes.training import MetricsFile
+from physiokeras.recipes.training import facts
 from physiokeras.seeds import derive
 
 
-def train(task, manifest, settings, path, *, records, validation):
+def train(task, manifest, settings, folder, *, records, validation, advice=""):
     """Train encoder and linear layer on labels; keep the weights of the lowest validation loss.
+
+    Training goes on from the last checkpoint in the folder, if there is one.
 
     Args:
         task: `Task` with one class a window.
         manifest: `Manifest`.
         settings: `TrainingSettings` with `pooling`, `supervised_steps`, `supervised_interval` and `patience`.
-        path: CSV file for the losses.
+        folder: Where `supervised.csv`, the losses, and `supervised_checkpoints/` go.
         records: Names of the records to train on.
         validation: Names of records of other people.
+        advice: How to go on after an interruption, a sentence.
 
     Returns: the trained `LinearProbe`.
     """
@@ -44,20 +48,27 @@ def train(task, manifest, settings, path, *, records, validation):
         "labels": [task.label],
         "modalities": list(settings.modalities) or None,
     }
-    seed = derive(settings.seed, "supervised stream")
-    model.fit(
-        stream(manifest.folder, records=records, seed=seed, **options),
-        steps_per_epoch=settings.supervised_interval,
-        epochs=max(1, settings.supervised_steps // settings.supervised_interval),
-        # In whole batches, so that one compiled program serves all.
-        validation_data=stream(manifest.folder, records=validation, drop_remainder=True, **options),
-        callbacks=[
-            MetricsFile(path),
-            keras.callbacks.EarlyStopping(patience=settings.patience, restore_best_weights=True),
-        ],
-        shuffle=False,
-        verbose=2,
+    seed, interval = derive(settings.seed, "supervised stream"), settings.supervised_interval
+    # In whole batches, so that one compiled program serves all.
+    valid = stream(manifest.folder, records=validation, drop_remainder=True, **options)
+    checkpoints = Checkpoints(
+        folder / "supervised_checkpoints",
+        settings.checkpoint_every,
+        patience=settings.patience * interval,
+        facts=facts(settings, manifest),
+        advice=advice,
     )
+    checkpoints.restore(model)
+    for part in checkpoints.parts(max(1, settings.supervised_steps // interval) * interval, interval):
+        model.fit(
+            stream(manifest.folder, records=records, seed=seed, start_step=checkpoints.step, **options),
+            validation_data=valid,
+            callbacks=[MetricsFile(folder / "supervised.csv"), checkpoints],
+            shuffle=False,
+            verbose=2,
+            **part,
+        )
+    checkpoints.restore_best(model)
     return model
 
 

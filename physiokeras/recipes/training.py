@@ -1,91 +1,85 @@
 """`fit` for a recipe: streams, rows of metrics, progress."""
 
-import csv
-import math
+import collections
+import importlib.util
 
 import keras
 
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.pipelines import stream
 from physiokeras.seeds import derive
 
 
-def fit(model, manifest, settings, folder, splits=None, *, records=None):
+def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=""):
     """Train on an endless shuffled stream; one Keras epoch is `settings.interval` steps.
+
+    Training goes on from the last checkpoint in the folder, if there is one.
 
     Args:
         model: A compiled model.
         manifest: `Manifest` of the prepared data.
         settings: `TrainingSettings`.
-        folder: The run's folder; `metrics.csv` goes there.
+        folder: The run's folder; `metrics.csv` and `checkpoints/` go there.
         splits: Names of the splits to train on.
         records: Names of records to train on, instead of `splits`; then there is no validation loss, since the split
             "validation" may hold people that these records leave out.
-
-    Returns: the Keras history.
+        advice: How to go on after an interruption, a sentence.
     """
-    options = {"modalities": settings.modalities or None, "batch_size": settings.batch_size}
-    train = stream(manifest.folder, splits, records=records, seed=derive(settings.seed, "stream"), **options)
+    options = {"batch_size": settings.batch_size, "modalities": settings.modalities or None}
+    order = {"records": records, "seed": derive(settings.seed, "stream"), **options}
     valid = None
     if records is None and "validation" in manifest.splits:
         # Few windows make a small batch, so that a small data set is validated too.
         options["batch_size"] = min(settings.batch_size, manifest.splits["validation"])
         valid = stream(manifest.folder, "validation", seed=derive(settings.seed, "validation stream"), **options)
         valid = valid.take(settings.validation_steps)
-    interval = min(settings.interval, settings.steps)
-    return model.fit(
-        train,
-        steps_per_epoch=interval,
-        epochs=math.ceil(settings.steps / interval),
-        validation_data=valid,
-        shuffle=False,
-        callbacks=[LastStep(settings.steps, interval), MetricsFile(folder / "metrics.csv")],
-        verbose=2 if settings.steps > 100 * interval else 1,
+    checkpoints = Checkpoints(
+        folder / "checkpoints",
+        settings.checkpoint_every,
+        facts=facts(settings, manifest),
+        describe=lambda step: _names_at(manifest, step, splits, **order),
+        advice=advice,
     )
+    interval = min(settings.interval, settings.steps)
+    callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
+    if checkpoints.restore(model):
+        print(f"Going on from step {checkpoints.step} of {settings.steps}.", flush=True)
+    for part in checkpoints.parts(settings.steps, interval):
+        model.fit(
+            stream(manifest.folder, splits, start_step=checkpoints.step, **order),
+            validation_data=valid,
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=2 if settings.steps > 100 * interval else 1,
+            **part,
+        )
 
 
-class LastStep(keras.callbacks.Callback):
-    """Ends training at a step that may lie inside a Keras epoch.
+def facts(settings, manifest):
+    """What a checkpoint depends on besides the network, but for what the user accepts to differ."""
+    found = {"seed": settings.seed, "data_hash": manifest.data_hash}
+    return {name: value for name, value in found.items() if name not in settings.accept}
 
-    Args:
-        steps: Steps in all.
-        interval: Steps of a Keras epoch.
+
+def _names_at(manifest, step, splits, **options):
+    """The records of the windows of one step, which follow from the seed."""
+    (_, labels), *_ = stream(manifest.folder, splits, labels=["record"], start_step=step, **options).take(1)
+    names = [record["name"] for record in manifest.records]
+    counts = collections.Counter(names[number] for number in labels["record"].numpy())
+    return "windows of " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+
+
+def tensorboard(settings, folder):
+    """List of the callback that writes logs for TensorBoard, empty where the settings do not ask for it.
+
+    Raises:
+        SystemExit: TensorBoard is not installed.
     """
-
-    def __init__(self, steps, interval):
-        super().__init__()
-        self.steps, self.interval, self.epoch = steps, interval, 0
-
-    def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
-        if self.epoch * self.interval + batch + 1 >= self.steps:
-            self.model.stop_training = True
-
-
-class MetricsFile(keras.callbacks.Callback):
-    """A row for each Keras epoch: step, learning rate, losses.
-
-    Args:
-        path: The CSV file.
-    """
-
-    def __init__(self, path):
-        super().__init__()
-        self.path, self.columns = path, None
-
-    def on_epoch_end(self, epoch, logs=None):  # noqa: D102
-        step = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        logs = {name: f"{float(value):.6g}" for name, value in (logs or {}).items()}
-        row = {"step": step, "learning_rate": f"{rate:.6g}", **logs}
-        new = self.columns is None
-        self.columns = self.columns or list(row)
-        with open(self.path, "w" if new else "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns, extrasaction="ignore")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+    if not settings.tensorboard:
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        raise SystemExit("TensorBoard is not installed here: pip install 'physiokeras[logging]'")
+    return [keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)]
 
 
 def extract(model, batches, batch_size):

@@ -1,5 +1,7 @@
 import csv
 import json
+import shutil
+import signal
 from types import SimpleNamespace
 
 import keras
@@ -7,8 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
+from physiokeras import checkpoint_folders
 from physiokeras.analysis.features import Features
 from physiokeras.analysis.probing import Probe
+from physiokeras.callbacks import Checkpoints
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.pipelines import Manifest, windows
@@ -164,7 +168,7 @@ def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, monkeypa
     class Reached(Exception):
         pass
 
-    def fit(*_, records):
+    def fit(*_, records, **__):
         raise Reached(*sorted(records))
 
     monkeypatch.setattr(training, "fit", fit)
@@ -178,6 +182,32 @@ def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, monkeypa
     missing.write_bytes(kept)
     assert crossvalidate.main(run.command) == 0
     assert {name: (run.folder / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("phase", ["checkpoints", "supervised_checkpoints"])
+def test_cell_that_was_interrupted_ends_as_one_that_was_not(phase, run, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    cell = folder / "cells" / "seed-0-fold-1"
+    kept = {name: (cell / name).read_bytes() for name in ("metrics.csv", "supervised.csv", "predictions.csv")}
+    assert sorted(path.name for path in cell.iterdir()) == sorted([*kept, "cell.json"])
+    for name in kept:
+        (cell / name).unlink()
+    step = Checkpoints.on_train_batch_end
+
+    def terminated(self, batch, logs=None):
+        if self.folder == cell / phase:
+            signal.raise_signal(signal.SIGTERM)
+        step(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "on_train_batch_end", terminated)
+        with pytest.raises(SystemExit):
+            crossvalidate.main(["--resume", str(folder)])
+    assert checkpoint_folders.steps(cell / phase) == [1]
+    assert crossvalidate.main(["--resume", str(folder)]) == 0
+    assert {name: (cell / name).read_bytes() for name in kept} == kept
+    assert not list(cell.glob("*checkpoints"))
 
 
 def test_run_of_other_settings_is_not_mixed_in(run):

@@ -1,9 +1,11 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from physiokeras.recipes.settings import CommonSettings, read, setting
 class Settings(CommonSettings):
     steps: int = setting(10, "steps")
     width: int = setting(64, "width")
-    resume: bool = setting(False, "go on")
+    resume: str | None = setting(None, "go on")
 
 
 def started(settings, **options):
@@ -58,7 +60,8 @@ def test_start_cut_short_can_be_started_again(tmp_path):
 def test_resuming_accepts_the_same_run_and_free_settings(tmp_path):
     settings = Settings(out=str(tmp_path))
     started(settings, data_hash="abc")
-    folder = started(replace(settings, resume=True, steps=20), data_hash="abc", resume=True, free=("steps",))
+    again = replace(settings, resume=str(tmp_path), steps=20)
+    folder = started(again, data_hash="abc", resume=True, free=("steps",))
     assert "steps = 20" in (folder / "settings.toml").read_text()
 
 
@@ -72,6 +75,50 @@ def test_resuming_shows_every_difference(tmp_path):
     assert "backend: 'jax' then, 'torch' now" in message
     assert "data_hash: 'abc' then, 'xyz' now" in message
     assert "steps" not in message
+    assert message.endswith("--accept backend width data_hash")
+
+
+def test_resuming_refuses_other_code_and_versions_unless_told_to_accept_them(tmp_path, monkeypatch):
+    settings = Settings(out=str(tmp_path))
+    started(settings)
+    monkeypatch.setattr(run, "code", lambda: "changed")
+    monkeypatch.setattr(run, "versions", lambda: {"python": "3.99", "numpy": np.__version__, "keras": "4.0"})
+    with pytest.raises(SystemExit, match=r"code: .* 'changed' now[^$]*python: .*'3.99' now[^$]*keras: .*'4.0' now"):
+        started(settings, resume=True)
+    with pytest.raises(SystemExit, match=r"--accept python keras$"):
+        started(settings, resume=True, accept=("code",))
+    folder = started(settings, resume=True, accept=("code", "python", "keras"))
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["code"] != "changed"
+    assert [entry["code"] for entry in facts["resumed"]] == ["changed"]
+
+
+def test_code_is_that_of_this_package(tmp_path):
+    root = Path(run.__file__).parents[1]
+    copy = shutil.copytree(root, tmp_path / "physiokeras", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-c", "from physiokeras.recipes import run; print(run.code(), end='')"]
+
+    def code():
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+
+    assert code() == run.code()
+    with open(copy / "losses.py", "a") as file:
+        file.write("# changed\n")
+    assert code() != run.code()
+
+
+def test_resumed_run_takes_its_settings_from_its_folder(tmp_path):
+    started(Settings(out=str(tmp_path / "a"), steps=3, width=8))
+    again = read(Settings, ["--resume", str(tmp_path / "a"), "--width", "9"])
+    assert (again.out, again.steps, again.width, again.resume) == (str(tmp_path / "a"), 3, 9, str(tmp_path / "a"))
+    assert "\nresume" not in (tmp_path / "a" / "settings.toml").read_text()
+
+
+def test_folder_without_a_run_cannot_be_resumed(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        read(Settings, ["--resume", str(tmp_path)])
+    assert end.value.code == 2
+    assert "holds no run to resume: there is no settings.toml" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"seed": 0}', "[]"])

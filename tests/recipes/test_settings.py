@@ -16,7 +16,7 @@ class Settings(CommonSettings):
     mask_ratio: float = setting(0.7, "share of tokens hidden, 70% in the paper", "masking")
     scheme: Literal["uniform", "block"] = setting("uniform", "how tokens are chosen", "masking")
     steps: int = setting(100, "training steps")
-    resume: bool = setting(False, "go on from the last checkpoint")
+    quick: bool = setting(False, "take few steps")
     dropped: int | None = setting(1, "modalities dropped at a time")
     data: str | None = setting(None, "prepared folder")
     modalities: tuple[str, ...] = setting(("eeg", "ecg"), "which to use")
@@ -72,11 +72,11 @@ def test_command_may_have_a_config_of_its_own_by_default(tmp_path):
 
 
 def test_every_type_is_read_from_flags():
-    words = "--resume --dropped none --modalities a b --widths 1 2 --folds 3 4 --data x --scheme block --out o"
+    words = "--quick --dropped none --modalities a b --widths 1 2 --folds 3 4 --data x --scheme block --out o"
     argv = words.split()
     expected = {"dropped": None, "modalities": ("a", "b"), "widths": (1, 2), "folds": (3, 4)}
-    assert read(Settings, argv) == Settings(resume=True, data="x", scheme="block", out="o", **expected)
-    assert read(Settings, ["--modalities", "--folds", "none", "--no-resume"]) == Settings(modalities=(), folds=None)
+    assert read(Settings, argv) == Settings(quick=True, data="x", scheme="block", out="o", **expected)
+    assert read(Settings, ["--modalities", "--folds", "none", "--no-quick"]) == Settings(modalities=(), folds=None)
 
 
 def test_integer_in_toml_serves_as_float_and_true_does_not_serve_as_integer(tmp_path, capsys):
@@ -89,7 +89,7 @@ def test_integer_in_toml_serves_as_float_and_true_does_not_serve_as_integer(tmp_
 
 def test_written_settings_rerun_the_run_exactly(tmp_path):
     chosen = replace(
-        Settings(), dropped=None, folds=(2,), mask_ratio=0.1 + 0.2, seed=5, backend="jax", modalities=(), resume=True
+        Settings(), dropped=None, folds=(2,), mask_ratio=0.1 + 0.2, seed=5, backend="jax", modalities=(), quick=True
     )
     path = tmp_path / "settings.toml"
     write(chosen, path, note="Rerun me.\n\nSoon.")
@@ -166,7 +166,7 @@ def test_help_shows_every_default(capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert stop.value.code == 0
     assert "share of tokens hidden, 70% in the paper (default: 0.7)" in shown
-    assert "go on from the last checkpoint (default: off)" in shown
+    assert "take few steps (default: off)" in shown
     assert "which to use (default: eeg ecg)" in shown
     assert "prepared folder (default: none)" in shown
 

@@ -1,0 +1,223 @@
+"""Checkpoints from which training goes on as if nothing had happened."""
+
+import math
+import os
+import signal
+import sys
+import threading
+import warnings
+
+import keras
+
+from physiokeras import checkpoint_folders
+from physiokeras.callbacks import state
+from physiokeras.errors import DataError, TrainingError
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Save all that training changes, so that it goes on bit for bit (on a CPU, with the same backend) after any end.
+
+    A checkpoint is a folder `step-NUMBER`: weights, seed states, the optimizer, and the running metrics of the Keras
+    epoch. It is written aside, made durable and renamed. The last two are kept, and the best. Checkpoints are written
+    at the end too, and on SIGTERM, which ends the process with status 143 once the step is done. A loss that is no
+    number, or too large, ends training with `TrainingError`; nothing is saved then.
+
+        checkpoints = Checkpoints("run/checkpoints", every=100)
+        checkpoints.restore(model)
+        for part in checkpoints.parts(steps=5000, interval=1000):
+            data = stream(folder, "train", batch_size=32, seed=0, start_step=checkpoints.step)
+            model.fit(data, callbacks=[checkpoints], **part)
+
+    Weights are stored by name: another backend can go on from them, though not bit for bit. Put callbacks that write
+    of each Keras epoch, such as `MetricsFile`, before this one.
+
+    Args:
+        folder: Where checkpoints lie; made if missing.
+        every: Steps between two checkpoints.
+        monitor: The value of a Keras epoch whose lowest marks the best checkpoint.
+        patience: Steps without a better value after which training ends; None: it does not.
+        largest_loss: Loss above which training has exploded.
+        facts: dict of what a run depends on, such as a seed and a data hash; `restore` refuses where they differ.
+        describe: Function from a step, counted from 0, to a text about its batch, for the message of a bad loss.
+        advice: How to go on after SIGTERM, a sentence.
+
+    Attributes:
+        step: Steps done.
+        best: dict of the best checkpoint's `step` and `value`, or None.
+    """
+
+    def __init__(
+        self,
+        folder,
+        every=500,
+        monitor="val_loss",
+        patience=None,
+        largest_loss=1e4,
+        facts=None,
+        describe=None,
+        advice="",
+    ):
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"`every` must be at least 1. Received: every={every}.")
+        self.folder, self.every, self.monitor, self.patience = folder, every, monitor, patience
+        self.largest_loss, self.facts, self.describe, self.advice = largest_loss, facts or {}, describe, advice
+        self.step, self.best = 0, None
+        self._saved, self._epoch_began, self._running = None, 0, None
+        self._terminated, self._handler = False, None
+
+    def restore(self, model):
+        """Give a compiled model the state of the newest checkpoint that is whole; nothing where there are none.
+
+        Args:
+            model: A compiled model, built.
+
+        Returns: its step, 0 where there are none.
+
+        Raises:
+            DataError: All checkpoints are damaged, or of another model, or `facts` differ; the message lists them.
+        """
+        arrays, facts, complaints = checkpoint_folders.newest(self.folder)
+        if arrays is None:
+            return self.step
+        then = facts["facts"]
+        changed = [f"{k}: {then[k]!r} then, {v!r} now" for k, v in self.facts.items() if k in then and then[k] != v]
+        if changed:
+            message = f"checkpoints of another run: {'; '.join(changed)}. Give another folder."
+            raise DataError(message, file=self.folder)
+        self._take(model, arrays, facts)
+        for complaint in complaints:
+            warnings.warn(f"A damaged checkpoint is passed over: {complaint} Step {self.step} is taken.", stacklevel=2)
+        checkpoint_folders.remove_after(self.folder, self.step)
+        return self.step
+
+    def restore_best(self, model):
+        """Give the model the best checkpoint's weights, and all that belongs to them; nothing where there is no best.
+
+        Args:
+            model: The model that was trained.
+        """
+        if self.best is not None:
+            arrays, _ = checkpoint_folders.read(self.folder, self.best["step"])
+            state.restore(model, arrays, checkpoint_folders.place(self.folder, self.best["step"]))
+
+    def parts(self, steps, interval):
+        """Arguments of `fit` for the rest of a training: Keras can neither begin nor end inside an epoch.
+
+        Args:
+            steps: Steps of the whole training.
+            interval: Steps of a Keras epoch.
+
+        Yields: dict of `initial_epoch`, `epochs` and `steps_per_epoch`: first the rest of an epoch begun earlier, then
+            whole epochs, then the last, shorter one; what there is of these.
+        """
+        while self.step < steps and not self._patience_is_over():
+            began = self.step
+            epoch, inside = divmod(began, interval)
+            count = min(interval - inside, steps - began)
+            epochs = steps // interval if count == interval else epoch + 1
+            yield {"initial_epoch": epoch, "epochs": epochs, "steps_per_epoch": count}
+            if self.step == began or self.model.stop_training:
+                return
+
+    def on_train_begin(self, logs=None):  # noqa: D102
+        there = checkpoint_folders.steps(self.folder)
+        if there and self._saved is None:
+            raise ValueError(
+                f"{self.folder} holds checkpoints already: call `restore(model)` to go on from them, or give another "
+                "folder."
+            )
+        os.makedirs(self.folder, exist_ok=True)
+        if threading.current_thread() is threading.main_thread():
+            self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
+        self._epoch_began = self.step
+        # Keras has just reset the metrics, also those of an epoch that goes on.
+        if self._running and not state.restore_metrics(self.model, self._running):
+            warnings.warn("The metrics of the interrupted epoch are those of its rest alone.", stacklevel=2)
+        self._running = None
+
+    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+        self.step = self._epoch_began + batch + 1
+        self._check_loss((logs or {}).get("loss", 0.0))
+        if batch + 1 == self.params.get("steps"):
+            return  # the epoch's end saves, when its row of metrics is written
+        if self._is_due():
+            self._save(metrics=True)
+        self._leave_if_told()
+
+    def on_epoch_end(self, epoch, logs=None):  # noqa: D102
+        value = (logs or {}).get(self.monitor, math.nan)
+        better = math.isfinite(value) and (self.best is None or value < self.best["value"])
+        if better:
+            self.best = {"step": self.step, "value": float(value)}
+        if better or self._is_due():
+            self._save()
+        if self._patience_is_over():
+            self.model.stop_training = True
+        self._leave_if_told()
+
+    def on_train_end(self, logs=None):  # noqa: D102
+        self._save()
+        self._leave_if_told()
+        self._restore_handler()
+
+    def _take(self, model, arrays, facts):
+        state.restore(model, arrays, checkpoint_folders.place(self.folder, facts["step"]))
+        self.step, self.best, self._saved = facts["step"], facts["best"], facts["step"]
+        self._running = {name: array for name, array in arrays.items() if name.startswith("metrics/")}
+
+    def _is_due(self):
+        return self._terminated or (self._saved or 0) // self.every < self.step // self.every
+
+    def _save(self, metrics=False):
+        if self._saved == self.step:
+            return
+        arrays = state.arrays(self.model, metrics)
+        bad = [name for name, array in arrays.items() if not state.is_finite(array)]
+        if bad:
+            raise TrainingError(self._gone_wrong(f"{bad[0]} is not finite"))
+        facts = {
+            "best": self.best,
+            "facts": self.facts,
+            "backend": keras.config.backend(),
+            "keras": keras.__version__,
+        }
+        checkpoint_folders.write(self.folder, self.step, arrays, facts, [self.best["step"]] if self.best else [])
+        self._saved = self.step
+
+    def _check_loss(self, loss):
+        if not loss <= self.largest_loss:  # so that NaN is caught
+            raise TrainingError(self._gone_wrong(f"the mean loss is {loss:.6g}"))
+
+    def _gone_wrong(self, what):
+        last = "none was saved" if self._saved is None else checkpoint_folders.place(self.folder, self._saved)
+        batch = f" The batch of this step: {self.describe(self.step - 1)}." if self.describe else ""
+        return (
+            f"Training stopped at step {self.step}: {what}. Last good checkpoint: {last}.{batch} Try a lower learning "
+            "rate, a longer warm-up, a smaller gradient norm or float32, and look at the signals of that batch."
+        )
+
+    def _patience_is_over(self):
+        return bool(self.patience and self.best and self.step - self.best["step"] >= self.patience)
+
+    def _on_sigterm(self, number, frame):
+        self._restore_handler()  # so that a second one ends the process at once
+        while frame and not (frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model):
+            frame = frame.f_back
+        if frame:
+            self._terminated = True
+        else:  # an exception ended `fit`, of which Keras tells no callback
+            signal.raise_signal(number)
+
+    def _restore_handler(self):
+        if self._handler is not None:
+            signal.signal(signal.SIGTERM, self._handler)
+            self._handler = None
+
+    def _leave_if_told(self):
+        if self._terminated:
+            path = checkpoint_folders.place(self.folder, self.step)
+            print(f"\nSIGTERM: step {self.step} is saved in {path}. {self.advice}", file=sys.stderr, flush=True)
+            raise SystemExit(128 + signal.SIGTERM)

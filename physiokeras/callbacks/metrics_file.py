@@ -1,0 +1,56 @@
+"""Metrics of a training as a table."""
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import keras
+
+from physiokeras.files import write_atomic
+
+
+class MetricsFile(keras.callbacks.Callback):
+    """A row for each Keras epoch: step, learning rate, losses.
+
+    Training that goes on from a checkpoint goes on with the file: rows of later steps than the optimizer's are cut.
+
+    Args:
+        path: The CSV file.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.columns = Path(path), None
+
+    def on_train_begin(self, logs=None):  # noqa: D102
+        self.columns, rows = None, []
+        if self._step() and self.path.exists():
+            with open(self.path, newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                rows = [row for row in reader if row["step"].isdigit() and int(row["step"]) <= self._step()]
+                self.columns = reader.fieldnames
+        text = io.StringIO(newline="")
+        if self.columns:
+            writer = csv.DictWriter(text, self.columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(self.path, text.getvalue())
+
+    def on_epoch_end(self, epoch, logs=None):  # noqa: D102
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs = {name: f"{float(value):.6g}" for name, value in (logs or {}).items()}
+        row = {"step": self._step(), "learning_rate": f"{rate:.6g}", **logs}
+        new = self.columns is None
+        self.columns = self.columns or list(row)
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns, extrasaction="ignore")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint of this step must find the row there
+
+    def _step(self):
+        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))

@@ -1,0 +1,86 @@
+"""All that a training changes in a compiled model, by name."""
+
+import keras
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.models.saving import named_variables
+
+
+def arrays(model, metrics=False):
+    """What the model and its optimizer hold now.
+
+    Args:
+        model: A compiled model, built.
+        metrics: Whether to add the running metrics of the Keras epoch.
+
+    Returns: dict of name to array.
+    """
+    if keras.config.backend() == "jax":
+        model.jax_state_sync()  # inside `fit` the variables are those of an earlier step until this is called
+    variables = _variables(model) | (_metrics(model) if metrics else {})
+    return {name: np.require(_to_numpy(variable), requirements="C") for name, variable in variables.items()}
+
+
+def is_finite(array):
+    """Whether an array has no NaN and no infinity."""
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def restore(model, stored, file):
+    """Give a compiled model the state that `arrays` took from one like it; all of it or none.
+
+    Args:
+        model: A compiled model, built.
+        stored: dict of name to array; names of metrics are passed over.
+        file: Where it was read, for the message.
+
+    Raises:
+        DataError: Names or shapes differ from the model's; the message lists them.
+    """
+    model.optimizer.build(model.trainable_variables)
+    variables = _variables(model)
+    stored = {name: array for name, array in stored.items() if not name.startswith("metrics/")}
+    there = {name: array.shape for name, array in stored.items()}
+    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+    names = sorted(name for name in there | wanted if there.get(name) != wanted.get(name))
+    if names:
+        listed = [f"{name}: {there.get(name, 'none')} in the file, {wanted.get(name, 'none')} here" for name in names]
+        rest = [f"and {len(listed) - 10} more"] if len(listed) > 10 else []
+        raise DataError(f"of another model or optimizer: {'; '.join(listed[:10] + rest)}.", file=file)
+    _assign(variables, stored)
+
+
+def restore_metrics(model, stored):
+    """Give the model the running metrics of `stored`.
+
+    Returns: whether it has just these metrics; otherwise they are left alone.
+    """
+    variables = _metrics(model)
+    stored = {name: array for name, array in stored.items() if name.startswith("metrics/")}
+    if {name: tuple(v.shape) for name, v in variables.items()} != {name: a.shape for name, a in stored.items()}:
+        return False
+    _assign(variables, stored)
+    return True
+
+
+def _variables(model):
+    named = {f"model/{name}": variable for name, variable in named_variables(model).items()}
+    for number, variable in enumerate(model.optimizer.variables):
+        # The rest of the name holds names of Keras's own choice, which depend on what was built before.
+        named[f"optimizer/{number}/{variable.name.rpartition('_')[2]}"] = variable
+    return named
+
+
+def _metrics(model):
+    return {f"metrics/{number}/{variable.name}": variable for number, variable in enumerate(model.metrics_variables)}
+
+
+def _to_numpy(variable):
+    return keras.ops.convert_to_numpy(variable.value)
+
+
+def _assign(variables, stored):
+    for name, variable in variables.items():
+        # Backends store seeds in integers of different kinds, whose bits are meant.
+        variable.assign(stored[name].astype(_to_numpy(variable).dtype))
