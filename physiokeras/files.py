@@ -39,6 +39,16 @@ def write_atomic(path, content):
     return result
 
 
+def refuse_link_out(path, root):
+    """Refuse a file that leads out of `root` by a symbolic link: data sets come from strangers.
+
+    Raises:
+        DataError: It does.
+    """
+    if not Path(path).resolve().is_relative_to(Path(root).resolve()):
+        raise DataError(f"must not be a link out of {root}. Copy it there.", file=path)
+
+
 def sync_folder(path):
     """Make renames inside a folder durable."""
     handle = os.open(path, os.O_RDONLY)

@@ -11,8 +11,14 @@ from physiokeras.pipelines.units import convert_unit
 ABSENT = "not in the record"
 """The note on a channel that the record's header does not name."""
 
-_PLAUSIBLE = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
+_SPREADS = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
+"""Plausible interquartile ranges of what a band-pass leaves, by unit."""
+
+_LEVELS = {"%": (1, 101), "degC": (10, 50)}
+"""Plausible medians where no band-pass removes the level: what these units measure in a living person."""
+
 _NOTABLE = 0.01
+"""Share of samples above which clipping is noted."""
 
 
 def record_windows(header, definition, *, strict=True):
@@ -113,16 +119,26 @@ def channel_windows(values, native, modality, window, out):
         offset, factor = middle, spread
         if not spread > 0:
             return nothing, {"present": 0.0, "notes": [*notes, "its interquartile range is 0"]}
-    least, most = _PLAUSIBLE.get(modality.unit, (0, np.inf))
-    if modality.bandpass and not least <= spread <= most:
-        notes.append(f"implausible amplitude: interquartile range {spread:.3g} {modality.unit}")
+    notes += _implausible(middle, spread, modality)
     stored = signals.to_int16(chosen, offset, factor, modality.clip)
     clipped = np.count_nonzero(np.abs(stored) >= round(modality.clip / INT16_SCALE)) / stored.size
     out[slice(None) if usable.all() else usable] = stored
+    notes += [f"{clipped:.0%} of the samples beyond the scale's range, clipped"] if clipped > _NOTABLE else []
     return usable, {
+        "median": middle,
+        "iqr": spread,
         "offset": offset,
         "factor": factor,
         "present": float(usable.mean()),
         "clipped": clipped,
         "notes": notes,
     }
+
+
+def _implausible(middle, spread, modality):
+    """Notes on what no living person's signal measures: a wrong unit or gain, most often."""
+    if modality.bandpass:
+        what, value, (least, most) = "interquartile range", spread, _SPREADS.get(modality.unit, (0, np.inf))
+    else:
+        what, value, (least, most) = "median", middle, _LEVELS.get(modality.unit, (-np.inf, np.inf))
+    return [] if least <= value <= most else [f"implausible amplitude: {what} {value:.3g} {modality.unit}"]

@@ -17,7 +17,7 @@ from physiokeras.pipelines.manifest import SCHEMA
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.shards import encode_example, write_shard
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same record and definition would give other bytes; shards of another format are made again."""
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.annotations import read_annotations
 from physiokeras.pipelines.challenge import derive_targets, pair_events, read_targets
 from physiokeras.pipelines.people import Person, read_people
@@ -89,6 +90,7 @@ def _arousals(header, label, edges, report):
     events = [] if annotations is None else _events(annotations, label, header, report)
     path = header.path.with_name(f"{header.name}{label.vector}") if label.vector else None
     if path is not None and path.exists():
+        refuse_link_out(path, header.path.parent)
         targets = read_targets(path, header.frames)
     elif annotations is not None:
         targets = targets_of(annotations, events, label, header)
@@ -134,6 +136,7 @@ def _annotations(header, label, report):
     if not path.exists():
         report.append(f"{header.name}: no {path.name}; without the label {label.name}")
         return None
+    refuse_link_out(path, header.path.parent)
     annotations = read_annotations(path)
     beyond = np.flatnonzero(_frames(annotations, label, header) > header.frames)
     if len(beyond):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.files import refuse_link_out
 
 _LARGEST = 16 << 20
 _OLDEST = 120
@@ -27,12 +28,13 @@ def read_people(source, definition):
     Returns: dict record name -> `Person`; empty where the definition names no table.
 
     Raises:
-        DataError: Missing file or columns, an age that is no number or implausible, a sex other than F and M, a record
-            twice with different entries.
+        DataError: Missing file or columns, a link out of the source, an age that is no number or implausible, a sex
+            other than F and M, a record twice with different entries.
     """
     if definition.people is None:
         return {}
     path, people = Path(source) / definition.people, {}
+    refuse_link_out(path, source)
     for number, row in _rows(path):
         person = Person(_sex(row["sex"], path, number), _age(row["age"], path, number))
         name = row["record"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import refuse_link_out
 from physiokeras.pipelines import sample_formats
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.wfdb_header import Signal, parse_record_line, parse_signal_line, read_lines
@@ -78,8 +79,7 @@ def read_header(path, root=None, *, check_files=True):
     """
     path = Path(path)
     root = path.parent if root is None else Path(root)
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(f"must not be a link out of {root}. Copy it there.", file=path)
+    refuse_link_out(path, root)
     lines = read_lines(path)
 
     def fail(message, channel=None, number=lines[0][0]):
@@ -184,8 +184,7 @@ def _check_file(path, root, file, group, frames):
     if file in (".", "..", "~", "-") or any(letter in file for letter in "/\\:%\0"):
         fail(f"a signal file must be a plain name beside the header. Received: {file!r}.")
     target = path.parent / file
-    if not target.resolve().is_relative_to(root.resolve()):
-        fail(f"a signal file must not be a link out of {root}. Received: {file!r}. Copy it here.")
+    refuse_link_out(target, root)
     if target.stem != path.stem and target.with_suffix(".hea").exists():
         fail(f"{file} belongs to the record {target.stem}, which has a header of its own.")
     if len({(signal.format, signal.offset) for signal in group}) > 1:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from physiokeras.pipelines import checking
 from physiokeras.pipelines.devices import leave_gpus_to_backend
 from physiokeras.pipelines.selection import Selection
+from physiokeras.pipelines.shards import check_lengths
 from physiokeras.seeds import derive
 
 leave_gpus_to_backend(tf)
@@ -169,7 +170,7 @@ def _in_order(chosen):
             tf.debugging.Assert(whole, ["shard", file, "has", tf.size(window), "windows; the manifest says", stored])
             return tf.gather(serialized, tf.argsort(window)[first : first + count])
 
-        return tf.data.TFRecordDataset(file).batch(stored).map(in_time).unbatch()
+        return _windows(file).batch(stored).map(in_time).unbatch()
 
     stored = tf.constant([record["windows"] for record in chosen.records], tf.int64)
     return tf.data.Dataset.from_tensor_slices((*_shards(chosen), stored)).flat_map(one_record)
@@ -183,8 +184,19 @@ def _shards(chosen):
 
 
 def _shard(file, first, count):
-    windows = tf.data.TFRecordDataset(file).skip(first).take(count)
+    windows = _windows(file).skip(first).take(count)
     return windows.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _windows(file):
+    """All serialized windows of a shard, whose lengths are checked before TensorFlow trusts them."""
+
+    def checked(path):
+        check_lengths(path.decode())
+        return path
+
+    path = tf.data.Dataset.from_tensors(file).map(lambda path: tf.numpy_function(checked, [path], tf.string))
+    return path.flat_map(lambda path: tf.data.TFRecordDataset(tf.ensure_shape(path, [])))
 
 
 def _parser(chosen):
