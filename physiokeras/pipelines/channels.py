@@ -32,8 +32,8 @@ def record_windows(header, definition, *, strict=True):
         strict: Whether a wrong checksum or initial value is an error; else a note.
 
     Returns: `(stored, present, quality)`: dict modality -> `(windows, samples, channels)` int16; `(windows, channels)`
-        bool over all channels in the definition's order; one dict per channel with its source, rate, unit, offset,
-        factor, share of windows present, share of samples clipped, and notes.
+        bool over all channels in the definition's order; one dict per channel with its source, rate, unit, and what
+        `channel_windows` found.
 
     Raises:
         DataError: The record is shorter than a window, lacks a required channel, or a channel cannot be read.
@@ -86,16 +86,21 @@ def channel_windows(values, native, modality, window, out):
         window: Seconds.
         out: `(windows, samples)` int16 zeros, filled in place; windows that are not usable stay zero.
 
-    Returns: `(usable, quality)`: `(windows,)` bool, and a dict of offset, factor, present, clipped and notes.
+    Returns: `(usable, quality)`: `(windows,)` bool, and a dict of `present` (share of windows) and `notes`; as far as
+        there is anything to measure, `lowest` and `highest` as recorded, `flat` (share of windows), `median` and `iqr`
+        after filtering, all in the unit, `offset` and `factor` of the scale, and `clipped` (share of samples).
     """
     windows, samples = out.shape
-    nothing = np.zeros(windows, bool)
+    nothing, notes = np.zeros(windows, bool), []
+    quality = {"present": 0.0, "notes": notes}
     if np.isnan(values).all():
-        return nothing, {"present": 0.0, "notes": ["every sample is missing"]}
+        notes.append("every sample is missing")
+        return nothing, quality
     gaps = signals.fill_gaps(values, native)
     margin = signals.reach(native, modality.rate)
     usable = ~signals.touched_windows(gaps, native, windows, window, margin)
-    notes = [f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all"] if len(gaps) else []
+    if len(gaps):
+        notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
     lowest, highest = signals.extremes(values, native, windows, window)
     low, high = lowest.min(), highest.max()
     if modality.bandpass:
@@ -104,35 +109,30 @@ def channel_windows(values, native, modality, window, out):
         flat = signals.flat_windows(lowest, highest)
     else:
         # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
-        flat = low == high
-    if np.any(flat & usable):
-        notes.append(f"flat in {np.mean(flat & usable):.0%} of the windows")
+        flat = np.full(windows, low == high)
+    quality |= {"lowest": float(low), "highest": float(high), "flat": float(np.mean(flat & usable))}
+    notes += [f"flat in {quality['flat']:.0%} of the windows"] if quality["flat"] else []
     usable &= ~flat
     if not usable.any():
-        return nothing, {"present": 0.0, "notes": [*notes, "no usable window"]}
+        notes.append("no usable window")
+        return nothing, quality
     values = signals.resample(values, native, modality.rate)
     values = signals.filter_signal(values, modality, native)[: windows * samples].reshape(windows, samples)
     chosen = values if usable.all() else values[usable]
     offset, factor = modality.offset, modality.factor
     middle, spread = signals.robust_scale(chosen)
+    notes += _implausible(middle, spread, modality)
+    quality |= {"median": middle, "iqr": spread}
     if modality.scale == "robust":
         offset, factor = middle, spread
         if not spread > 0:
-            return nothing, {"present": 0.0, "notes": [*notes, "its interquartile range is 0"]}
-    notes += _implausible(middle, spread, modality)
+            notes.append("its interquartile range is 0")
+            return nothing, quality
     stored = signals.to_int16(chosen, offset, factor, modality.clip)
     clipped = np.count_nonzero(np.abs(stored) >= round(modality.clip / INT16_SCALE)) / stored.size
     out[slice(None) if usable.all() else usable] = stored
     notes += [f"{clipped:.0%} of the samples beyond the scale's range, clipped"] if clipped > _NOTABLE else []
-    return usable, {
-        "median": middle,
-        "iqr": spread,
-        "offset": offset,
-        "factor": factor,
-        "present": float(usable.mean()),
-        "clipped": clipped,
-        "notes": notes,
-    }
+    return usable, quality | {"present": float(usable.mean()), "offset": offset, "factor": factor, "clipped": clipped}
 
 
 def _implausible(middle, spread, modality):

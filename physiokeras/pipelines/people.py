@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
@@ -42,6 +42,14 @@ def read_people(source, definition):
             message = f"a record must have one entry. Received: {name!r} again, with other values."
             raise DataError(message, file=path, place=f"line {number}")
     return people
+
+
+def without_missing_people(definition, source):
+    """The definition without its list of people, and the labels that need it, where the source has no such list."""
+    if definition.people is None or (Path(source) / definition.people).is_file():
+        return definition
+    labels = {name: label for name, label in definition.labels.items() if label.kind != "age"}
+    return replace(definition, people=None, labels=labels)
 
 
 def _rows(path):
