@@ -12,7 +12,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.channels import record_windows
-from physiokeras.pipelines.labels import Person, read_labels
+from physiokeras.pipelines.labels import Person, annotation_file, read_labels
 from physiokeras.pipelines.manifest import SCHEMA
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.shards import encode_example, write_shard
@@ -101,7 +101,8 @@ def source_files(header_path, definition):
     path = Path(header_path)
     files = [path, *read_header(path).files]
     for label in definition.labels.values():
-        files += [path.with_suffix(f".{label.annotator}")] if label.annotator else []
+        found = annotation_file(path, label)
+        files += [found] if found else []
         files += [path.with_name(path.stem + label.vector)] if label.vector else []
     return [file for file in dict.fromkeys(files) if file.is_file()]
 
