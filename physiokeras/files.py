@@ -58,10 +58,13 @@ def sync_folder(path):
         os.close(handle)
 
 
-def remove_temporaries(folder):
-    """Remove what killed writers left in `folder`; only for whoever holds the folder's lock."""
+def remove_temporaries(folder, stems):
+    """Remove what killed writers of files with these stems left in `folder`; only for whoever holds their lock."""
+    stems = set(stems)
     for path in Path(folder).glob(f".*{_SUFFIX}"):
-        path.unlink(missing_ok=True)
+        # ".NAME.json.PID.tmp"
+        if path.name[1:].rsplit(".", 3)[0] in stems:
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
 """Compares shards with the manifest: TFRecord by itself does not notice a shard that is cut between two records."""
 
-import hashlib
-
 from physiokeras.errors import DataError
+from physiokeras.pipelines.checksums import sha256
 from physiokeras.pipelines.manifest import Manifest
 from physiokeras.pipelines.shards import read_shard
 
@@ -43,8 +42,7 @@ def verify(folder, split=None, *, records=None):
     for record in chosen:
         path = manifest.shard(record["name"])
         windows = sum(1 for _ in read_shard(path))
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256(path)
         if windows != record["windows"] or digest != record["sha256"]:
             raise DataError(
                 f"the shard holds {windows} windows with SHA-256 {digest[:12]}…, the manifest says "

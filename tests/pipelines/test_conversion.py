@@ -425,3 +425,24 @@ def test_annotated_beats_of_a_real_ecg_lie_on_its_peaks(real_data, tmp_path):
     assert abs(np.median(offsets)) <= 1
     assert np.percentile(np.abs(offsets), 95) <= 2
     assert 0.5 < np.median(ecg[places]) < 1.5
+
+
+def test_a_part_removes_what_its_own_killed_run_left_and_nothing_of_others(source, tmp_path):
+    (tmp_path / "out" / "records").mkdir(parents=True)
+    left = [tmp_path / "out" / "records" / f".{name}.tfrecord.4711.tmp" for name in "ab"]
+    for path in left:
+        path.write_bytes(b"x")
+    run(source, tmp_path / "out", num_shards=2, shard_index=0)
+    assert [path.exists() for path in left] == [False, True]
+
+
+def test_an_engine_gives_the_same_bytes(source, tmp_path):
+    def engine(function, arguments):
+        for values in arguments:
+            function(*values)
+
+    (source / "b.dat").write_bytes(b"")
+    one = run(source, tmp_path / "engine", engine=engine)
+    assert one.data_hash == run(source, tmp_path / "pool", workers=2).data_hash
+    assert shards(tmp_path / "engine") == shards(tmp_path / "pool")
+    assert [entry["record"] for entry in one.set_aside] == ["b"]
