@@ -91,6 +91,7 @@ def convert_record(header_path, definition, people, out, *, strict=True, sums=No
         "sex": person.sex,
         "age": _number(person.age),
         "notes": notes,
+        "present": {modality: int(usable.any(axis=1).sum()) for modality, usable in _split(present, definition)},
         "labels": {label: _counts(values) for label, values in labels.items()},
         "sums": {modality: _sums(stored[modality], usable) for modality, usable in _split(present, definition)},
         "channels": quality,

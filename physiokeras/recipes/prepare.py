@@ -14,6 +14,7 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.pipelines import convert, plan, verify
 from physiokeras.recipes import settings as settings_module
+from physiokeras.recipes.quality import write_report
 from physiokeras.recipes.settings import setting
 
 
@@ -27,6 +28,7 @@ class Settings:
     dataset: str | None = setting(None, "a shipped definition's name (physionet2018, ...), or a TOML file", "data")
     source: str | None = setting(None, "folder of the data set's records", "data")
     out: str = setting(help="folder for the shards, made if missing", group="data")
+    report: bool = setting(True, "write report.md, a page on what was converted, with a figure", "data")
     workers: int = setting(1, "processes", "work")
     shard_index: int = setting(0, "which part of the records this machine converts, from 0", "work")
     num_shards: int = setting(1, "into how many parts the records are divided among machines", "work")
@@ -71,6 +73,8 @@ def run(settings):
         print("\n".join(plan(**what)))
         return 0
     manifest = convert(**what, progress=_say)
+    if manifest and settings.report:
+        print(f"Read {write_report(manifest)} before you train on it.")
     return int(bool(manifest and manifest.set_aside))
 
 

@@ -54,7 +54,8 @@ def prepare(folder, counts):
     sidecars = []
     for name, count in sorted(counts.items()):
         shard = write_shard(folder / "records" / f"{name}.tfrecord", examples(name, *arrays(name, count)))
-        sidecar = {"record": name, "seconds": 0, "sex": "F", "age": 50.5, "labels": {}, "channels": [], "notes": []}
+        sidecar = {"record": name, "seconds": 0, "sex": "F", "age": 50.5, "channels": [], "notes": []}
+        sidecar |= {"present": {}, "labels": {}}
         sidecars.append({**sidecar, **shard, "sums": {key: [1, 0, 1] for key in DEFINITION.modalities}})
     people, splits = {name: name for name in counts}, {name: SPLITS[name[0]] for name in counts}
     combine(folder, DEFINITION, sidecars, people, splits, {}).write()
