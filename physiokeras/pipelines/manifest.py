@@ -71,11 +71,10 @@ class Manifest:
             )
         try:
             manifest = cls(folder=Path(folder), **table)
-        except TypeError as error:
-            raise DataError(
-                f"does not hold what a manifest must ({error}); prepare the folder again.", file=path
-            ) from error
-        check_people(manifest.records, path)
+            check_people(manifest.records, path)
+        except (TypeError, KeyError) as error:
+            message = f"does not hold what a manifest must ({error!r}); prepare the folder again."
+            raise DataError(message, file=path) from error
         return manifest
 
     def write(self):

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,10 +266,13 @@ def test_a_person_in_two_splits_is_refused():
         (b"{", "not valid JSON"),
         (b'{"schema": 99}', "schema version 99"),
         (b'{"schema": 1}', "does not hold"),
+        (Manifest(Path(), {}, {}, 1, {}, {}, [{"name": "a"}], [], "", {}), "does not hold what a manifest must"),
     ],
 )
 def test_a_missing_or_damaged_manifest_is_an_error_with_the_way_out(tmp_path, content, message):
-    if content is not None:
+    if isinstance(content, Manifest):
+        replace(content, folder=tmp_path).write()
+    elif content is not None:
         (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
         Manifest.read(tmp_path)
