@@ -8,8 +8,8 @@ to half their rate, through a band-pass, their percentiles and int16, and writes
 channels, labels and a shard on disk included; "all" converts all 13. Every run is a process of its own.
 Target: nine at most 1.5 times the floor, and a peak of resident memory under 450 MB.
 
-With `--records` it converts as many records with one worker and with two, by the command line, and sums the memory of all
-processes over time. Target: at least 1.7 times faster, under 900 MB.
+With `--records` it converts as many records with one worker and with two, by the command line, and sums the memory of
+all processes over time. Target: at least 1.7 times faster, under 900 MB.
 """
 
 import argparse
@@ -88,9 +88,8 @@ def parallel(folder, records, hours):
             seconds[workers] = time.perf_counter() - start
         if process.returncode:
             sys.exit(process.returncode)
-        print(
-            f"{workers} worker(s) {seconds[workers]:6.1f} s  {seconds[1] / seconds[workers]:5.2f} x  {peak:5.0f} MB peak"
-        )
+        gain = seconds[1] / seconds[workers]
+        print(f"{workers} worker(s) {seconds[workers]:6.1f} s  {gain:5.2f} x  {peak:5.0f} MB peak")
 
 
 def memory_of(process):

@@ -3,9 +3,10 @@
 
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
-Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in
-EDF+, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted, doubled or the file is cut;
-children with limits read it. The seed and the number of a case make it again. Exit status 1 where anything was found.
+Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram
+in EDF+, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted, doubled or the file is
+cut; children with limits read it. The seed and the number of a case make it again. Exit status 1 where anything was
+found.
 """
 
 import argparse

@@ -3,8 +3,8 @@
 
     python tools/kill_conversion.py [--kills 20] [--workers 2] [--seed 0]
 
-Each time a folder is converted by the command line, the process and its workers are killed (SIGKILL) at a random moment of
-its run, every file under a final name is checked, and the same command finishes the folder.
+Each time a folder is converted by the command line, the process and its workers are killed (SIGKILL) at a random moment
+of its run, every file under a final name is checked, and the same command finishes the folder.
 """
 
 import argparse

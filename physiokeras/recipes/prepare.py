@@ -2,11 +2,13 @@
 
     python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
     python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
+    python -m physiokeras.recipes.prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
     python -m physiokeras.recipes.prepare --out DIR --verify
 
 A run that was interrupted, or whose records were set aside, is finished by the same command.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,7 @@ class Settings:
     out: str = setting(help="folder for the shards, made if missing", group="data")
     report: bool = setting(True, "write report.md, a page on what was converted, with a figure", "data")
     workers: int = setting(1, "processes", "work")
+    beam: str | None = setting(None, "options of Apache Beam, in one string, to convert on one of its runners", "work")
     shard_index: int = setting(0, "which part of the records this machine converts, from 0", "work")
     num_shards: int = setting(1, "into how many parts the records are divided among machines", "work")
     strict: bool = setting(True, "set aside what contradicts its header or SHA256SUMS.txt; else note it", "work")
@@ -72,7 +75,12 @@ def run(settings):
     if settings.dry_run:
         print("\n".join(plan(**what)))
         return 0
-    manifest = convert(**what, progress=_say)
+    engine = None
+    if settings.beam is not None:
+        from physiokeras.pipelines import beam
+
+        engine = beam.engine(shlex.split(settings.beam))
+    manifest = convert(**what, engine=engine, progress=_say)
     if manifest and settings.report:
         print(f"Read {write_report(manifest)} before you train on it.")
     return int(bool(manifest and manifest.set_aside))
