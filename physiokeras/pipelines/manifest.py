@@ -8,6 +8,7 @@ from pathlib import Path
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
+from physiokeras.pipelines.remote import Remote, located
 
 SCHEMA = 1
 """Version of the manifest, the sidecars and the examples; another one is refused, and shards are converted again."""
@@ -21,7 +22,7 @@ class Manifest:
     """A prepared folder's contents.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it lies: a `Path`, or a `Remote` such as s3://bucket/folder.
         definition: The whole definition, as `Definition.to_dict` gives it.
         modalities: Modality -> dict of `rate`, `samples` (of a window), `channels` (names) and `default`.
         tokens: Tokens of one modality in one window.
@@ -36,7 +37,7 @@ class Manifest:
         schema: Version of the layout.
     """
 
-    folder: Path
+    folder: Path | Remote
     definition: dict
     modalities: dict
     tokens: int
@@ -50,12 +51,13 @@ class Manifest:
 
     @classmethod
     def read(cls, folder):
-        """Read `folder/manifest.json`.
+        """Read `folder/manifest.json`; the folder may be a URL.
 
         Raises:
             DataError: None there, damaged, of another version, or a person in two splits.
         """
-        path = Path(folder) / FILE
+        folder = located(folder)
+        path = folder / FILE
         try:
             table = json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -70,7 +72,7 @@ class Manifest:
                 f"has schema version {found!r}, this version reads {SCHEMA}; prepare the folder again.", file=path
             )
         try:
-            manifest = cls(folder=Path(folder), **table)
+            manifest = cls(folder=folder, **table)
             check_people(manifest.records, path)
         except (TypeError, KeyError) as error:
             message = f"does not hold what a manifest must ({error!r}); prepare the folder again."
