@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physiokeras.pipelines import Definition, convert, simulate
-from physiokeras.recipes import extract, prepare, pretrain
+from physiokeras.recipes import extract, inspect, prepare, pretrain
 from physiokeras.recipes.settings import read
 
 README = Path(__file__).parents[1] / "README.md"
@@ -89,12 +89,15 @@ def test_definition_is_valid(text, tmp_path):
     assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
 
 
-@pytest.mark.parametrize("recipe", [prepare, pretrain, extract])
+@pytest.mark.parametrize("recipe", [inspect, prepare, pretrain, extract])
 def test_commands_have_the_flags_they_are_shown_with(recipe):
     name = recipe.__name__
     shell = [line for kind, text in BLOCKS if kind == "bash" for line in re.split(r"\n|&&", text)]
     commands = [shlex.split(line) for line in shell if f"python -m {name} " in f"{line} "]
     assert commands
     for command in commands:
-        settings = read(recipe.Settings, command[3:])
+        words = command[3:]
+        if words and not words[0].startswith("-"):
+            words = ["--source", *words]
+        settings = read(recipe.Settings, words)
         assert getattr(settings, "backend", "jax") in ("jax", keras.config.backend())

@@ -1,4 +1,4 @@
-"""Prepared shards to `tf.data`: the only module of the package that imports TensorFlow by itself."""
+"""Prepared shards to `tf.data`: besides `remote`, the only module of the package that imports TensorFlow by itself."""
 
 import contextlib
 
