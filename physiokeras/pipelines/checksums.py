@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from physiokeras.errors import DataError
 
@@ -39,12 +39,13 @@ def read_checksums(source):
     return sums
 
 
-def beside(sums, source, header_path):
-    """The sums of the files in a record's own folder, by file name."""
-    parent = Path(header_path).parent.relative_to(source).as_posix()
-    prefix = "" if parent == "." else f"{parent}/"
-    found = {name.removeprefix(prefix): value for name, value in sums.items() if name.startswith(prefix)}
-    return {name: value for name, value in found.items() if "/" not in name}
+def by_folder(sums):
+    """The same sums as folder below the source -> file name -> SHA-256; "." is the source itself."""
+    folders = {}
+    for name, value in sums.items():
+        path = PurePosixPath(name)
+        folders.setdefault(str(path.parent), {})[path.name] = value
+    return folders
 
 
 def contradiction(file, digest, sums):

@@ -81,7 +81,7 @@ def plan(source, definition, out, *, workers=1, shard_index=0, num_shards=1, str
 
 
 def _say_missing(work, say):
-    missing = sorted(name for name in work.sums if not (work.source / name).exists())
+    missing = work.missing()
     if missing:
         say(f"{SUMS} names {len(missing)} files that are not here, {missing[0]} among them.")
 

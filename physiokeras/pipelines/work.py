@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from physiokeras.pipelines.checksums import beside, check_file, contradiction, read_checksums
+from physiokeras.pipelines.checksums import by_folder, check_file, contradiction, read_checksums
 from physiokeras.pipelines.conversion import conversion_key, read_sidecar
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.people import read_people
@@ -23,7 +23,7 @@ class Work:
         headers: Paths of all records.
         mine: Those of this run's part.
         people: Record name -> `Person`.
-        sums: Path below `source` -> SHA-256.
+        sums: Folder below `source` -> file name -> SHA-256.
     """
 
     source: Path
@@ -43,20 +43,16 @@ class Work:
         if not isinstance(definition, Definition):
             definition = Definition.read(definition)
         source = Path(source)
-        headers, people, sums = (
-            find_records(source, definition),
-            read_people(source, definition),
-            read_checksums(source),
-        )
+        headers, sums = find_records(source, definition), read_checksums(source)
         if definition.people and strict:
             check_file(source / definition.people, source, sums)
         mine, people = headers[shard_index::num_shards], read_people(source, definition)
-        return cls(source, definition, Path(out), strict, headers, mine, people, sums)
+        return cls(source, definition, Path(out), strict, headers, mine, people, by_folder(sums))
 
     def arguments(self, path):
         """Arguments of `convert_one` for a record."""
         person = {name: self.people[name] for name in (path.stem,) if name in self.people}
-        return path, self.definition, person, self.out, self.strict, beside(self.sums, self.source, path)
+        return path, self.definition, person, self.out, self.strict, self._sums_beside(path)
 
     def done(self, path):
         """Whether a record's shard is there, whole, and made from these files by this definition and code."""
@@ -64,9 +60,17 @@ class Work:
         key = conversion_key(path.stem, self.definition, self.people)
         if not sidecar or "set_aside" in sidecar or sidecar.get("key") != key:
             return False
-        sums = beside(self.sums, self.source, path) if self.strict else {}
+        sums = self._sums_beside(path) if self.strict else {}
         if any(contradiction(name, facts["sha256"], sums) for name, facts in sidecar["sources"].items()):
             return False
         shard = self.out / "records" / f"{path.stem}.tfrecord"
         whole = shard.is_file() and shard.stat().st_size == sidecar["bytes"]
         return whole and unchanged(sidecar, path, self.definition)
+
+    def missing(self):
+        """Files that the data set's sums name and that are not there, sorted."""
+        names = [Path(folder, name) for folder, files in self.sums.items() for name in files]
+        return sorted(name.as_posix() for name in names if not (self.source / name).exists())
+
+    def _sums_beside(self, path):
+        return self.sums.get(path.parent.relative_to(self.source).as_posix(), {})
