@@ -130,8 +130,8 @@ def targets_of(annotations, events, label, header, **rules):
     """The Challenge's target vector, derived from annotations; `rules` go to `challenge.derive_targets`."""
     notes = [(sample, note) for sample, note in zip(annotations.samples.tolist(), annotations.notes, strict=True)
              if note and "(" not in note and ")" not in note]  # fmt: skip
-    ends = [sample for sample, _ in notes[1:]] + [header.frames + label.first_sample]
-    wakes = [(begin, end) for (begin, note), end in zip(notes, ends, strict=True) if note == "W"]
+    ends = [*(sample for sample, _ in notes[1:]), header.frames + label.first_sample]
+    wakes = [(begin, end) for (begin, note), end in zip(notes, ends, strict=False) if note == "W"]
     return derive_targets(events, wakes, header.rate, header.frames, first_sample=label.first_sample, **rules)
 
 
@@ -201,8 +201,10 @@ def _marks(annotations, label, header, report):
         marks.append((frame, last, known[note]))
     name = annotations.path.name
     report += [f"{name}: {count} x {note!r}, without effect on labels" for note, count in events.items()]
-    nexts = [frame for frame, _, _ in marks[1:]] + [header.frames]
-    return [(begin, min(last, end), value) for (begin, last, value), end in zip(marks, nexts, strict=True)]
+    if not marks:
+        report.append(f"{name}: no mark of [labels.{label.name}]")
+    nexts = [*(frame for frame, _, _ in marks[1:]), header.frames]
+    return [(begin, min(last, end), value) for (begin, last, value), end in zip(marks, nexts, strict=False)]
 
 
 def _lasts(annotations, header, frames):

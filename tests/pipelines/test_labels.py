@@ -38,6 +38,14 @@ def test_stages_follow_the_scoring(tmp_path):
     assert stages == [-1, 0, 1, 1, 4, 4, 4, 4, 4, 4]
 
 
+def test_a_scoring_of_events_alone_has_no_stages_and_is_reported(tmp_path):
+    annotate(tmp_path, "arousal", [(701, "(arousal_rera"), (750, "arousal_rera)")])
+    stages, report = labels(SLEEP, tmp_path, "stage")
+    assert stages == [-1] * 10
+    assert "r.arousal: no mark of [labels.stage]" in report
+    assert labels(SLEEP, tmp_path, "arousal")[0] == [0, 0, 1] + [0] * 7
+
+
 def test_window_with_two_stages_has_none(tmp_path):
     annotate(tmp_path, "arousal", [(1, "W"), (601, "N1"), (1050, "N2")])
     stages, _ = labels(SLEEP, tmp_path, "stage")
