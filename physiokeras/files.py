@@ -81,6 +81,16 @@ def _aside(path):
     return path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
 
 
+def refuse_link_out(path, root):
+    """Refuse a file that leads out of `root` by a symbolic link: data sets come from strangers.
+
+    Raises:
+        DataError: It does.
+    """
+    if not Path(path).resolve().is_relative_to(Path(root).resolve()):
+        raise DataError(f"must not be a link out of {root}. Copy it there.", file=path)
+
+
 def sync_folder(path):
     """Make renames inside a folder durable."""
     handle = os.open(path, os.O_RDONLY)
@@ -90,9 +100,15 @@ def sync_folder(path):
         os.close(handle)
 
 
-def remove_temporaries(folder):
-    """Remove what killed writers left in `folder`; only for whoever holds the folder's lock."""
+def remove_temporaries(folder, stems=None):
+    """Remove what killed writers left in `folder`, or those of files with these stems alone.
+
+    Only for whoever holds their lock.
+    """
     for path in Path(folder).glob(f".*{_SUFFIX}"):
+        # ".NAME.json.PID.tmp"
+        if stems is not None and path.name[1:].rsplit(".", 3)[0] not in stems:
+            continue
         if path.is_dir():
             shutil.rmtree(path)
         else:

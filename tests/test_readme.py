@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physiokeras.pipelines import Definition, convert, simulate
-from physiokeras.recipes import extract, prepare, pretrain
+from physiokeras.recipes import extract, inspect, prepare, pretrain
 from physiokeras.recipes.settings import read
 
 README = Path(__file__).parents[1] / "README.md"
@@ -98,7 +98,7 @@ def test_definition_is_valid(text, tmp_path):
     assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
 
 
-@pytest.mark.parametrize("recipe", [prepare, pretrain, extract])
+@pytest.mark.parametrize("recipe", [inspect, prepare, pretrain, extract])
 def test_commands_have_the_flags_they_are_shown_with(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "wristband"
@@ -109,5 +109,8 @@ def test_commands_have_the_flags_they_are_shown_with(recipe, tmp_path, monkeypat
     commands = [shlex.split(line) for line in shell if f"python -m {name} " in f"{line} "]
     assert commands
     for command in commands:
-        settings = read(recipe.Settings, command[3:])
+        words = command[3:]
+        if words and not words[0].startswith("-"):
+            words = ["--source", *words]
+        settings = read(recipe.Settings, words)
         assert getattr(settings, "backend", "jax") in ("jax", keras.config.backend())

@@ -1,11 +1,15 @@
 """Time and memory of converting one full-size record, against bare NumPy and SciPy on the same record.
 
     python tools/bench_conversion.py [--hours 8] [--repeats 3] [--folder DIR]
+    python tools/bench_conversion.py --records 8 [--folder DIR]
 
 The record is simulated (13 channels at 200 Hz). The floor reads it and takes its nine EEG, EOG, EMG and ECG channels
 to half their rate, through a band-pass, their percentiles and int16, and writes nothing. "nine" converts the same nine
 channels, labels and a shard on disk included; "all" converts all 13. Every run is a process of its own.
 Target: nine at most 1.5 times the floor, and a peak of resident memory under 450 MB.
+
+With `--records` it converts as many records with one worker and with two, by the command line, and sums the memory of
+all processes over time. Target: at least 1.7 times faster, under 900 MB.
 """
 
 import argparse
@@ -65,11 +69,49 @@ def _ours(header, out, names):
 RUNS = {"floor": floor, "nine": nine, "all": everything}
 
 
+def parallel(folder, records, hours):
+    """One worker against two on the same records: seconds and peak memory of all processes together."""
+    from physiokeras.pipelines.simulator import simulate
+
+    simulate(folder / "source", people=records, hours=hours, workers=2)
+    seconds = {}
+    print(f"{records} simulated records of {hours:g} h")
+    for workers in (1, 2):
+        with tempfile.TemporaryDirectory(dir=folder) as out:
+            command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", "simulated", "--no-report"]
+            command += ["--source", str(folder / "source"), "--out", out, "--workers", str(workers)]
+            start, peak = time.perf_counter(), 0
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            while process.poll() is None:
+                peak = max(peak, memory_of(process.pid))
+                time.sleep(0.05)
+            seconds[workers] = time.perf_counter() - start
+        if process.returncode:
+            sys.exit(process.returncode)
+        gain = seconds[1] / seconds[workers]
+        print(f"{workers} worker(s) {seconds[workers]:6.1f} s  {gain:5.2f} x  {peak:5.0f} MB peak")
+
+
+def memory_of(process):
+    """Megabytes of a process and its children, memory that they share counted once each (PSS)."""
+    total, waiting = 0, [process]
+    while waiting:
+        one = waiting.pop()
+        try:
+            rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+            total += int(rollup.split("Pss:")[1].split()[0])
+            waiting += map(int, Path(f"/proc/{one}/task/{one}/children").read_text().split())
+        except (OSError, IndexError):
+            continue  # it has just ended
+    return total / 1024
+
+
 def main():
     """Simulate the record, run each case in turn, print the medians side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=8)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--records", type=int, help="compare one worker with two on so many records")
     parser.add_argument("--folder", type=Path, help="where the record is kept; default: a temporary folder")
     parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -80,6 +122,9 @@ def main():
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
+        if arguments.records:
+            parallel(folder, arguments.records, arguments.hours)
+            return
         from physiokeras.pipelines.simulator import simulate
 
         simulate(folder / "source", people=1, hours=arguments.hours)

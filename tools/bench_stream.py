@@ -46,7 +46,8 @@ def prepare(folder, records, windows, samples=3000):
         present = np.ones((windows, 9), bool)
         labels = {"stage": np.arange(windows, dtype=np.int32) % 2}
         shard = write_shard(folder / "records" / f"{name}.tfrecord", examples(name, stored, present, labels))
-        sidecar = {"record": name, "seconds": 0, "sex": None, "age": None, "labels": {}, "channels": [], "notes": []}
+        sidecar = {"record": name, "seconds": 0, "sex": None, "age": None, "channels": [], "notes": []}
+        sidecar |= {"present": {}, "labels": {}}
         sidecars.append({**sidecar, **shard, "sums": {key: [1, 0, 1] for key in CHANNELS}})
     names = [sidecar["record"] for sidecar in sidecars]
     splits = dict.fromkeys(names, "train")

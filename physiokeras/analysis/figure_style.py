@@ -61,6 +61,11 @@ def title(figure, text, note=None):
     figure.suptitle(f"{text} ({note})" if note else text, fontsize=8, fontweight="bold")
 
 
+def unit_text(unit):
+    """A unit as it is written in a figure: "µV" for "uV"; "scaled" for none."""
+    return f"µ{unit[1:]}" if unit in ("uV", "uS") else unit or "scaled"
+
+
 @styled
 def save(figure, path, *, dpi=200):
     """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.

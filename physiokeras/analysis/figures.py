@@ -22,6 +22,7 @@ from physiokeras.analysis.figure_style import (
     save,
     styled,
     title,
+    unit_text,
 )
 
 __all__ = ["confusion_matrix", "hypnogram", "loss_curve", "read_metrics", "reconstruction", "save"]
@@ -248,12 +249,8 @@ def _channels(true, reconstructed, hidden, units, channels):
         names = channels.get(name) or [str(place + 1) for place in range(signal.shape[1])]
         for place, channel in enumerate(names):
             label = f"{name.upper()} {channel}" if len(names) > 1 else name.upper()
-            rows.append((name, label, _unit(units.get(name)), signal[:, place], guess[:, place]))
+            rows.append((name, label, unit_text(units.get(name)), signal[:, place], guess[:, place]))
     return rows
-
-
-def _unit(unit):
-    return f"µ{unit[1:]}" if unit in ("uV", "uS") else unit or "scaled"
 
 
 def _shade(panel, mask, seconds, colour):

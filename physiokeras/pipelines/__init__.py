@@ -7,6 +7,7 @@ _HOMES = {
     "Manifest": "manifest",
     "convert": "driver",
     "damage_named": "streaming",
+    "plan": "driver",
     "simulate": "simulator",
     "steps_per_pass": "streaming",
     "stream": "streaming",

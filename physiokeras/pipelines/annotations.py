@@ -31,6 +31,7 @@ class Annotations:
         samples: int64 `(annotations,)`, as the annotator numbers them.
         symbols: Annotation codes as WFDB writes them: "N" a normal beat, '"' a note.
         notes: Texts, empty where there is none.
+        durations: int64 `(annotations,)`, 0 where none is given; None where the format has none.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class Annotations:
     samples: np.ndarray
     symbols: tuple[str, ...]
     notes: tuple[str, ...]
+    durations: np.ndarray | None = None
 
 
 def read_annotations(path):

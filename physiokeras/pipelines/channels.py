@@ -11,8 +11,14 @@ from physiokeras.pipelines.units import convert_unit
 ABSENT = "not in the record"
 """The note on a channel that the record's header does not name."""
 
-_PLAUSIBLE = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
+_SPREADS = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
+"""Plausible interquartile ranges of what a band-pass leaves, by unit."""
+
+_LEVELS = {"%": (1, 101), "degC": (10, 50)}
+"""Plausible medians where no band-pass removes the level: what these units measure in a living person."""
+
 _NOTABLE = 0.01
+"""Share of samples above which clipping is noted."""
 
 
 def record_windows(header, definition, *, strict=True):
@@ -26,8 +32,8 @@ def record_windows(header, definition, *, strict=True):
         strict: Whether a wrong checksum or initial value is an error; else a note.
 
     Returns: `(stored, present, quality)`: dict modality -> `(windows, samples, channels)` int16; `(windows, channels)`
-        bool over all channels in the definition's order; one dict per channel with its source, rate, unit, offset,
-        factor, share of windows present, share of samples clipped, and notes.
+        bool over all channels in the definition's order; one dict per channel with its source, rate, unit, and what
+        `channel_windows` found.
 
     Raises:
         DataError: The record is shorter than a window, lacks a required channel, or a channel cannot be read.
@@ -80,16 +86,21 @@ def channel_windows(values, native, modality, window, out):
         window: Seconds.
         out: `(windows, samples)` int16 zeros, filled in place; windows that are not usable stay zero.
 
-    Returns: `(usable, quality)`: `(windows,)` bool, and a dict of offset, factor, present, clipped and notes.
+    Returns: `(usable, quality)`: `(windows,)` bool, and a dict of `present` (share of windows) and `notes`; as far as
+        there is anything to measure, `lowest` and `highest` as recorded, `flat` (share of windows), `median` and `iqr`
+        after filtering, all in the unit, `offset` and `factor` of the scale, and `clipped` (share of samples).
     """
     windows, samples = out.shape
-    nothing = np.zeros(windows, bool)
+    nothing, notes = np.zeros(windows, bool), []
+    quality = {"present": 0.0, "notes": notes}
     if np.isnan(values).all():
-        return nothing, {"present": 0.0, "notes": ["every sample is missing"]}
+        notes.append("every sample is missing")
+        return nothing, quality
     gaps = signals.fill_gaps(values, native)
     margin = signals.reach(native, modality.rate)
     usable = ~signals.touched_windows(gaps, native, windows, window, margin)
-    notes = [f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all"] if len(gaps) else []
+    if len(gaps):
+        notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
     lowest, highest = signals.extremes(values, native, windows, window)
     low, high = lowest.min(), highest.max()
     if modality.bandpass:
@@ -98,31 +109,36 @@ def channel_windows(values, native, modality, window, out):
         flat = signals.flat_windows(lowest, highest)
     else:
         # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
-        flat = low == high
-    if np.any(flat & usable):
-        notes.append(f"flat in {np.mean(flat & usable):.0%} of the windows")
+        flat = np.full(windows, low == high)
+    quality |= {"lowest": float(low), "highest": float(high), "flat": float(np.mean(flat & usable))}
+    notes += [f"flat in {quality['flat']:.0%} of the windows"] if quality["flat"] else []
     usable &= ~flat
     if not usable.any():
-        return nothing, {"present": 0.0, "notes": [*notes, "no usable window"]}
+        notes.append("no usable window")
+        return nothing, quality
     values = signals.resample(values, native, modality.rate)
     values = signals.filter_signal(values, modality, native)[: windows * samples].reshape(windows, samples)
     chosen = values if usable.all() else values[usable]
     offset, factor = modality.offset, modality.factor
     middle, spread = signals.robust_scale(chosen)
+    notes += _implausible(middle, spread, modality)
+    quality |= {"median": middle, "iqr": spread}
     if modality.scale == "robust":
         offset, factor = middle, spread
         if not spread > 0:
-            return nothing, {"present": 0.0, "notes": [*notes, "its interquartile range is 0"]}
-    least, most = _PLAUSIBLE.get(modality.unit, (0, np.inf))
-    if modality.bandpass and not least <= spread <= most:
-        notes.append(f"implausible amplitude: interquartile range {spread:.3g} {modality.unit}")
+            notes.append("its interquartile range is 0")
+            return nothing, quality
     stored = signals.to_int16(chosen, offset, factor, modality.clip)
     clipped = np.count_nonzero(np.abs(stored) >= round(modality.clip / INT16_SCALE)) / stored.size
     out[slice(None) if usable.all() else usable] = stored
-    return usable, {
-        "offset": offset,
-        "factor": factor,
-        "present": float(usable.mean()),
-        "clipped": clipped,
-        "notes": notes,
-    }
+    notes += [f"{clipped:.0%} of the samples beyond the scale's range, clipped"] if clipped > _NOTABLE else []
+    return usable, quality | {"present": float(usable.mean()), "offset": offset, "factor": factor, "clipped": clipped}
+
+
+def _implausible(middle, spread, modality):
+    """Notes on what no living person's signal measures: a wrong unit or gain, most often."""
+    if modality.bandpass:
+        what, value, (least, most) = "interquartile range", spread, _SPREADS.get(modality.unit, (0, np.inf))
+    else:
+        what, value, (least, most) = "median", middle, _LEVELS.get(modality.unit, (-np.inf, np.inf))
+    return [] if least <= value <= most else [f"implausible amplitude: {what} {value:.3g} {modality.unit}"]

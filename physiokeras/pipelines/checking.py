@@ -1,9 +1,9 @@
 """Compares shards with the manifest: TFRecord by itself does not notice a shard that is cut between two records."""
 
-import hashlib
-
 from physiokeras.errors import DataError
+from physiokeras.pipelines.checksums import sha256
 from physiokeras.pipelines.manifest import Manifest
+from physiokeras.pipelines.remote import local
 from physiokeras.pipelines.shards import read_shard
 
 _AGAIN = "Run the conversion again: it makes anew what is missing or differs."
@@ -42,9 +42,9 @@ def verify(folder, split=None, *, records=None):
     check_sizes(manifest, chosen)
     for record in chosen:
         path = manifest.shard(record["name"])
-        windows = sum(1 for _ in read_shard(path))
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with local(path) as file:
+            windows = sum(1 for _ in read_shard(file))
+            digest = sha256(file)
         if windows != record["windows"] or digest != record["sha256"]:
             raise DataError(
                 f"the shard holds {windows} windows with SHA-256 {digest[:12]}…, the manifest says "

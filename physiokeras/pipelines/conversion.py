@@ -1,9 +1,10 @@
 """One record to one shard and its sidecar: a pure function of the record, the definition and the code."""
 
+import contextlib
+import errno
 import hashlib
 import json
 import math
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -16,12 +17,47 @@ from physiokeras.pipelines.labels import Person, read_labels
 from physiokeras.pipelines.manifest import SCHEMA
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.shards import encode_example, write_shard
+from physiokeras.pipelines.sources import differing, fingerprint
 
-FORMAT = 2
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+FORMAT = 3
 """Raised whenever the same record and definition would give other bytes; shards of another format are made again."""
 
 
-def convert_record(header_path, definition, people, out, *, strict=True):
+def convert_one(path, definition, people, out, strict, sums):
+    """One record's sidecar, written beside its shard; one with the reason where the record is set aside.
+
+    Runs in a worker, wherever that is. Only a folder that takes no files raises.
+    """
+    try:
+        return convert_record(path, definition, people, out, strict=strict, sums=sums)
+    except DataError as error:
+        reason = str(error)
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            raise
+        reason = f"{path}: {error}"
+    except Exception as error:
+        reason = f"{path}: unexpected {type(error).__name__}: {error}"
+    return set_aside(out, path, reason)
+
+
+def set_aside(out, path, reason):
+    """The sidecar of a record that could not be converted, written."""
+    sidecar = {"record": path.stem, "set_aside": reason}
+    write_sidecar(out, sidecar)
+    return sidecar
+
+
+def read_sidecar(out, name):
+    """A record's sidecar, or None where there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((out / "records" / f"{name}.json").read_bytes())
+    return None
+
+
+def convert_record(header_path, definition, people, out, *, strict=True, sums=None):
     """Convert one record: `out/records/NAME.tfrecord`, then `NAME.json`, whose presence says that the shard is whole.
 
     Args:
@@ -29,7 +65,8 @@ def convert_record(header_path, definition, people, out, *, strict=True):
         definition: `Definition`.
         people: Record name -> person with `sex` and `age`, as `read_people` gives it.
         out: The prepared folder; its `records` must exist.
-        strict: Whether a wrong checksum or initial value is an error; else a note in the sidecar.
+        strict: Whether a wrong checksum, initial value or SHA-256 is an error; else a note in the sidecar.
+        sums: The SHA-256 that the record's files must have, by file name; files that are not in it are not checked.
 
     Returns: the sidecar, a dict.
 
@@ -38,9 +75,10 @@ def convert_record(header_path, definition, people, out, *, strict=True):
     """
     name = Path(header_path).stem
     sources = fingerprint(header_path, definition)
+    doubts = differing(header_path, sources, sums or {}, strict)
     header = read_header(header_path)
     stored, present, quality = record_windows(header, definition, strict=strict)
-    notes = list(header.notes)
+    notes = [*doubts, *header.notes]
     labels = read_labels(header, definition, people, notes)
     shard = write_shard(Path(out) / "records" / f"{name}.tfrecord", examples(name, stored, present, labels))
     person = people.get(name, Person())
@@ -53,6 +91,7 @@ def convert_record(header_path, definition, people, out, *, strict=True):
         "sex": person.sex,
         "age": _number(person.age),
         "notes": notes,
+        "present": {modality: int(usable.any(axis=1).sum()) for modality, usable in _split(present, definition)},
         "labels": {label: _counts(values) for label, values in labels.items()},
         "sums": {modality: _sums(stored[modality], usable) for modality, usable in _split(present, definition)},
         "channels": quality,
@@ -94,52 +133,6 @@ def conversion_key(name, definition, people):
     person = people.get(name, Person())
     about = [SCHEMA, FORMAT, table, person.sex, _number(person.age)]
     return hashlib.sha256(json.dumps(about, ensure_ascii=False).encode()).hexdigest()
-
-
-def source_files(header_path, definition):
-    """The files that a record is made of: header, signal files, annotations; missing ones left out."""
-    path = Path(header_path)
-    files = [path, *read_header(path).files]
-    for label in definition.labels.values():
-        files += [path.with_suffix(f".{label.annotator}")] if label.annotator else []
-        files += [path.with_name(path.stem + label.vector)] if label.vector else []
-    return [file for file in dict.fromkeys(files) if file.is_file()]
-
-
-def fingerprint(header_path, definition):
-    """Size, times and SHA-256 of each of a record's files, by file name."""
-    return {file.name: {**_stat(file), "sha256": _sha256(file)} for file in source_files(header_path, definition)}
-
-
-def unchanged(sidecar, header_path, definition):
-    """Whether a record's files are those that its sidecar was made from.
-
-    Size and times are compared first; a file is read and hashed only where its times moved. The change time is among
-    them, which no ordinary tool can set back.
-    """
-    try:
-        files, known = source_files(header_path, definition), sidecar["sources"]
-    except DataError:
-        return False
-    if [file.name for file in files] != list(known):
-        return False
-    for file in files:
-        before, now = known[file.name], _stat(file)
-        if before["size"] != now["size"]:
-            return False
-        if any(before[key] != now[key] for key in now) and before["sha256"] != _sha256(file):
-            return False
-    return True
-
-
-def _stat(file):
-    stat = os.stat(file)
-    return {"size": stat.st_size, "modified": stat.st_mtime_ns, "changed": stat.st_ctime_ns}
-
-
-def _sha256(file):
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _split(present, definition):

@@ -8,6 +8,7 @@ from pathlib import Path
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
+from physiokeras.pipelines.remote import Remote, located
 
 SCHEMA = 1
 """Version of the manifest, the sidecars and the examples; another one is refused, and shards are converted again."""
@@ -21,21 +22,22 @@ class Manifest:
     """A prepared folder's contents.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it lies: a `Path`, or a `Remote` such as s3://bucket/folder.
         definition: The whole definition, as `Definition.to_dict` gives it.
         modalities: Modality -> dict of `rate`, `samples` (of a window), `channels` (names) and `default`.
         tokens: Tokens of one modality in one window.
         variances: Modality -> variance of the scaled present samples in the windows of "pretrain" and "train".
         labels: Label -> dict of `kind` and `classes`.
-        records: One dict a record: `name, person, split, windows, sex, age, bytes, sha256, labels` (windows per class)
-            `channels` (quality) and `notes`. The position in this list is the number `record` of the stream.
+        records: One dict a record: `name`, `person`, `split`, `windows`, `seconds`, `sex`, `age`, `bytes`, `sha256`,
+            `present` (windows per modality), `labels` (windows per class), `channels` (quality) and `notes`. The
+            position in this list is the number `record` of the stream.
         set_aside: One dict of `record` and `reason` for each record that could not be converted.
         data_hash: SHA-256 over definition, splits and shards.
         versions: Package -> version that wrote the folder.
         schema: Version of the layout.
     """
 
-    folder: Path
+    folder: Path | Remote
     definition: dict
     modalities: dict
     tokens: int
@@ -49,12 +51,13 @@ class Manifest:
 
     @classmethod
     def read(cls, folder):
-        """Read `folder/manifest.json`.
+        """Read `folder/manifest.json`; the folder may be a URL.
 
         Raises:
             DataError: None there, damaged, of another version, or a person in two splits.
         """
-        path = Path(folder) / FILE
+        folder = located(folder)
+        path = folder / FILE
         try:
             table = json.loads(path.read_bytes())
         except FileNotFoundError:
@@ -69,12 +72,11 @@ class Manifest:
                 f"has schema version {found!r}, this version reads {SCHEMA}; prepare the folder again.", file=path
             )
         try:
-            manifest = cls(folder=Path(folder), **table)
-        except TypeError as error:
-            raise DataError(
-                f"does not hold what a manifest must ({error}); prepare the folder again.", file=path
-            ) from error
-        check_people(manifest.records, path)
+            manifest = cls(folder=folder, **table)
+            check_people(manifest.records, path)
+        except (TypeError, KeyError) as error:
+            message = f"does not hold what a manifest must ({error!r}); prepare the folder again."
+            raise DataError(message, file=path) from error
         return manifest
 
     def write(self):
@@ -157,7 +159,7 @@ def combine(folder, definition, sidecars, people, splits, versions):
         versions: Package -> version.
     """
     good = [sidecar for sidecar in sidecars if "set_aside" not in sidecar]
-    keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "labels", "channels", "notes")
+    keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
     records = [
         {"name": sidecar["record"], "person": people[sidecar["record"]], "split": splits[sidecar["record"]]}
         | {key: sidecar[key] for key in keep}

@@ -93,6 +93,9 @@ class Label:
         name: Its name in `[labels.NAME]`.
         kind: One of `LABEL_KINDS`.
         annotator: Extension of the annotation file: "arousal" for `NAME.arousal`.
+        file: Instead of `annotator`, a pattern of the annotation file beside the record, in which "{record}" stands for
+            the record's name and "{record:.6}" for its first six letters.
+        prefix: What the texts of stages or spans begin with; others are events, without effect here.
         classes: Class names in the order of their numbers.
         mapping: Annotated string to class; strings that equal a class need no entry.
         unscored: Annotated strings that stand for no class.
@@ -108,6 +111,8 @@ class Label:
     name: str
     kind: str
     annotator: str | None = None
+    file: str | None = None
+    prefix: str = ""
     classes: tuple[str, ...] = ()
     mapping: dict[str, str] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
@@ -122,8 +127,11 @@ class Label:
     def __post_init__(self):
         key = f"[labels.{self.name}]"
         check(self.kind in LABEL_KINDS, f"{key} kind", f"must be one of {', '.join(LABEL_KINDS)}", self.kind)
-        check(self.kind == "age" or self.annotator, f"{key} annotator", "must name the annotation file's extension", "")
+        rule = "must name the annotation file's extension; or give `file`"
+        check(self.kind == "age" or bool(self.annotator) != bool(self.file), f"{key} annotator", rule, self.annotator)
         check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
+        rule = "must be a pattern without / in which only {record} stands in braces"
+        check(self.file is None or _pattern(self.file), f"{key} file", rule, self.file)
         check("/" not in (self.vector or ""), f"{key} vector", "must be a suffix without /", self.vector)
         check(0.5 < self.share <= 1, f"{key} share", "must lie in (0.5, 1]", self.share)
         check(self.first_sample in (0, 1), f"{key} first_sample", "must be 0 or 1", self.first_sample)
@@ -158,6 +166,11 @@ class Split:
             check(0 <= getattr(self, name) < 1, f"[split] {name}", "must lie in [0, 1)", getattr(self, name))
         both = self.test + self.validation
         check(both < 1, "[split]", "test + validation must be below 1, or nobody is left to train on", both)
+
+
+def _pattern(text):
+    """Whether `text` is a file name in which "{record}" or "{record:.6}" may stand."""
+    return not set(re.sub(r"\{record(:\.\d+)?\}", "", text)) & set("/\\{}\0") and text not in (".", "..")
 
 
 def check(holds, key, rule, value):

@@ -2,10 +2,11 @@
 
 import csv
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.files import refuse_link_out
 
 _LARGEST = 16 << 20
 _OLDEST = 120
@@ -27,12 +28,13 @@ def read_people(source, definition):
     Returns: dict record name -> `Person`; empty where the definition names no table.
 
     Raises:
-        DataError: Missing file or columns, an age that is no number or implausible, a sex other than F and M, a record
-            twice with different entries.
+        DataError: Missing file or columns, a link out of the source, an age that is no number or implausible, a sex
+            other than F and M, a record twice with different entries.
     """
     if definition.people is None:
         return {}
     path, people = Path(source) / definition.people, {}
+    refuse_link_out(path, source)
     for number, row in _rows(path):
         person = Person(_sex(row["sex"], path, number), _age(row["age"], path, number))
         name = row["record"]
@@ -40,6 +42,14 @@ def read_people(source, definition):
             message = f"a record must have one entry. Received: {name!r} again, with other values."
             raise DataError(message, file=path, place=f"line {number}")
     return people
+
+
+def without_missing_people(definition, source):
+    """The definition without its list of people, and the labels that need it, where the source has no such list."""
+    if definition.people is None or (Path(source) / definition.people).is_file():
+        return definition
+    labels = {name: label for name, label in definition.labels.items() if label.kind != "age"}
+    return replace(definition, people=None, labels=labels)
 
 
 def _rows(path):

@@ -10,7 +10,7 @@ def find_records(source, definition):
 
     Args:
         source: Its folder.
-        definition: Its `Definition`; `records` is a pattern that ends in ".hea", or the name of a list.
+        definition: Its `Definition`; `records` is a pattern that ends in ".hea" or ".edf", or the name of a list.
 
     Returns: list of paths, sorted by record name.
 
@@ -19,7 +19,7 @@ def find_records(source, definition):
     """
     source = Path(source)
     _inside(definition.records, source, "records")
-    if definition.records.endswith(".hea"):
+    if definition.records.lower().endswith((".hea", ".edf")):
         paths = [path for path in source.glob(definition.records) if path.is_file()]
     else:
         paths = list(_listed(source, source / definition.records))
@@ -46,7 +46,7 @@ def _listed(source, path):
         if not name or name.startswith("#"):
             continue
         _inside(name, path, f"line {number}")
-        header = source / f"{name}.hea"
+        header = source / (name if name.lower().endswith(".edf") else f"{name}.hea")
         if name.endswith("/"):
             header = source / name / f"{Path(name).name}.hea"
         yield header

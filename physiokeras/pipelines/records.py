@@ -1,4 +1,4 @@
-"""WFDB records: a header that is checked against its files, and one channel of samples at a time."""
+"""WFDB and EDF records: a header that is checked against its files, and one channel of samples at a time."""
 
 import os
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import sample_formats
+from physiokeras.files import refuse_link_out
+from physiokeras.pipelines import edf, sample_formats
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.wfdb_header import Signal, parse_record_line, parse_signal_line, read_lines
 
@@ -22,9 +23,9 @@ class Header:
     """A record whose header and files agree.
 
     Args:
-        path: The header file.
+        path: The header file, or the EDF file.
         name: The record's name.
-        rate: Frames per second.
+        rate: Frames per second; EDF calls a frame a data record.
         frames: Number of frames.
         signals: Channels in file order.
         notes: What was accepted but deserves a line in the report.
@@ -69,7 +70,7 @@ def read_header(path, root=None, *, check_files=True):
     """Read a record's header and check it against its signal files before anything is allocated.
 
     Args:
-        path: The `.hea` file.
+        path: The `.hea` file, or an `.edf` file.
         root: Folder that no signal file may leave, not even by a symbolic link; default: the header's own.
         check_files: False reads the header alone, where the signal files are not at hand: labels need no samples.
 
@@ -77,9 +78,11 @@ def read_header(path, root=None, *, check_files=True):
         DataError: Whatever makes the samples uncertain: syntax, sizes, names, gains, formats, offsets.
     """
     path = Path(path)
+    if path.suffix.lower() == ".edf":
+        signals, rate, frames, notes = edf.read_edf_header(path)
+        return Header(path, path.stem, rate, frames, signals, tuple(notes))
     root = path.parent if root is None else Path(root)
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(f"must not be a link out of {root}. Copy it there.", file=path)
+    refuse_link_out(path, root)
     lines = read_lines(path)
 
     def fail(message, channel=None, number=lines[0][0]):
@@ -133,7 +136,7 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
         if report is not None:
             report.append(f"{signal.name}: {message}")
     code = sample_formats.lowest(signal.format)
-    missing = lowest == "missing" or (lowest == "auto" and code != signal.baseline)
+    missing = code is not None and (lowest == "missing" or (lowest == "auto" and code != signal.baseline))
     physical = np.empty(len(digital), np.float32)
     for start in range(0, len(digital), _BLOCK // 8):
         block = digital[start : start + _BLOCK // 8]
@@ -147,6 +150,8 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
 def read_digital(header, index):
     """One channel as stored: `(samples,)` int16 or int32, unchecked."""
     signal = header.signals[index]
+    if signal.format == edf.FORMAT:
+        return edf.read_edf_samples(header.path, index)
     group = [other for other in header.signals if other.file == signal.file]
     before = sum(other.samples_per_frame for other in group[: group.index(signal)])
     width = sum(other.samples_per_frame for other in group)
@@ -184,8 +189,7 @@ def _check_file(path, root, file, group, frames):
     if file in (".", "..", "~", "-") or any(letter in file for letter in "/\\:%\0"):
         fail(f"a signal file must be a plain name beside the header. Received: {file!r}.")
     target = path.parent / file
-    if not target.resolve().is_relative_to(root.resolve()):
-        fail(f"a signal file must not be a link out of {root}. Received: {file!r}. Copy it here.")
+    refuse_link_out(target, root)
     if target.stem != path.stem and target.with_suffix(".hea").exists():
         fail(f"{file} belongs to the record {target.stem}, which has a header of its own.")
     if len({(signal.format, signal.offset) for signal in group}) > 1:

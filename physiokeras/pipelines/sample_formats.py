@@ -27,8 +27,8 @@ def sizes(form, samples):
 
 
 def lowest(form):
-    """The lowest value of a format."""
-    return FORMATS[form][2]
+    """The lowest value of a format, WFDB's code for "no valid sample"; None for EDF, which has none."""
+    return FORMATS[form][2] if form in FORMATS else None
 
 
 def unpack(form, data):

@@ -1,4 +1,4 @@
-"""Prepared shards to `tf.data`: the only module of the package that imports TensorFlow by itself."""
+"""Prepared shards to `tf.data`: besides `remote`, the only module of the package that imports TensorFlow by itself."""
 
 import contextlib
 
@@ -8,12 +8,16 @@ import tensorflow as tf
 from physiokeras.pipelines import checking
 from physiokeras.pipelines.devices import leave_gpus_to_backend
 from physiokeras.pipelines.selection import Selection
+from physiokeras.pipelines.shards import check_lengths
 from physiokeras.seeds import derive
 
 leave_gpus_to_backend(tf)
 
 OPEN_SHARDS = 32
 """Shards that are read in turn, one window from each."""
+
+READ_AHEAD = 1 << 20
+"""Bytes of a shard that are read at a time: a request each, where shards are remote."""
 
 BUFFER = 2048
 """Windows among which the next one is drawn."""
@@ -41,7 +45,7 @@ def stream(
     record, the last partial batch included.
 
     Args:
-        folder: What `convert` made.
+        folder: What `convert` made; with the extra `[io]` also a URL, such as "s3://bucket/folder".
         split: "pretrain", "train", "validation", "test", or a list of these.
         batch_size: Windows per batch.
         labels: Names of the definition's labels; "record" and "window" may be among them.
@@ -169,7 +173,7 @@ def _in_order(chosen):
             tf.debugging.Assert(whole, ["shard", file, "has", tf.size(window), "windows; the manifest says", stored])
             return tf.gather(serialized, tf.argsort(window)[first : first + count])
 
-        return tf.data.TFRecordDataset(file).batch(stored).map(in_time).unbatch()
+        return _windows(file).batch(stored).map(in_time).unbatch()
 
     stored = tf.constant([record["windows"] for record in chosen.records], tf.int64)
     return tf.data.Dataset.from_tensor_slices((*_shards(chosen), stored)).flat_map(one_record)
@@ -183,8 +187,21 @@ def _shards(chosen):
 
 
 def _shard(file, first, count):
-    windows = tf.data.TFRecordDataset(file).skip(first).take(count)
+    windows = _windows(file).skip(first).take(count)
     return windows.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _windows(file):
+    """All serialized windows of a shard, whose lengths are checked before TensorFlow trusts them."""
+
+    def checked(path):
+        # Remotely this would be a request for every window; `verify` reads the shard whole.
+        if b"://" not in path:
+            check_lengths(path.decode())
+        return path
+
+    path = tf.data.Dataset.from_tensors(file).map(lambda path: tf.numpy_function(checked, [path], tf.string))
+    return path.flat_map(lambda path: tf.data.TFRecordDataset(tf.ensure_shape(path, []), buffer_size=READ_AHEAD))
 
 
 def _parser(chosen):

@@ -10,12 +10,13 @@ import csv
 import io
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.people import without_missing_people
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.settings import CommonSettings, read, setting
 
@@ -78,14 +79,6 @@ def check_modalities(encoder, definition):
                 f"modality {name!r}: the model reads {expected} a window, the definition {definition.name!r} gives "
                 f"{received}. Change its rate, window or channels."
             )
-
-
-def without_missing_people(definition, source):
-    """The definition without its list of people, and the labels that need it, where the source has no such list."""
-    if definition.people is None or (Path(source) / definition.people).is_file():
-        return definition
-    labels = {name: label for name, label in definition.labels.items() if label.kind != "age"}
-    return replace(definition, people=None, labels=labels)
 
 
 def read_rows(encoder, manifest, pooling):

@@ -1,17 +1,22 @@
 """Convert a data set's records into a folder of shards that training streams from.
 
+    python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
     python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
+    python -m physiokeras.recipes.prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
+    python -m physiokeras.recipes.prepare --out DIR --verify
 
 A run that was interrupted, or whose records were set aside, is finished by the same command.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import convert
+from physiokeras.pipelines import convert, plan, verify
 from physiokeras.recipes import settings as settings_module
+from physiokeras.recipes.quality import write_report
 from physiokeras.recipes.settings import setting
 
 
@@ -20,13 +25,17 @@ class Settings:
     """What is converted, where to, and by how many processes."""
 
     config: str | None = setting(None, "a TOML file of settings; flags win", "run")
-    dataset: str = setting(help="a shipped definition's name (physionet2018, mitdb, ...), or a TOML file", group="data")
-    source: str = setting(help="folder of the data set's records", group="data")
+    dry_run: bool = setting(False, "say what would be read, written and needed, and stop", "run")
+    verify: bool = setting(False, "read a prepared folder whole and compare it with its manifest, and stop", "run")
+    dataset: str | None = setting(None, "a shipped definition's name (physionet2018, ...), or a TOML file", "data")
+    source: str | None = setting(None, "folder of the data set's records", "data")
     out: str = setting(help="folder for the shards, made if missing", group="data")
+    report: bool = setting(True, "write report.md, a page on what was converted, with a figure", "data")
     workers: int = setting(1, "processes", "work")
+    beam: str | None = setting(None, "options of Apache Beam, in one string, to convert on one of its runners", "work")
     shard_index: int = setting(0, "which part of the records this machine converts, from 0", "work")
     num_shards: int = setting(1, "into how many parts the records are divided among machines", "work")
-    strict: bool = setting(True, "set a record aside whose checksum or first sample contradicts its header", "work")
+    strict: bool = setting(True, "set aside what contradicts its header or SHA256SUMS.txt; else note it", "work")
 
     def __post_init__(self):
         if self.workers < 1:
@@ -34,6 +43,8 @@ class Settings:
         if not 0 <= self.shard_index < self.num_shards:
             rule = "shard_index must lie in [0, num_shards)"
             raise ValueError(f"{rule}. Received: {self.shard_index} of {self.num_shards}.")
+        if not self.verify and (self.dataset is None or self.source is None):
+            raise ValueError("--dataset and --source must be given, except with --verify.")
 
 
 def main(argv=None):
@@ -48,19 +59,30 @@ def main(argv=None):
         description="Convert a data set's records into a folder of shards that training streams from.",
     )
     try:
-        manifest = convert(
-            settings.source,
-            settings.dataset,
-            Path(settings.out),
-            workers=settings.workers,
-            shard_index=settings.shard_index,
-            num_shards=settings.num_shards,
-            strict=settings.strict,
-            progress=_say,
-        )
+        return run(settings)
     except (DataError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def run(settings):
+    """Convert, or say what would be converted, or compare with the manifest; the exit status."""
+    if settings.verify:
+        print(f"{verify(settings.out)} windows in {settings.out} are as the manifest says.")
+        return 0
+    what = {"source": settings.source, "definition": settings.dataset, "out": Path(settings.out)}
+    what |= {name: getattr(settings, name) for name in ("workers", "shard_index", "num_shards", "strict")}
+    if settings.dry_run:
+        print("\n".join(plan(**what)))
+        return 0
+    engine = None
+    if settings.beam is not None:
+        from physiokeras.pipelines import beam
+
+        engine = beam.engine(shlex.split(settings.beam))
+    manifest = convert(**what, engine=engine, progress=_say)
+    if manifest and settings.report:
+        print(f"Read {write_report(manifest)} before you train on it.")
     return int(bool(manifest and manifest.set_aside))
 
 

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -229,6 +231,22 @@ def test_a_second_converter_on_the_folder_is_refused(source, tmp_path):
         run(source, tmp_path / "out")
 
 
+def test_of_two_converters_at_once_one_exits_with_a_message(source, tmp_path):
+    (tmp_path / "tiny.toml").write_text(TOML)
+    command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", str(tmp_path / "tiny.toml")]
+    command += ["--source", str(source), "--out", str(tmp_path / "out")]
+    script = "import sys; from physiokeras.files import locked\nwith locked(sys.argv[1]): print(1, flush=True); input()"
+    (tmp_path / "out").mkdir()
+    holder = [sys.executable, "-c", script, str(tmp_path / "out" / ".lock")]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
+        first.stdout.readline()
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+        first.kill()
+    assert second.returncode == 1
+    assert "another process writes to this folder" in second.stderr
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def test_a_folder_of_another_data_set_is_refused(source, tmp_path):
     run(source, tmp_path / "out")
     with pytest.raises(DataError, match="holds the data set 'tiny'"):
@@ -248,10 +266,13 @@ def test_a_person_in_two_splits_is_refused():
         (b"{", "not valid JSON"),
         (b'{"schema": 99}', "schema version 99"),
         (b'{"schema": 1}', "does not hold"),
+        (Manifest(Path(), {}, {}, 1, {}, {}, [{"name": "a"}], [], "", {}), "does not hold what a manifest must"),
     ],
 )
 def test_a_missing_or_damaged_manifest_is_an_error_with_the_way_out(tmp_path, content, message):
-    if content is not None:
+    if isinstance(content, Manifest):
+        replace(content, folder=tmp_path).write()
+    elif content is not None:
         (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
         Manifest.read(tmp_path)
@@ -262,6 +283,30 @@ def test_a_worker_that_dies_is_named_and_the_others_finish():
     results = dict(pool.run(operator.call, [(abs, -1), (os._exit, 3), (abs, -2), (abs, -3)], workers=2))
     assert "its worker process died twice" in results.pop(1)
     assert results == {0: 1, 2: 2, 3: 3}
+
+
+DYING = """
+import os
+from physiokeras.pipelines import conversion
+convert_record = conversion.convert_record
+def dying(path, *arguments, **options):
+    if path.stem == "b":
+        os.kill(os.getpid(), 9)
+    return convert_record(path, *arguments, **options)
+conversion.convert_record = dying
+"""
+
+
+def test_the_record_whose_worker_dies_is_set_aside_and_the_others_are_converted(source, tmp_path, monkeypatch):
+    # Workers are started anew and import this module first, whatever is to be converted.
+    (tmp_path / "sitecustomize.py").write_text(DYING)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    manifest = run(source, tmp_path / "out", workers=2)
+    assert [record["name"] for record in manifest.records] == ["a", "c", "u1"]
+    assert [entry["record"] for entry in manifest.set_aside] == ["b"]
+    assert "worker process died" in manifest.set_aside[0]["reason"]
+    monkeypatch.undo()
+    assert not run(source, tmp_path / "out", workers=2).set_aside
 
 
 KILLED = """
@@ -385,3 +430,24 @@ def test_annotated_beats_of_a_real_ecg_lie_on_its_peaks(real_data, tmp_path):
     assert abs(np.median(offsets)) <= 1
     assert np.percentile(np.abs(offsets), 95) <= 2
     assert 0.5 < np.median(ecg[places]) < 1.5
+
+
+def test_a_part_removes_what_its_own_killed_run_left_and_nothing_of_others(source, tmp_path):
+    (tmp_path / "out" / "records").mkdir(parents=True)
+    left = [tmp_path / "out" / "records" / f".{name}.tfrecord.4711.tmp" for name in "ab"]
+    for path in left:
+        path.write_bytes(b"x")
+    run(source, tmp_path / "out", num_shards=2, shard_index=0)
+    assert [path.exists() for path in left] == [False, True]
+
+
+def test_an_engine_gives_the_same_bytes(source, tmp_path):
+    def engine(function, arguments):
+        for values in arguments:
+            function(*values)
+
+    (source / "b.dat").write_bytes(b"")
+    one = run(source, tmp_path / "engine", engine=engine)
+    assert one.data_hash == run(source, tmp_path / "pool", workers=2).data_hash
+    assert shards(tmp_path / "engine") == shards(tmp_path / "pool")
+    assert [entry["record"] for entry in one.set_aside] == ["b"]

@@ -38,6 +38,14 @@ def test_stages_follow_the_scoring(tmp_path):
     assert stages == [-1, 0, 1, 1, 4, 4, 4, 4, 4, 4]
 
 
+def test_a_scoring_of_events_alone_has_no_stages_and_is_reported(tmp_path):
+    annotate(tmp_path, "arousal", [(701, "(arousal_rera"), (750, "arousal_rera)")])
+    stages, report = labels(SLEEP, tmp_path, "stage")
+    assert stages == [-1] * 10
+    assert "r.arousal: no mark of [labels.stage]" in report
+    assert labels(SLEEP, tmp_path, "arousal")[0] == [0, 0, 1] + [0] * 7
+
+
 def test_window_with_two_stages_has_none(tmp_path):
     annotate(tmp_path, "arousal", [(1, "W"), (601, "N1"), (1050, "N2")])
     stages, _ = labels(SLEEP, tmp_path, "stage")
@@ -68,6 +76,17 @@ def test_annotations_may_count_faster_than_frames(tmp_path):
     annotate(tmp_path, "stress", [(0, "rest"), (60_000, "stress")], rate=1000)
     stress, _ = labels(STRESS, tmp_path, "stress")
     assert stress == [0, 0] + [1] * 8
+
+
+@pytest.mark.parametrize("name", ["r.arousal", "r-arousal.mat"])
+def test_annotations_that_are_links_out_of_the_folder_are_refused(tmp_path, name):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    annotate(tmp_path, "arousal", [(1, "N2")])
+    (tmp_path / "r-arousal.mat").write_bytes(b"secret")
+    (inside / name).symlink_to(tmp_path / name)
+    with pytest.raises(DataError, match="must not be a link out of"):
+        labels(SLEEP, inside, "arousal")
 
 
 def test_record_without_annotations_is_unlabelled_and_reported(tmp_path):
@@ -184,6 +203,14 @@ def test_implausible_entry_is_an_error_with_its_line(tmp_path, rows, words):
 def test_other_tables_are_refused(tmp_path, data):
     with pytest.raises(DataError, match=r"columns Record, Sex, Age|UTF-8 table"):
         people_of(tmp_path, data)
+
+
+def test_table_that_is_a_link_out_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "people.csv").write_text("Record,Sex,Age\n")
+    (tmp_path / "inside" / "age-sex.csv").symlink_to(tmp_path / "people.csv")
+    with pytest.raises(DataError, match="must not be a link out of"):
+        read_people(tmp_path / "inside", SLEEP)
 
 
 def test_missing_table_is_an_error_with_the_way_out(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.shards import encode_example, read_shard, write_shard
+from physiokeras.pipelines.shards import check_lengths, encode_example, read_shard, write_shard
 
 FEATURES = {
     "signals/eeg": np.arange(-3, 3, dtype="<i2").tobytes(),
@@ -92,6 +92,19 @@ def test_a_forged_length_allocates_nothing(tmp_path):
     (tmp_path / "forged").write_bytes(length + struct.pack("<I", masked) + bytes(100))
     with pytest.raises(DataError, match="reaches beyond the shard's 112 bytes"):
         list(read_shard(tmp_path / "forged"))
+    with pytest.raises(DataError, match=r"forged: byte 0: .* the shard's 112 bytes"):
+        check_lengths(tmp_path / "forged")
+
+
+def test_lengths_add_up_in_a_whole_shard_alone(shard):
+    good = shard.read_bytes()
+    for length in range(len(good) + 1):
+        shard.write_bytes(good[:length])
+        if length % (len(good) // 5):
+            with pytest.raises(DataError, match=f"byte {length // (len(good) // 5) * (len(good) // 5)}"):
+                check_lengths(shard)
+        else:
+            check_lengths(shard)
 
 
 def test_a_failure_in_the_middle_leaves_the_old_shard_and_nothing_temporary(shard):

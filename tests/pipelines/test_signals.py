@@ -195,6 +195,7 @@ def test_scaled_values_are_clipped_and_counted():
     assert stored.max() == limit
     assert stored.min() == -limit
     assert quality["clipped"] == pytest.approx(0.02)
+    assert quality["notes"] == ["2% of the samples beyond the scale's range, clipped"]
 
 
 def test_the_full_range_fits_int16():
@@ -206,6 +207,14 @@ def test_implausible_amplitude_is_kept_and_flagged():
     _, usable, quality = convert(values, 100, modality(bandpass=(0.3, 35.0), unit="uV"))
     assert usable.all()
     assert any("implausible amplitude" in note for note in quality["notes"])
+
+
+@pytest.mark.parametrize(("level", "unit", "noted"), [(0.5, "%", True), (95, "%", False), (300, "degC", True)])
+def test_a_level_that_no_living_person_has_is_kept_and_flagged(level, unit, noted):
+    values = np.random.default_rng(0).normal(level, 0.1, 100 * 60).astype(np.float32)
+    _, usable, quality = convert(values, 100, modality(unit=unit))
+    assert usable.all()
+    assert any("implausible amplitude: median" in note for note in quality["notes"]) == noted
 
 
 def test_windows_are_aligned_to_the_start_and_the_rest_is_left_out():

@@ -1,6 +1,8 @@
+import gzip
 import itertools
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -52,7 +54,8 @@ def prepare(folder, counts):
     sidecars = []
     for name, count in sorted(counts.items()):
         shard = write_shard(folder / "records" / f"{name}.tfrecord", examples(name, *arrays(name, count)))
-        sidecar = {"record": name, "seconds": 0, "sex": "F", "age": 50.5, "labels": {}, "channels": [], "notes": []}
+        sidecar = {"record": name, "seconds": 0, "sex": "F", "age": 50.5, "channels": [], "notes": []}
+        sidecar |= {"present": {}, "labels": {}}
         sidecars.append({**sidecar, **shard, "sums": {key: [1, 0, 1] for key in DEFINITION.modalities}})
     people, splits = {name: name for name in counts}, {name: SPLITS[name[0]] for name in counts}
     combine(folder, DEFINITION, sidecars, people, splits, {}).write()
@@ -264,6 +267,37 @@ def test_a_shard_cut_behind_the_streams_back_ends_it_with_an_error(broken):
     for seed in (None, 1):
         with pytest.raises(DataError, match="t2"), damage_named(broken):
             places(shuffled(broken, batch_size=2, seed=seed, verify=False), 9)
+
+
+def test_a_forged_length_ends_the_stream_with_an_error_and_not_the_process(broken):
+    script = textwrap.dedent("""
+        import struct, sys
+        import google_crc32c
+        from physiokeras.errors import DataError
+        from physiokeras.pipelines import damage_named, stream
+        path = f"{sys.argv[1]}/records/t2.tfrecord"
+        data = bytearray(open(path, "rb").read())
+        data[:8] = struct.pack("<Q", 1 << 60)
+        crc = google_crc32c.value(bytes(data[:8]))
+        data[8:12] = struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
+        open(path, "wb").write(data)
+        for seed in (None, 1):
+            try:
+                with damage_named(sys.argv[1]):
+                    list(stream(sys.argv[1], "train", batch_size=2, seed=seed).take(9))
+                sys.exit("no error")
+            except DataError as error:
+                assert "t2.tfrecord: byte 0" in str(error), error
+    """)
+    subprocess.run([sys.executable, "-c", script, str(broken)], check=True, timeout=100)
+
+
+def test_a_compressed_shard_is_refused_before_the_first_batch(broken):
+    path = broken / "records" / "t2.tfrecord"
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    for action in (lambda: stream(broken, "train", batch_size=2), lambda: verify(broken)):
+        with pytest.raises(DataError, match=r"t2\.tfrecord: the shard has \d+ bytes, the manifest says"):
+            action()
 
 
 def test_a_replaced_shard_of_equal_length_is_noticed_by_its_hash(broken):

@@ -61,6 +61,7 @@ def write_record(folder, name):
     shard = write_shard(folder / "records" / f"{name}.tfrecord", written)
     values = {key: array.astype(np.int64) for key, array in stored.items()}
     sidecar = {
+        "present": {},
         "record": name,
         **{"seconds": 0, "sex": None, "age": 40, "channels": [], "notes": []},
         "labels": {"stress": {str(c): int((label == c).sum()) for c in np.unique(label)}},

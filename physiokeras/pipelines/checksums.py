@@ -1,0 +1,75 @@
+"""`SHA256SUMS.txt`, where a data set comes with one, as those of PhysioNet do."""
+
+import hashlib
+import re
+from pathlib import Path, PurePosixPath
+
+from physiokeras.errors import DataError
+
+FILE = "SHA256SUMS.txt"
+
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(.+)")
+_LARGEST = 64 << 20
+
+
+def read_checksums(source):
+    """The list's sums.
+
+    Returns: dict of path below `source` to SHA-256, hexadecimal; empty where there is no list.
+
+    Raises:
+        DataError: The list cannot be read, or a line is none of a sum and a path.
+    """
+    path, sums = Path(source) / FILE, {}
+    if not path.is_file():
+        return sums
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DataError(f"may have {_LARGEST} bytes. Received: {path.stat().st_size}.", file=path)
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"must be a readable text file: {error}. Restore or remove it.", file=path) from error
+    for number, line in enumerate(lines, 1):
+        match = _LINE.fullmatch(line.strip())
+        if match:
+            sums[match[2].removeprefix("./")] = match[1].lower()
+        elif line.strip():
+            message = f"must be a SHA-256 and a path. Received: {line[:80]!r}. Restore or remove the list."
+            raise DataError(message, file=path, place=f"line {number}")
+    return sums
+
+
+def by_folder(sums):
+    """The same sums as folder below the source -> file name -> SHA-256; "." is the source itself."""
+    folders = {}
+    for name, value in sums.items():
+        path = PurePosixPath(name)
+        folders.setdefault(str(path.parent), {})[path.name] = value
+    return folders
+
+
+def contradiction(file, digest, sums):
+    """A sentence where a file's SHA-256 is not the listed one, or None."""
+    listed = sums.get(file)
+    if listed in (None, digest):
+        return None
+    return f"its SHA-256 is {digest[:12]}…, {FILE} says {listed[:12]}…. Fetch it again."
+
+
+def check_file(path, source, sums):
+    """Check one file of a data set against its list.
+
+    Raises:
+        DataError: It differs.
+    """
+    name = Path(path).relative_to(source).as_posix()
+    if name in sums:
+        message = contradiction(name, sha256(path), sums)
+        if message:
+            raise DataError(message, file=path)
+
+
+def sha256(file):
+    """SHA-256 of a file's content, hexadecimal."""
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

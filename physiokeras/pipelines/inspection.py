@@ -1,0 +1,115 @@
+"""What a conversion would make of one record, for a person to read."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines.channels import ABSENT, record_windows
+from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.labels import read_labels
+from physiokeras.pipelines.records import Header, read_header
+
+_ENOUGH = 0.5
+"""Share of windows below which a modality is called mostly absent."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """One record, as far as it could be read.
+
+    Attributes:
+        path: Its header.
+        definition: `Definition` that it was read by.
+        error: Why a conversion would set it aside, or None.
+        header: `Header`, or None where it cannot be read.
+        windows: How many there are.
+        channels: One dict a channel of the definition, as `record_windows` gives them; empty where none could be read.
+        modalities: Modality -> share of windows in which any of its channels is usable.
+        labels: Label -> `(windows,)`.
+        notes: What was found besides.
+    """
+
+    path: Path
+    definition: Definition
+    error: str | None = None
+    header: Header | None = None
+    windows: int = 0
+    channels: tuple = ()
+    modalities: dict = ()
+    labels: dict = ()
+    notes: tuple = ()
+
+    @property
+    def doubts(self):
+        """Sentences on what a person should look at before trusting what a model says of this record."""
+        found = []
+        for name, share in dict(self.modalities).items():
+            channels = [channel for channel in self.channels if channel["modality"] == name]
+            if all(channel["notes"] == [ABSENT] for channel in channels):
+                found.append(f"{name} is absent: none of its names is in the header; see `alias` in the definition")
+            elif share < _ENOUGH:
+                found.append(f"{name} is usable in {share:.0%} of the windows")
+        for channel in self.channels:
+            found += [f"{channel['channel']}: {note}" for note in channel["notes"] if note != ABSENT]
+        for name, values in dict(self.labels).items():
+            if self.windows and not _known(values).any():
+                found.append(f"no window has the label {name}")
+        return found
+
+    @property
+    def verdict(self):
+        """One word: "good", "doubtful" or "unusable"."""
+        return "unusable" if self.error else "doubtful" if self.doubts else "good"
+
+
+def inspect_record(path, definition, people):
+    """Read a record as a conversion would, and go on past a contradiction between header and samples.
+
+    Args:
+        path: Its header.
+        definition: `Definition`.
+        people: As `read_people` gives it.
+
+    Returns: `Inspection`; nothing that is wrong with the record raises.
+    """
+    facts = {"path": Path(path), "definition": definition}
+    try:
+        header = facts["header"] = read_header(path)
+        facts["windows"] = definition.windows(header.seconds)
+        try:
+            _, present, channels = record_windows(header, definition)
+        except DataError as error:
+            facts["error"] = str(error)
+            _, present, channels = record_windows(header, definition, strict=False)
+        facts |= {"channels": tuple(channels), "modalities": _shares(present, definition)}
+        notes = list(header.notes)
+        facts["labels"] = read_labels(header, definition, people, notes)
+        facts["notes"] = tuple(notes)
+    except (DataError, OSError) as error:
+        facts.setdefault("error", str(error))
+    return Inspection(**facts)
+
+
+def label_counts(values, classes):
+    """Class name -> windows, "none" for those without; for a float label how many windows have it."""
+    if np.issubdtype(values.dtype, np.floating):
+        return {"known": int(_known(values).sum()), "none": int((~_known(values)).sum())}
+    names = classes or ("negative", "positive")
+    counts = Counter(values.tolist())
+    return {name: counts[number] for number, name in enumerate(names)} | {"none": counts[-1]}
+
+
+def _known(values):
+    return np.isfinite(values) if np.issubdtype(values.dtype, np.floating) else values >= 0
+
+
+def _shares(present, definition):
+    shares, start = {}, 0
+    for name, modality in definition.modalities.items():
+        stop = start + len(modality.channels)
+        shares[name] = float(present[:, start:stop].any(axis=1).mean())
+        start = stop
+    return shares

@@ -1,0 +1,33 @@
+"""Progress of a conversion in records, hours and bytes."""
+
+import time
+
+from physiokeras.pipelines.survey import duration
+
+
+class Progress:
+    """Says a line for each record that is done, with what is left by the bytes that are left.
+
+    Args:
+        found: list of `physiokeras.pipelines.survey.Found`, the records to convert.
+        say: Function that is given each line.
+    """
+
+    def __init__(self, found, say):
+        self.found, self.say, self.start = found, say, time.monotonic()
+        self.count, self.seconds, self.bytes = 0, 0.0, 0
+        self.all_seconds, self.all_bytes = (sum(getattr(entry, key) for entry in found) for key in ("seconds", "bytes"))
+
+    def done(self, number, outcome):
+        """Count record `number` of `found`; `outcome` says in words what became of it."""
+        entry = self.found[number]
+        self.count += 1
+        self.seconds += entry.seconds
+        self.bytes += entry.bytes
+        line = f"[{self.count}/{len(self.found)}] {entry.path.stem}: {outcome}"
+        line += f"; {self.seconds / 3600:.1f} of {self.all_seconds / 3600:.1f} h"
+        line += f", {self.bytes / 1e9:.2f} of {self.all_bytes / 1e9:.2f} GB"
+        if self.bytes and self.count < len(self.found):
+            left = (time.monotonic() - self.start) * (self.all_bytes / self.bytes - 1)
+            line += f"; about {duration(left)} left"
+        self.say(line)

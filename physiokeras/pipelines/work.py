@@ -1,0 +1,76 @@
+"""The records of a data set that a run converts, and whether each is converted already."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from physiokeras.pipelines.checksums import by_folder, check_file, contradiction, read_checksums
+from physiokeras.pipelines.conversion import conversion_key, read_sidecar
+from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.people import read_people
+from physiokeras.pipelines.record_list import find_records
+from physiokeras.pipelines.sources import unchanged
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is converted.
+
+    Attributes:
+        source: The data set's folder.
+        definition: `Definition`.
+        out: The prepared folder.
+        strict: Whether what contradicts a checksum is set aside.
+        headers: Paths of all records.
+        mine: Those of this run's part.
+        people: Record name -> `Person`.
+        sums: Folder below `source` -> file name -> SHA-256.
+    """
+
+    source: Path
+    definition: Definition
+    out: Path
+    strict: bool
+    headers: list
+    mine: list
+    people: dict
+    sums: dict
+
+    @classmethod
+    def of(cls, source, definition, out, shard_index, num_shards, strict):
+        """Look for it; the arguments are those of `physiokeras.pipelines.driver.convert`."""
+        if not 0 <= shard_index < num_shards:
+            raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
+        if not isinstance(definition, Definition):
+            definition = Definition.read(definition)
+        source = Path(source)
+        headers, sums = find_records(source, definition), read_checksums(source)
+        if definition.people and strict:
+            check_file(source / definition.people, source, sums)
+        mine, people = headers[shard_index::num_shards], read_people(source, definition)
+        return cls(source, definition, Path(out), strict, headers, mine, people, by_folder(sums))
+
+    def arguments(self, path):
+        """Arguments of `convert_one` for a record."""
+        person = {name: self.people[name] for name in (path.stem,) if name in self.people}
+        return path, self.definition, person, self.out, self.strict, self._sums_beside(path)
+
+    def done(self, path):
+        """Whether a record's shard is there, whole, and made from these files by this definition and code."""
+        sidecar = read_sidecar(self.out, path.stem)
+        key = conversion_key(path.stem, self.definition, self.people)
+        if not sidecar or "set_aside" in sidecar or sidecar.get("key") != key:
+            return False
+        sums = self._sums_beside(path) if self.strict else {}
+        if any(contradiction(name, facts["sha256"], sums) for name, facts in sidecar["sources"].items()):
+            return False
+        shard = self.out / "records" / f"{path.stem}.tfrecord"
+        whole = shard.is_file() and shard.stat().st_size == sidecar["bytes"]
+        return whole and unchanged(sidecar, path, self.definition)
+
+    def missing(self):
+        """Files that the data set's sums name and that are not there, sorted."""
+        names = [Path(folder, name) for folder, files in self.sums.items() for name in files]
+        return sorted(name.as_posix() for name in names if not (self.source / name).exists())
+
+    def _sums_beside(self, path):
+        return self.sums.get(path.parent.relative_to(self.source).as_posix(), {})

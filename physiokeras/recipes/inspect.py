@@ -1,0 +1,174 @@
+"""Say what a record holds, what a conversion would make of it, and whether to trust it.
+
+    python -m physiokeras.recipes.inspect RECORD.hea --dataset physionet2018 --figure record.png
+    python -m physiokeras.recipes.inspect FOLDER --dataset wristband.toml
+
+The first thing to run when a model says something strange about a new device. Nothing is written but the figure.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines import Definition
+from physiokeras.pipelines.inspection import inspect_record, label_counts
+from physiokeras.pipelines.people import read_people, without_missing_people
+from physiokeras.pipelines.records import find_records, read_signal
+from physiokeras.recipes import settings as settings_module
+from physiokeras.recipes.settings import setting
+
+_MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which records are read by which definition."""
+
+    config: str | None = setting(None, "a TOML file of settings; flags win", "run")
+    source: str = setting(help="a record's file or a folder of records; also as the first word", group="data")
+    dataset: str = setting(help="a shipped definition's name (physionet2018, mitdb, ...), or a TOML file", group="data")
+    limit: int = setting(10, "records of a folder that are read, evenly spread; 0 for all", "data")
+    figure: str | None = setting(None, "PNG to draw: a minute of every channel, and the labels (first record)", "data")
+
+    def __post_init__(self):
+        if self.limit < 0:
+            raise ValueError(f"limit must be at least 0. Received: {self.limit}.")
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status: 0, or 1 where a record is unusable.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = ["--source", *argv] if argv and not argv[0].startswith("-") else argv
+    settings = settings_module.read(
+        Settings, argv, prog="python -m physiokeras.recipes.inspect", description=__doc__.split("\n")[0]
+    )
+    try:
+        return run(settings)
+    except (DataError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def run(settings):
+    """Read, print and draw."""
+    source, definition = Path(settings.source), Definition.read(settings.dataset)
+    folder = source if source.is_dir() else _root(source, definition)
+    definition = without_missing_people(definition, folder)
+    paths = find_records(source, definition) if source.is_dir() else [source]
+    people = read_people(folder, definition)
+    chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
+    if len(chosen) < len(paths):
+        print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
+    bad = 0
+    for number, path in enumerate(chosen):
+        found = inspect_record(path, definition, people)
+        bad += found.verdict == "unusable"
+        print("\n".join(details(found) if len(chosen) == 1 else [summary(found)]), flush=True)
+        if settings.figure and not number and found.channels:
+            draw(found, settings.figure)
+    return int(bool(bad))
+
+
+def draw(found, path):
+    """Draw a minute from the middle of a record, and its labels."""
+    from physiokeras.analysis.figure_style import save
+    from physiokeras.analysis.recording import channel_text, recording
+
+    header, definition = found.header, found.definition
+    span = min(_MINUTE, header.seconds)
+    start, pieces = (header.seconds - span) / 2, {}
+    for channel in definition.channels:
+        index = header.index(channel)
+        if index is None:
+            pieces[channel.name] = None
+            continue
+        signal = header.signals[index]
+        values = read_signal(header, index, strict=False)
+        piece = slice(round(start * signal.rate), round((start + span) * signal.rate))
+        pieces[channel_text(channel.name, signal.unit if signal.unit_stated else None)] = values[piece]
+    labels = {name: (values, definition.labels[name].classes) for name, values in dict(found.labels).items()}
+    labels = {name: (values, classes) for name, (values, classes) in labels.items() if classes}
+    note = "; ".join([found.verdict, *found.doubts])[:100]
+    window, name = definition.window, found.path.stem
+    save(recording(pieces, labels, start=start, span=span, window=window, name=name, note=note), path)
+    print(f"Drawn: {path}")
+
+
+def details(found):
+    """Lines of text on one record."""
+    lines = [f"{found.path}"]
+    if found.header:
+        lines.append(_size(found))
+        lines += _table(found)
+        lines += [f"Label {line}" for line in _labels(found)]
+        lines += [f"Note: {note}" for note in found.notes]
+    lines += [f"Look at: {doubt}." for doubt in found.doubts]
+    return [*lines, f"Verdict: {found.verdict}" + (f": {found.error}" if found.error else "")]
+
+
+def summary(found):
+    """One line on one record."""
+    if found.error:
+        return f"{found.path.stem}: unusable: {found.error}"
+    absent = [name for name, share in found.modalities.items() if not share]
+    text = f"{found.path.stem}: {found.verdict}: {found.windows} windows"
+    text += f", without {', '.join(absent)}" if absent else ""
+    return text + (f"; {len(found.doubts)} doubts, the first: {found.doubts[0]}" if found.doubts else "")
+
+
+def _size(found):
+    header, window = found.header, found.definition.window
+    channels = f"{len(header.signals)} channels"
+    return f"{header.seconds / 3600:.2f} h, {channels}, {found.windows} windows of {window:g} s"
+
+
+def _table(found):
+    head = ("modality", "channel", "in the file", "Hz", "unit")
+    head += ("lowest", "highest", "IQR", "flat", "clipped", "present")
+    rows = [head]
+    for channel in found.channels:
+        source = channel.get("source", "-")
+        rows.append(
+            (
+                channel["modality"],
+                channel["channel"],
+                "" if source == channel["channel"] else source,
+                _number(channel.get("rate")),
+                channel.get("unit") or "-",
+                *(_number(channel.get(key)) for key in ("lowest", "highest", "iqr")),
+                *(_share(channel.get(key)) for key in ("flat", "clipped", "present")),
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    used = {channel.get("source") for channel in found.channels}
+    others = [signal.name for signal in found.header.signals if signal.name not in used]
+    return lines + ([f"In the file, not in the definition: {', '.join(others)}"] if others else [])
+
+
+def _labels(found):
+    for name, values in dict(found.labels).items():
+        label = found.definition.labels[name]
+        counts = label_counts(values, label.classes)
+        yield f"{name}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def _number(value):
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _share(value):
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _root(path, definition):
+    """The data set's folder above a record: where the table of people lies, else the record's own."""
+    return next((folder for folder in path.parents if (folder / (definition.people or "")).is_file()), path.parent)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

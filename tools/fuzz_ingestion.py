@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Mutate files of every kind that ingestion reads, and look for anything but `DataError`, within time and memory.
+
+    python tools/fuzz_ingestion.py --seconds 600 --seed 1
+
+Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram
+in EDF+, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted, doubled or the file is
+cut; children with limits read it. The seed and the number of a case make it again. Exit status 1 where anything was
+found.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import numpy as np
+
+SECONDS, MEMORY, BATCH = 10, 1 << 30, 25
+"""Limits of one case, and cases a child reads."""
+
+
+def main():
+    """Fuzz for a time or a number of cases; print each finding and a summary."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--cases", type=int, default=1 << 40, help="stop after so many")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        targets = prepare(Path(folder))
+        end, first, counts, found = time.monotonic() + arguments.seconds, 0, {}, 0
+        while time.monotonic() < end and first < arguments.cases:
+            for path, read in targets:
+                found += batch(path, read, arguments.seed, first, counts)
+            first += BATCH * len(targets)
+    for name, (read, refused) in counts.items():
+        print(f"{name:24} {read:7} read {refused:7} refused")
+    print(f"{sum(map(sum, counts.values()))} cases, {found} findings, seed {arguments.seed}")
+    return int(bool(found))
+
+
+def prepare(folder):
+    """Good files, and for each the function that reads it."""
+    import edfio
+
+    from physiokeras.pipelines import Definition, Manifest, convert
+    from physiokeras.pipelines.challenge import read_targets
+    from physiokeras.pipelines.checksums import read_checksums
+    from physiokeras.pipelines.labels import read_labels, read_people
+    from physiokeras.pipelines.records import read_header, read_signal
+    from physiokeras.pipelines.shards import check_lengths, read_shard
+    from physiokeras.pipelines.simulator import simulate
+
+    source = simulate(folder / "source", 1, hours=1 / 12, progress=False)
+    definition, edf = Definition.read("simulated"), Definition.read("sleep_edf")
+    (header_path,) = source.glob("training/*/*.hea")
+    frames = read_header(header_path).frames
+    shards = convert(source, definition, folder / "out", progress=None)
+    shard = shards.shard(header_path.stem)
+    (source / "SHA256SUMS.txt").write_text("".join(f"{number:064x} a/file{number}\n" for number in range(9)))
+    night = folder / "edf" / "SC4001E0-PSG.edf"
+    night.parent.mkdir()
+    values = np.random.default_rng(0).normal(0, 30, 12_000).clip(-99, 99)
+    options = {"label": "EEG Fpz-Cz", "physical_dimension": "uV", "physical_range": (-100, 100)}
+    edfio.Edf([edfio.EdfSignal(values, 100, **options)]).write(night)
+    hypnogram = night.with_name("SC4001EC-Hypnogram.edf")
+    marks = [edfio.EdfAnnotation(30 * number, 30, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
+    edfio.Edf([], annotations=marks).write(hypnogram)
+
+    def record(path):
+        header = read_header(path)
+        for index in range(len(header.signals)):
+            read_signal(header, index, strict=False)
+
+    def labels(path, definition):
+        read_labels(read_header(path), definition, {})
+
+    return [
+        (header_path, record),
+        (header_path.with_suffix(".arousal"), lambda _: labels(header_path, definition)),
+        (header_path.with_name(f"{header_path.stem}-arousal.mat"), lambda path: read_targets(path, frames)),
+        (night, record),
+        (hypnogram, lambda _: labels(night, edf)),
+        (shard, lambda path: (check_lengths(path), list(read_shard(path)))),
+        (folder / "out" / "manifest.json", lambda path: Manifest.read(path.parent)),
+        (source / "age-sex.csv", lambda _: read_people(source, definition)),
+        (source / "SHA256SUMS.txt", lambda _: read_checksums(source)),
+    ]
+
+
+def batch(path, read, seed, first, counts):
+    """Read `BATCH` mutations of a file in a child; the number of findings."""
+    good, read_end, write_end = path.read_bytes(), *os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(read_end)
+        os._exit(cases(path, read, good, seed, first, write_end))
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        outcomes = pipe.read().decode()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else None
+    path.write_bytes(good)
+    read_count, refused = counts.get(path.name, (0, 0))
+    counts[path.name] = (read_count + outcomes.count("r"), refused + outcomes.count("d"))
+    if status:
+        case = first + len(outcomes)
+        why = "hangs" if status == -signal.SIGALRM else f"ends the process with {status}"
+        print(f"{path.name}: case {case} of seed {seed}: {why}", flush=True)
+        return 1
+    return outcomes.count("x")
+
+
+def cases(path, read, good, seed, first, out):
+    """In a child: one letter a case into the pipe: r read, d refused, x anything else."""
+    from physiokeras.errors import DataError
+
+    resource.setrlimit(resource.RLIMIT_AS, (used() + MEMORY, used() + MEMORY))
+    for case in range(first, first + BATCH):
+        path.write_bytes(mutated(good, np.random.default_rng([seed, case])))
+        signal.alarm(SECONDS)
+        letter = b"r"
+        try:
+            read(path)
+        except DataError:
+            letter = b"d"
+        except BaseException:
+            letter = b"x"
+            print(f"{path.name}: case {case} of seed {seed}:\n{traceback.format_exc()[-1500:]}", flush=True)
+        signal.alarm(0)
+        os.write(out, letter)
+    return 0
+
+
+def used():
+    """Address space of this process, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def mutated(good, random):
+    """A file with one to eight changes: bytes, half of them in the first 2 KB, pieces deleted or doubled, or cut."""
+    data = bytearray(good)
+    for _ in range(random.integers(1, 9)):
+        size = max(1, len(data))
+        place = int(random.integers(min(size, 2048) if random.random() < 0.5 else size))
+        kind = random.random()
+        if kind < 0.7:
+            data[place : place + 1] = bytes([random.integers(256)])
+        elif kind < 0.8:
+            data[place : place + 1] = random.choice(
+                [b"-", b"9" * 20, b"\0", b"\xff\xff\xff\xff", b"1e999", b"/", b"\n"]
+            )
+        elif kind < 0.87:
+            del data[place : place + int(random.integers(1, 64))]
+        elif kind < 0.94:
+            data[place:place] = data[place : place + int(random.integers(1, 64))]
+        else:
+            del data[place:]
+    return bytes(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

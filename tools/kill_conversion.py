@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Kill a conversion at random moments, run it again, and compare with an undisturbed one, byte by byte.
+
+    python tools/kill_conversion.py [--kills 20] [--workers 2] [--seed 0]
+
+Each time a folder is converted by the command line, the process and its workers are killed (SIGKILL) at a random moment
+of its run, every file under a final name is checked, and the same command finishes the folder.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def main():
+    """Convert undisturbed, then kill and finish as often as asked; exit status 1 where any byte differs."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--people", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    from physiokeras.pipelines.simulator import simulate
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        simulate(folder / "source", arguments.people, hours=0.5, progress=False)
+        command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", "simulated"]
+        command += ["--source", str(folder / "source"), "--workers", str(arguments.workers), "--out"]
+        start = time.monotonic()
+        subprocess.run([*command, str(folder / "whole")], check=True, stdout=subprocess.DEVNULL)
+        length, whole = time.monotonic() - start, contents(folder / "whole")
+        moments, bad = random.Random(arguments.seed), 0
+        for number in range(arguments.kills):
+            out = folder / "killed"
+            shutil.rmtree(out, ignore_errors=True)
+            moment = moments.uniform(0.1, 1.0) * length
+            kill([*command, str(out)], moment)
+            before = contents(out) if out.exists() else {}
+            torn = [name for name in before if name.startswith("records/") and before[name] != whole.get(name)]
+            left = len(list(out.glob("records/.*"))) if out.exists() else 0
+            subprocess.run([*command, str(out)], check=True, stdout=subprocess.DEVNULL)
+            differing = sorted(name for name in {*whole, *contents(out)} if whole.get(name) != contents(out).get(name))
+            bad += bool(torn or differing)
+            shards = sum(name.endswith(".tfrecord") for name in before)
+            print(
+                f"kill {number + 1} after {moment:.2f} of {length:.2f} s: {shards} shards and {left} temporary files "
+                f"left; {'torn: ' + ', '.join(torn) if torn else 'none torn'}; after the rerun "
+                f"{'differing: ' + ', '.join(differing) if differing else 'byte-identical'}",
+                flush=True,
+            )
+    print(f"{arguments.kills} kills, {bad} bad")
+    return int(bool(bad))
+
+
+def kill(command, seconds):
+    """Run a command in a process group of its own and kill the group after some seconds."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def contents(folder):
+    """Bytes of all files with final names, by path below the folder; locks left out."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
