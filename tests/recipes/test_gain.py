@@ -1,0 +1,33 @@
+"""What pretraining gains, on one seed and one backend: `tools/bench_pretraining.py` has the interval over seeds.
+
+That the backends agree is shown elsewhere, so `conftest.py` runs this on JAX alone.
+"""
+
+import json
+
+import pytest
+
+from physiokeras.recipes import pictures, pretrain
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What `run.json` says of a run of 300 steps on 40 simulated people."""
+    folder = tmp_path_factory.mktemp("gain") / "run"
+    flags = "--backend jax --people 40 --unlabelled 0 --hours 0.25 --modalities eeg eog --steps 300 --interval 300"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "draw_all", lambda *_: None)
+        assert pretrain.main([*flags.split(), "--out", str(folder)]) == 0
+    return json.loads((folder / "run.json").read_text())
+
+
+def test_pretrained_encoder_beats_the_untrained_one_at_staging_people_held_out(found):
+    pretrained, untrained = (found["scores"][kind]["stage"]["windows"] for kind in ("pretrained", "untrained"))
+    assert pretrained["auroc"] > untrained["auroc"] + 0.01
+
+
+@pytest.mark.parametrize("name", ["eeg", "eog"])
+def test_dropped_modality_is_told_by_the_other_of_the_same_window(found, name):
+    told = found["reconstruction"][name]
+    assert told["explained"] > 0.02  # predicting the mean explains 0
+    assert told["shuffled"] < 0
