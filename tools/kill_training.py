@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-NETWORK = "--width 16 --depth 1 --heads 2 --dropout 0.1 --decoder-width 16 --decoder-depth 1 --decoder-heads 2"
+NETWORK = "--width 16 --depth 1 --heads 2 --dropout 0.1 --decoder-width 16 --decoder-depth 0 --decoder-heads 2"
 TRAINING = "--steps 26 --interval 6 --validation-steps 1 --batch-size 4 --checkpoint-every 4 --modalities eeg ecg"
 COHORT = "--people 6 --unlabelled 2 --hours 0.1 --workers 1"
 
@@ -39,7 +39,7 @@ def main():
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder / "compiled"))
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         prepare(args.backend)
-        child(args.backend, folder / "warm").wait()  # simulates, and fills the compilation cache
+        child(args.backend, folder / "whole", prepare_data).wait()
         began = time.monotonic()
         child(args.backend, folder / "whole").wait()
         seconds = time.monotonic() - began
@@ -74,7 +74,7 @@ def at_operations(args, folder, expected):
     """Kill a child at a file operation, the next child at the one after it, and so on; how often."""
     number, run, seen, died = 0, folder / "operations-0", [], 0
     for operation in range(args.first, args.first + args.operations):
-        trainee = child(args.backend, run, operation)
+        trainee = child(args.backend, run, operation=operation)
         if trainee.died():
             died += 1
             seen.append((run / "operation").read_text())
@@ -94,16 +94,17 @@ class child:
     Args:
         backend: Keras backend.
         run: The run's folder.
+        function: What it calls with backend and folder; its status.
         operation: Which of its file operations below the checkpoints, counted from 1, kills it.
     """
 
-    def __init__(self, backend, run, operation=None):
+    def __init__(self, backend, run, function=None, operation=None):
         self.run = run
         self.pid = os.fork()
         if not self.pid:
-            self._train(backend, operation)
+            self._call(function or train, backend, operation)
 
-    def _train(self, backend, operation):
+    def _call(self, function, backend, operation):
         status = 1
         try:
             with open(f"{self.run}.log", "ab", buffering=0) as log:
@@ -111,7 +112,7 @@ class child:
                 os.dup2(log.fileno(), 2)
             if operation is not None:
                 die_at(self.run, operation)
-            status = train(backend, self.run)
+            status = function(backend, self.run)
         except BaseException:
             import traceback
 
@@ -161,6 +162,20 @@ def prepare(backend):
     from physiokeras.recipes.pretrain import main  # noqa: F401
 
 
+def flags(backend, run):
+    """Arguments of `pretrain` for a new run."""
+    return [*f"{NETWORK} {TRAINING} {COHORT} --backend {backend} --out".split(), str(run)]
+
+
+def prepare_data(backend, run):
+    """Simulate the cohort that all runs beside `run` share; status."""
+    from physiokeras.recipes import cohort, pretrain
+    from physiokeras.recipes.settings import read
+
+    cohort.prepared(read(pretrain.Settings, flags(backend, run)))
+    return 0
+
+
 def train(backend, run):
     """Pretrain in a run folder without probes and figures, or go on there; status."""
     from physiokeras.recipes import pictures, pretrain, probing
@@ -168,7 +183,7 @@ def train(backend, run):
     probing.probe_encoder, pictures.draw_all = (lambda *_: ({}, {})), (lambda *_: None)
     if (run / "settings.toml").exists():
         return pretrain.main(["--resume", str(run)])
-    return pretrain.main([*f"{NETWORK} {TRAINING} {COHORT} --backend {backend} --out".split(), str(run)])
+    return pretrain.main(flags(backend, run))
 
 
 def die_at(run, operation):
