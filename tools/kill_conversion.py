@@ -4,7 +4,8 @@
     python tools/kill_conversion.py [--kills 20] [--workers 2] [--seed 0]
 
 Each time a folder is converted by the command line, the process and its workers are killed (SIGKILL) at a random moment
-of its run, every file under a final name is checked, and the same command finishes the folder.
+of the work itself, from the first file on; every file under a final name is checked, and the same command finishes the
+folder.
 """
 
 import argparse
@@ -34,19 +35,18 @@ def main():
         simulate(folder / "source", arguments.people, hours=0.5, progress=False)
         command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", "simulated"]
         command += ["--source", str(folder / "source"), "--workers", str(arguments.workers), "--out"]
-        start = time.monotonic()
-        subprocess.run([*command, str(folder / "whole")], check=True, stdout=subprocess.DEVNULL)
-        length, whole = time.monotonic() - start, contents(folder / "whole")
+        length = run(command, folder / "whole")
+        whole = contents(folder / "whole")
         moments, bad = random.Random(arguments.seed), 0
         for number in range(arguments.kills):
             out = folder / "killed"
             shutil.rmtree(out, ignore_errors=True)
-            moment = moments.uniform(0.1, 1.0) * length
-            kill([*command, str(out)], moment)
-            before = contents(out) if out.exists() else {}
+            moment = moments.uniform(0, length)
+            run(command, out, moment)
+            before = contents(out)
             torn = [name for name in before if name.startswith("records/") and before[name] != whole.get(name)]
-            left = len(list(out.glob("records/.*"))) if out.exists() else 0
-            subprocess.run([*command, str(out)], check=True, stdout=subprocess.DEVNULL)
+            left = len(list(out.glob("records/.*")))
+            run(command, out)
             differing = sorted(name for name in {*whole, *contents(out)} if whole.get(name) != contents(out).get(name))
             bad += bool(torn or differing)
             shards = sum(name.endswith(".tfrecord") for name in before)
@@ -60,14 +60,20 @@ def main():
     return int(bool(bad))
 
 
-def kill(command, seconds):
-    """Run a command in a process group of its own and kill the group after some seconds."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+def run(command, out, moment=None):
+    """Convert into a folder, killed so many seconds after its first file appears; the seconds that it worked."""
+    process = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, start_new_session=True)
+    while process.poll() is None and not any(out.glob("records/*")) and not any(out.glob("records/.*")):
+        time.sleep(0.005)
+    start = time.monotonic()
     try:
-        process.wait(seconds)
+        process.wait(moment)
+        if process.returncode:
+            raise SystemExit(f"{command} ended with {process.returncode}")
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    return time.monotonic() - start
 
 
 def contents(folder):
