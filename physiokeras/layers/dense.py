@@ -10,6 +10,11 @@ def gelu(x):
 
     Written with the error function, which XLA computes faster on CPUs than the complementary one that JAX takes.
 
+    Args:
+        x: A tensor of floats.
+
+    Returns: The same shape and type.
+
     Source: Hendrycks and Gimpel 2016, arXiv 1606.08415.
     """
     if keras.config.backend() == "torch":

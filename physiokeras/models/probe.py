@@ -62,7 +62,8 @@ class LinearProbe(keras.Model):
         encoder: The encoder.
         classes: Number of classes of each label, name -> integer.
         pooling: As in `FeatureExtractor`.
-        frozen: Whether the encoder keeps its weights.
+        frozen: Whether the encoder keeps its weights; other models that hold it do not train it then either, until
+            `encoder.trainable = True`.
 
     Call arguments:
         inputs: As in `Encoder`.
