@@ -125,13 +125,6 @@ class MaskedAutoencoder(keras.Model):
         counted = present if self.drop_from == "input" and self.loss_on_dropped else kept
         return {"signals": decoded, "hidden": hidden, "counted": counted, "kept": kept}
 
-    def compile(self, *args, **kwargs):
-        """As `keras.Model.compile`; on TensorFlow by XLA also on CPUs, where a step then takes three quarters."""
-        # XLA has no gamma draws there.
-        if keras.config.backend() == "tensorflow" and self.mask.scheme != "dirichlet":
-            kwargs = {"jit_compile": True, **kwargs}
-        super().compile(*args, **kwargs)
-
     def reconstruct(self, inputs, drop=()):
         """Reconstruct windows with chosen modalities dropped, the rest masked as in evaluation.
 

@@ -14,7 +14,7 @@ from physiokeras.analysis.probing import Probe
 from physiokeras.files import write_atomic
 from physiokeras.models import FeatureExtractor
 from physiokeras.recipes import supervised, training
-from physiokeras.recipes.experiment import build_autoencoder, build_encoder, build_optimizer
+from physiokeras.recipes.experiment import build_autoencoder, build_encoder, compile_autoencoder
 from physiokeras.recipes.folds import records_of, with_variances_of
 from physiokeras.recipes.probing import features_of_windows
 
@@ -71,7 +71,7 @@ def compute(folder, fold, task, manifest, settings, untrained, advice=""):
 def encoded(folder, fold, task, manifest, settings, pretraining, advice):
     """Features of all windows by each trained encoder, and the supervised network."""
     model = build_autoencoder(settings, manifest)
-    model.compile(build_optimizer(settings))
+    compile_autoencoder(model, settings)
     training.fit(model, manifest, settings, folder, records=pretraining, advice=advice)
     found = {"pretrained": features_of_windows(FeatureExtractor(model.encoder, settings.pooling), manifest)}
     network = supervised.train(

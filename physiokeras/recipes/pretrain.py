@@ -51,7 +51,7 @@ def main(argv=None):
     use(settings.backend)
     from physiokeras.models import FeatureExtractor
     from physiokeras.recipes import cohort, pictures, probing, training
-    from physiokeras.recipes.experiment import build_autoencoder, build_optimizer
+    from physiokeras.recipes.experiment import build_autoencoder, compile_autoencoder
 
     manifest = cohort.prepared(settings)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
@@ -59,7 +59,7 @@ def main(argv=None):
         model = build_autoencoder(settings, manifest)
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
         untrained, _ = probing.probe_encoder(extractor, manifest, settings)
-        model.compile(build_optimizer(settings))
+        compile_autoencoder(model, settings)
         advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
         training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest), advice=advice)
         pretrained, left_out = probing.probe_encoder(extractor, manifest, settings)
