@@ -6,7 +6,7 @@ Each step takes and gives one float32 array; a channel of 8 h at 200 Hz is 23 MB
 from fractions import Fraction
 
 import numpy as np
-from scipy import signal
+import scipy  # loads `scipy.signal`, a second's work, where it is first used: in the workers alone
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
@@ -51,7 +51,7 @@ def resample(values, native, target):
     ratio = Fraction(target / native).limit_denominator(10_000)
     if ratio == 1:
         return values
-    return signal.resample_poly(values, ratio.numerator, ratio.denominator, padtype="edge")
+    return scipy.signal.resample_poly(values, ratio.numerator, ratio.denominator, padtype="edge")
 
 
 def reach(native, target):
@@ -78,9 +78,9 @@ def design_filter(modality, native):
                 f"[modalities.{modality.name}]; leave the channel out or widen `bandpass`."
             )
         edges, kind = ((low, high), "bandpass") if high < nyquist else (low, "highpass")
-        parts.append(signal.butter(FILTER_ORDER, edges, kind, fs=modality.rate, output="sos"))
+        parts.append(scipy.signal.butter(FILTER_ORDER, edges, kind, fs=modality.rate, output="sos"))
     if modality.notch and modality.notch < nyquist:
-        parts.append(signal.tf2sos(*signal.iirnotch(modality.notch, 30, fs=modality.rate)))
+        parts.append(scipy.signal.tf2sos(*scipy.signal.iirnotch(modality.notch, 30, fs=modality.rate)))
     return np.concatenate(parts) if parts else None
 
 
@@ -101,12 +101,12 @@ def zero_phase(values, sections, pad):
     pad = min(pad, len(values) - 1)
     head, tail = values[1 : pad + 1][::-1], values[::-1][1 : pad + 1]
     buffer = np.concatenate([head, values, tail])
-    initial = signal.sosfilt_zi(sections)
+    initial = scipy.signal.sosfilt_zi(sections)
     for view in (buffer, buffer[::-1]):
         state = initial * np.float64(view[0])
         for start in range(0, len(view), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            view[chunk], state = signal.sosfilt(sections, view[chunk], zi=state)
+            view[chunk], state = scipy.signal.sosfilt(sections, view[chunk], zi=state)
     return buffer[pad : pad + len(values)]
 
 
