@@ -5,9 +5,21 @@ from pathlib import Path
 
 import pytest
 
+TESTS = Path(__file__).parent
 # On JAX and TensorFlow most of the time of tiny models goes into compiling them.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
+
+
+ONCE = ("pipelines", "tools")
+"""Folders whose every test is marked `once`."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of the folders `ONCE`."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in ONCE:
+            item.add_marker(pytest.mark.once)
 
 
 @pytest.fixture(scope="session")

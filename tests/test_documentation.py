@@ -4,6 +4,8 @@ import pytest
 
 from physiokeras import callbacks, layers, losses, models
 
+pytestmark = pytest.mark.once
+
 EXPORTED = [(module, name) for module in (callbacks, layers, models) for name in module.__all__]
 EXPORTED += [(losses, name) for name, value in vars(losses).items() if inspect.isfunction(value)]
 

@@ -1,6 +1,7 @@
 import ast
 import configparser
 import importlib
+import os
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from physiokeras import catalogue
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "physiokeras"
@@ -26,8 +29,9 @@ def lines(text):
     return [line.strip() for line in text.strip().splitlines()]
 
 
-def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def run(code, **environment):
+    command, environment = [sys.executable, "-c", code], {**os.environ, **environment}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_listed_packages_are_those_on_disk_and_the_catalogues(options):
@@ -65,11 +69,12 @@ def test_importing_the_package_imports_no_framework(module):
     assert result.stdout.strip() == "[]", result.stderr
 
 
-def test_layers_and_models_work_without_tensorflow_installed():
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_layers_and_models_work_without_tensorflow_installed(backend):
     result = run(
-        "import sys, os; sys.modules['tensorflow'] = None\n"
-        "os.environ['KERAS_BACKEND'] = 'torch' if os.environ.get('KERAS_BACKEND') == 'torch' else 'jax'\n"
-        "import physiokeras.layers, physiokeras.models, physiokeras.losses, physiokeras.callbacks"
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "import physiokeras.layers, physiokeras.models, physiokeras.losses, physiokeras.callbacks",
+        KERAS_BACKEND=backend,
     )
     assert result.returncode == 0, result.stderr
 

@@ -84,12 +84,14 @@ def test_checkpoint_script_goes_on_where_it_was(folder, user):
     assert len((folder / "mine" / "metrics.csv").read_text().splitlines()) == 1 + 2
 
 
+@pytest.mark.once
 def test_every_script_is_tried():
     assert len(SCRIPTS) == 4
     for large in SMALLER:
         assert any(re.search(large, script) for script in SCRIPTS), large
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml"])
 def test_definition_is_valid(text, tmp_path):
     (tmp_path / "mine.toml").write_text(text)
@@ -98,6 +100,7 @@ def test_definition_is_valid(text, tmp_path):
     assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("recipe", [inspect, prepare, pretrain, extract])
 def test_commands_have_the_flags_they_are_shown_with(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -6,6 +6,8 @@ import pytest
 from physiokeras.errors import DataError
 from physiokeras.search_state import check_search
 
+pytestmark = pytest.mark.once
+
 
 class Search(keras_tuner.RandomSearch):
     def run_trial(self, trial, **_):

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Kill a pretraining again and again: it must go on each time and end, bit for bit, as one that nobody killed.
 
-Kills come at random moments, then at each file operation of a save. Every run is compared with an uninterrupted one:
-metrics, last checkpoint (weights, optimizer, seeds), best score, model. Run it once for each backend:
+Kills come at random moments of random steps, then at each file operation of a save. Every run is compared with an
+uninterrupted one: metrics, last checkpoint (weights, optimizer, seeds), best score, model. Run it for each backend:
 
     tools/kill_training.py --backend jax [--moments 30] [--operations 60] [--folder FOLDER]
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -16,18 +17,21 @@ import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 NETWORK = "--width 16 --depth 1 --heads 2 --dropout 0.1 --decoder-width 16 --decoder-depth 0 --decoder-heads 2"
 TRAINING = "--steps 26 --interval 6 --validation-steps 1 --batch-size 4 --checkpoint-every 4 --modalities eeg ecg"
 COHORT = "--people 6 --unlabelled 2 --hours 0.1 --workers 1"
+AHEAD = 6
+"""Most steps that a process may do before it is killed at a moment, so that a run is killed several times."""
 
 
 def main():
     """Run the kills of one backend; exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backend", required=True, choices=["tensorflow", "jax", "torch"])
-    parser.add_argument("--moments", type=int, default=30, help="kills at random moments")
+    parser.add_argument("--moments", type=int, default=30, help="kills at random moments; few come too late")
     parser.add_argument("--operations", type=int, default=60, help="kills at file operations")
     parser.add_argument("--first", type=int, default=1, help="file operation to begin with, counted from a run's start")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -40,52 +44,50 @@ def main():
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
         prepare(args.backend)
         child(args.backend, folder / "whole", prepare_data).wait()
-        began = time.monotonic()
-        child(args.backend, folder / "whole").wait()
-        seconds = time.monotonic() - began
+        lengths = child(args.backend, folder / "whole").lengths()
         expected = result(folder / "whole")
-        print(f"{args.backend}: uninterrupted {seconds:.1f} s", flush=True)
-        kills = at_moments(args, folder, seconds, expected) + at_operations(args, folder, expected)
+        print(f"{args.backend}: uninterrupted {sum(lengths):.1f} s, its first step {lengths[0]:.1f} s", flush=True)
+        draw, last = random.Random(args.seed), args.first + args.operations
+        plans = [partial(at_moment, draw, lengths) for _ in range(args.moments)]
+        plans += [partial(at_operation, number) for number in range(args.first, last)]
+        kills = carry_out(args.backend, folder, plans, expected)
     print(f"{args.backend}: {kills} kills, every run equal to the uninterrupted one", flush=True)
     return 0
 
 
-def at_moments(args, folder, seconds, expected):
-    """Kill at random moments; how often."""
-    draw, kills, number = random.Random(args.seed), 0, 0
-    while kills < args.moments:
-        run, steps = folder / f"moments-{number}", []
-        while True:
-            trainee = child(args.backend, run)
-            # Runs go on from later and later steps; the moment may lie anywhere in what is left.
-            killed = kills < args.moments and trainee.kill_after(draw.uniform(0, seconds))
-            if not killed:
-                trainee.wait()
-                break
+def carry_out(backend, folder, plans, expected):
+    """Let each plan kill a process that goes on with the run of the one before it; how many were killed."""
+    runs, kills, told = 0, 0, []
+    run = folder / "run-0"
+    for plan in [*plans, None]:
+        where = plan and plan(backend, run)
+        if where:
             kills += 1
-            steps.append(max(saved(run), default=0))
+            told.append(f"{where} (last checkpoint {max(saved(run), default='none')})")
+            continue
+        if plan is None:
+            child(backend, run).wait()
         compare(run, expected)
-        print(f"{args.backend}: killed {len(steps)} times at moments, last checkpoints then {steps}: equal", flush=True)
-        number += 1
+        print(f"{backend}: equal after {len(told)} kills: {', '.join(told)}", flush=True)
+        runs, told = runs + 1, []
+        run = folder / f"run-{runs}"
     return kills
 
 
-def at_operations(args, folder, expected):
-    """Kill a child at a file operation, the next child at the one after it, and so on; how often."""
-    number, run, seen, died = 0, folder / "operations-0", [], 0
-    for operation in range(args.first, args.first + args.operations):
-        trainee = child(args.backend, run, operation=operation)
-        if trainee.died():
-            died += 1
-            seen.append((run / "operation").read_text())
-            continue
-        compare(run, expected)
-        number += 1
-        run = folder / f"operations-{number}"
-    child(args.backend, run).wait()
-    compare(run, expected)
-    print(f"{args.backend}: killed {died} times at file operations: {', '.join(seen)}: equal", flush=True)
-    return died
+def at_moment(draw, lengths, backend, run):
+    """Kill a process at a moment of one of its next steps; where, or None if it ended before.
+
+    The step is drawn first: drawn over the time, nearly all moments would lie before the first step, in compilation.
+    """
+    done = max(saved(run), default=0)
+    step = draw.randint(0, min(len(lengths) - 1 - done, AHEAD))
+    killed = child(backend, run).kill_after(step, draw.uniform(0, lengths[done + step if step else 0]))
+    return f"after {step} steps" if killed else None
+
+
+def at_operation(number, backend, run):
+    """Kill a process at one of its file operations, counted from 1; which it was, or None if it ended before."""
+    return (run / "operation").read_text() if child(backend, run, operation=number).died() else None
 
 
 class child:
@@ -100,9 +102,12 @@ class child:
 
     def __init__(self, backend, run, function=None, operation=None):
         self.run = run
+        self.steps, told = os.pipe()
         self.pid = os.fork()
         if not self.pid:
+            tell_steps(told)
             self._call(function or train, backend, operation)
+        os.close(told)
 
     def _call(self, function, backend, operation):
         status = 1
@@ -120,31 +125,36 @@ class child:
         finally:
             os._exit(status)
 
-    def wait(self):
-        """Wait for its end, which must be a good one."""
-        self._ended_well(os.waitpid(self.pid, 0)[1])
+    def lengths(self):
+        """Wait for its end; seconds until its first step was done, between steps, and after the last."""
+        times = [time.monotonic()]
+        while os.read(self.steps, 1):
+            times.append(time.monotonic())
+        self.wait()
+        times.append(time.monotonic())
+        return [after - before for before, after in itertools.pairwise(times)]
 
-    def kill_after(self, seconds):
-        """Kill it after a time; whether it had not ended before."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self._ended_well(status)
-                self.wait = lambda: None
-                return False
-            time.sleep(0.005)
+    def kill_after(self, steps, seconds):
+        """Kill it some seconds after it has done some steps; whether it had not ended before."""
+        for _ in range(steps):
+            os.read(self.steps, 1)  # of one that has ended: nothing, at once
+        time.sleep(seconds)
         os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        return True
+        return self.died()
 
     def died(self):
-        """Whether it killed itself; otherwise it must have ended well."""
+        """Whether it was killed; otherwise it must have ended well."""
         status = os.waitpid(self.pid, 0)[1]
+        os.close(self.steps)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
             return True
         self._ended_well(status)
         return False
+
+    def wait(self):
+        """Wait for its end, which must be a good one."""
+        if self.died():
+            raise SystemExit(f"{self.run}: killed by another than this harness")
 
     def _ended_well(self, status):
         if status:
@@ -184,6 +194,19 @@ def train(backend, run):
     if (run / "settings.toml").exists():
         return pretrain.main(["--resume", str(run)])
     return pretrain.main(flags(backend, run))
+
+
+def tell_steps(pipe):
+    """Let this process write a byte after each step, before what follows it: metrics, checkpoints."""
+    from physiokeras.callbacks import Checkpoints
+
+    follow = Checkpoints.on_train_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        os.write(pipe, b".")
+        follow(self, batch, logs)
+
+    Checkpoints.on_train_batch_end = on_train_batch_end
 
 
 def die_at(run, operation):

@@ -6,6 +6,8 @@ import pytest
 from physiokeras.analysis.bootstrap import bootstrap_difference, bootstrap_over_people, score_intervals
 from physiokeras.analysis.scores import scores
 
+pytestmark = pytest.mark.once
+
 
 def test_interval_of_a_mean_equals_the_closed_form():
     generator = np.random.default_rng(0)

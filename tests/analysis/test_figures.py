@@ -7,6 +7,8 @@ import pytest
 
 from physiokeras.analysis import figures
 
+pytestmark = pytest.mark.once
+
 STAGES = np.array([0, 0, 1, 2, 3, 4, 4, -1])
 
 

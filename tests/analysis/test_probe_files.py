@@ -10,6 +10,8 @@ from physiokeras.analysis.probing import Probe
 from physiokeras.analysis.tasks import Task
 from physiokeras.errors import DataError
 
+pytestmark = pytest.mark.once
+
 TASK = Task("stage", "stage", "classes", ("W", "N1", "N2"))
 
 

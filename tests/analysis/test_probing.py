@@ -11,6 +11,8 @@ from physiokeras.analysis.probe_task import probe_task
 from physiokeras.analysis.probing import Probe
 from physiokeras.analysis.tasks import Task
 
+pytestmark = pytest.mark.once
+
 STAGE = Task("stage", "stage", "classes", ("W", "N1", "N2"))
 AGE = Task("age", "age", "threshold", ("up to 55", "over 55"), 55.0)
 YEARS = Task("age_years", "age", "years")

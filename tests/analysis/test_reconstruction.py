@@ -6,6 +6,8 @@ from tiny import autoencoder, encoder
 
 from physiokeras.analysis.reconstruction import dropped_reconstruction
 
+pytestmark = pytest.mark.once
+
 MODALITIES = {"a": {"samples": 8, "channels": 1}, "b": {"samples": 4, "channels": 2}}
 
 

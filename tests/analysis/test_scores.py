@@ -4,6 +4,8 @@ from sklearn import metrics
 
 from physiokeras.analysis.scores import number_scores, scores, scores_by_group
 
+pytestmark = pytest.mark.once
+
 
 def test_scores_equal_those_of_scikit_learn(draw):
     labels, probabilities = draw()

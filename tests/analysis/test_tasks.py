@@ -3,6 +3,8 @@ import pytest
 
 from physiokeras.analysis.tasks import Task, tasks_of
 
+pytestmark = pytest.mark.once
+
 
 def test_manifest_labels_become_tasks():
     tasks = tasks_of(

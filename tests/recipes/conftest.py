@@ -9,8 +9,6 @@ import pytest
 from physiokeras.models import FeatureExtractor
 from physiokeras.recipes import pretrain, probing
 
-collect_ignore = [] if keras.config.backend() == "jax" else ["test_gain.py"]
-
 SMALL = "--width 16 --depth 1 --heads 2 --decoder-width 16 --decoder-depth 1 --decoder-heads 2 --batch-size 8"
 COHORT = "--people 8 --unlabelled 2 --hours 0.1 --workers 1 --modalities eeg ecg"
 STEPS = "--steps 5 --interval 3 --validation-steps 1 --seed 3"

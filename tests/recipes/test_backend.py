@@ -21,6 +21,7 @@ def test_backend_chosen_before_keras_is_the_one_it_runs_on():
     assert other.stderr == ""
 
 
+@pytest.mark.once
 def test_messages_of_an_import_that_fails_are_shown():
     result = run(
         "import os; from physiokeras.recipes import backend\n"
@@ -43,6 +44,7 @@ def test_other_backend_than_the_running_one_is_refused():
         backend.use(other)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("name", "package"), [("jax", "physiokeras[jax]"), ("tensorflow", "physiokeras")])
 def test_backend_not_installed_says_what_to_install(name, package):
     result = run(
@@ -62,6 +64,7 @@ class FakeTensorFlow:
         self.hidden = (devices, kind) == ([], "GPU")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["tensorflow", "jax", "torch"])
 def test_gpus_are_hidden_from_tensorflow_unless_it_is_the_backend(monkeypatch, name):
     monkeypatch.setattr("physiokeras.pipelines.devices.keras_backend", lambda: name)
@@ -70,6 +73,7 @@ def test_gpus_are_hidden_from_tensorflow_unless_it_is_the_backend(monkeypatch, n
     assert fake.hidden == (name != "tensorflow")
 
 
+@pytest.mark.once
 def test_tensorflow_that_already_took_the_gpus_is_an_error(monkeypatch):
     monkeypatch.setattr("physiokeras.pipelines.devices.keras_backend", lambda: "jax")
     with pytest.raises(RuntimeError, match="already took the GPUs that the jax backend needs"):

@@ -1,13 +1,12 @@
-"""What pretraining gains, on one seed and one backend: `tools/bench_pretraining.py` has the interval over seeds.
-
-That the backends agree is shown elsewhere, so `conftest.py` runs this on JAX alone.
-"""
+"""What pretraining gains, on one seed and one backend: `tools/bench_pretraining.py` has the interval over seeds."""
 
 import json
 
 import pytest
 
 from physiokeras.recipes import pictures, pretrain
+
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from PIL import Image
 from physiokeras.pipelines.simulator import simulate
 from physiokeras.recipes import inspect
 
+pytestmark = pytest.mark.once
+
 TOML = """
 name = "other"
 records = "**/*.hea"

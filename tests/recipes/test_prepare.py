@@ -8,6 +8,8 @@ from physiokeras.pipelines import Manifest
 from physiokeras.pipelines.simulator import simulate
 from physiokeras.recipes import prepare
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory):

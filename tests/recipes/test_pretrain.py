@@ -117,6 +117,7 @@ def test_figures_show_something(pretrained):
         assert matplotlib.image.imread(path)[..., :3].std() > 0.01
 
 
+@pytest.mark.once
 def test_backend_that_is_not_installed_is_said_in_one_sentence(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None; from physiokeras.recipes import pretrain\n"
@@ -128,6 +129,7 @@ def test_backend_that_is_not_installed_is_said_in_one_sentence(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("given", "there", "expected"),
     [
@@ -147,6 +149,7 @@ def test_split_that_the_data_lack_is_an_error_that_lists_theirs(pretrained, smal
         pretrain.main([*data, *small, "--modalities", "ecg"])
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_experiment_is_one_that_its_recipe_reads(path):
     module, arguments = command_of(path)
@@ -155,6 +158,7 @@ def test_shipped_experiment_is_one_that_its_recipe_reads(path):
         assert getattr(settings, name) == (tuple(value) if isinstance(value, list) else value)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_pretraining_does_a_step_with_its_network_made_small(path, pretrained, small, tmp_path, training_alone):
     if command_of(path)[0] != "physiokeras.recipes.pretrain":
@@ -166,6 +170,7 @@ def test_shipped_pretraining_does_a_step_with_its_network_made_small(path, pretr
     assert np.isfinite(float(row["val_loss"]))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("name", "modalities", "said"),
     [

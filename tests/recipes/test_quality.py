@@ -9,6 +9,8 @@ from physiokeras.pipelines import Definition, convert, windows
 from physiokeras.pipelines.simulator import simulate
 from physiokeras.recipes import prepare, quality
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):

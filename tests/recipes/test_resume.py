@@ -95,6 +95,7 @@ def test_bad_loss_names_the_records_of_its_batch(interrupted, monkeypatch):
     assert f"The batch of this step: windows of {expected}." in str(caught.value)
 
 
+@pytest.mark.once
 def test_tensorboard_that_is_not_installed_is_said_in_one_sentence(tmp_path, monkeypatch):
     settings = replace(read(pretrain.Settings, []), tensorboard=True)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
@@ -102,6 +103,7 @@ def test_tensorboard_that_is_not_installed_is_said_in_one_sentence(tmp_path, mon
         training.tensorboard(settings, tmp_path)
 
 
+@pytest.mark.once
 def test_tensorboard_writes_only_where_asked_to_and_into_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: name)
     settings = read(pretrain.Settings, [])
@@ -111,6 +113,7 @@ def test_tensorboard_writes_only_where_asked_to_and_into_the_run(tmp_path, monke
     assert callback.log_dir == str(tmp_path / "tensorboard")
 
 
+@pytest.mark.once
 def test_every_setting_that_may_differ_is_one():
     assert set(pretrain.FREE) <= {item.name for item in fields(pretrain.Settings)}
 

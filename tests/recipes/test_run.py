@@ -13,6 +13,8 @@ import pytest
 from physiokeras.recipes import run
 from physiokeras.recipes.settings import CommonSettings, read, setting
 
+pytestmark = pytest.mark.once
+
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):

@@ -8,6 +8,8 @@ import pytest
 
 from physiokeras.recipes.settings import CommonSettings, read, setting, write
 
+pytestmark = pytest.mark.once
+
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):

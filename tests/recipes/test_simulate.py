@@ -1,6 +1,10 @@
 import json
 
+import pytest
+
 from physiokeras.recipes.simulate import main
+
+pytestmark = pytest.mark.once
 
 
 def test_command_writes_a_cohort_and_refuses_other_settings_in_its_folder(tmp_path, capsys):

@@ -10,16 +10,15 @@ RUNNER = Path(__file__).parents[2] / "tools" / "test"
 
 @pytest.fixture
 def outcome(tmp_path):
-    """Function that runs a test file's text under one backend: exit status, row of the summary, last line."""
+    """Function that runs a test file's text under backends: exit status, rows of the summary, lines."""
 
-    def run(text, *arguments):
+    def run(text, *arguments, backends=("torch",)):
         path = tmp_path / "test_it.py"
         path.write_text(text)
-        result = subprocess.run(
-            [sys.executable, RUNNER, "torch", path, *arguments], capture_output=True, text=True, check=False
-        )
-        row = re.search(r"^torch +(\d+) +(\d+) +(\d+) +\d+$", result.stdout, re.MULTILINE)
-        return result.returncode, tuple(map(int, row.groups())), result.stdout.splitlines()
+        command = [sys.executable, RUNNER, *backends, path, *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        rows = re.findall(r"^(\w+) +(\d+) +(\d+) +(\d+) +\d+$", result.stdout, re.MULTILINE)
+        return result.returncode, {row[0]: tuple(map(int, row[1:])) for row in rows}, result.stdout.splitlines()
 
     return run
 
@@ -38,9 +37,9 @@ def test_error(broken): pass
 
 
 def test_failures_errors_and_skips_are_told_apart(outcome):
-    status, row, lines = outcome(MIXED)
+    status, rows, lines = outcome(MIXED)
     assert status == 1
-    assert row == (1, 2, 2)
+    assert rows == {"torch": (1, 2, 2)}
     assert re.fullmatch(r"\d+ passed, \d+ failed, 2 skipped", lines[-1])
     assert any("SKIPPED" in line and "not here" in line for line in lines)
     assert any("assert 1 == 2" in line for line in lines)
@@ -51,9 +50,30 @@ def test_failures_errors_and_skips_are_told_apart(outcome):
     ["import does_not_exist", "", "import os\ndef test_dies(): os._exit(0)", "import os\ndef test_dies(): os.abort()"],
 )
 def test_run_that_ends_early_or_finds_nothing_counts_as_failed(outcome, text):
-    status, (passed, failed, _), _ = outcome(text)
-    assert (status, passed, failed) == (1, 0, 1)
+    status, rows, _ = outcome(text)
+    assert (status, rows["torch"][:2]) == (1, (0, 1))
 
 
 def test_arguments_reach_pytest(outcome):
-    assert outcome(MIXED, "-k", "backend")[1] == (1, 0, 0)
+    assert outcome(MIXED, "-k", "backend")[1] == {"torch": (1, 0, 0)}
+
+
+DIVIDED = """import os, pytest
+@pytest.mark.once
+def test_once(): assert os.environ["KERAS_BACKEND"] == "jax"
+@pytest.mark.once
+@pytest.mark.skip
+def test_skipped_once(): pass
+def test_everywhere(): assert os.environ["KERAS_BACKEND"] != "torch"
+"""
+
+
+def test_what_is_marked_runs_once_and_the_rest_on_every_backend(outcome):
+    rows = {"tensorflow": (1, 0, 0), "once": (1, 0, 1), "jax": (1, 0, 0), "torch": (0, 1, 0)}
+    status, found, lines = outcome(DIVIDED, backends=())
+    assert (status, found) == (1, rows)
+    assert lines[-1] == "5 passed, 1 failed, 1 skipped"  # with the two style checks
+
+
+def test_backends_that_are_named_run_what_is_marked_too(outcome):
+    assert outcome(DIVIDED, "-k", "once", backends=("jax", "torch"))[1] == {"jax": (1, 0, 1), "torch": (0, 1, 1)}
