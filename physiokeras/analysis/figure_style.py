@@ -2,6 +2,7 @@
 
 import functools
 import io
+from pathlib import Path
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -33,6 +34,7 @@ _STYLE = {
     "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,
     "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,  # letters that can be searched and edited
 }
 
 
@@ -68,13 +70,14 @@ def unit_text(unit):
 
 @styled
 def save(figure, path, *, dpi=200):
-    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
+    """Write a figure, whole or not at all; the same figure gives the same bytes.
 
     Args:
         figure: A `matplotlib.figure.Figure`.
-        path: The file, ending in `.png`; replaced if there.
-        dpi: Dots per inch.
+        path: The file, ending in `.png` or `.pdf`; replaced if there.
+        dpi: Dots per inch of a PNG.
     """
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
+    content, kind = io.BytesIO(), Path(path).suffix[1:]
+    unsaid = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}
+    figure.savefig(content, format=kind, dpi=dpi, metadata=unsaid[kind])
     write_atomic(path, content.getvalue())

@@ -10,8 +10,8 @@ def prepared(settings):
     """A prepared folder's manifest; without `settings.data` a cohort is simulated and converted, or reused.
 
     Args:
-        settings: With `data`, `out`, `people`, `unlabelled`, `hours`, `seed` and `workers`. A simulated cohort lies
-            beside the run, in a folder named after what it depends on.
+        settings: With `data`, `out`, `people`, `unlabelled`, `hours`, `seed` and `workers`, and optionally `coupled`. A
+            simulated cohort lies beside the run, in a folder named after what it depends on.
 
     Returns: `Manifest`.
     """
@@ -19,9 +19,13 @@ def prepared(settings):
         return Manifest.read(settings.data)
     s = settings
     beside = Path(s.out).parent if s.out else Path("runs")
-    folder = beside / f"simulated-{s.people}-{s.unlabelled}-{round(s.hours * 120)}x30s-{s.seed}"
+    coupled = getattr(s, "coupled", True)
+    kind = "simulated" if coupled else "simulated-uncoupled"
+    folder = beside / f"{kind}-{s.people}-{s.unlabelled}-{round(s.hours * 120)}x30s-{s.seed}"
     print(f"No data given: a cohort is simulated in {folder}.", flush=True)
-    source = simulate(folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers)
+    source = simulate(
+        folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers, coupled=coupled
+    )
     return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None)
 
 

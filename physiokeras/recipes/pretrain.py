@@ -35,6 +35,7 @@ class Settings(TrainingSettings):
     people: int = setting(48, "people with labels to simulate, where no data is given", "data")
     unlabelled: int = setting(24, "people without labels to simulate", "data")
     hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
+    coupled: bool = setting(True, "let one simulated physiology drive all modalities; off: a negative control", "data")
     workers: int = setting(2, "processes that simulate and convert", "data")
     pooling: Literal["mean", "concatenate"] = setting(
         "mean", "features: mean over modalities, or side by side", "probe"

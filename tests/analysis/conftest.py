@@ -1,5 +1,10 @@
+import keras
 import numpy as np
 import pytest
+
+# What does not compute by Keras is tested on one backend.
+PURE = ["test_attention_measures.py", "test_explanation.py", "test_representation.py"]
+collect_ignore = [] if keras.config.backend() == "jax" else PURE
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tiny import autoencoder, encoder
+from tiny import windows as tiny_windows
 
-from physiokeras.analysis.reconstruction import dropped_reconstruction
+from physiokeras.analysis.reconstruction import (
+    Sums,
+    dropped_reconstruction,
+    explained,
+    explained_intervals,
+    source_sets,
+    source_target,
+)
 
 pytestmark = pytest.mark.once
 
@@ -26,28 +34,78 @@ def stub(answers):
     )
 
 
+def told_by_b(batch):
+    return np.tile(batch["b"][:, :, :1], (1, 2, 1))
+
+
 @pytest.mark.parametrize("scale", [0.0, 0.7, 1.0])
 def test_explained_is_one_minus_relative_error_in_windows_that_have_the_modality(scale):
     inputs = windows()
+    here = inputs["present"][:, 0] & inputs["present"][:, 1:].any(axis=1)
     found = dropped_reconstruction(stub(lambda batch: scale * batch["a"]), inputs)
-    true = inputs["a"][inputs["present"][:, 0]]
+    true = inputs["a"][here]
     expected = 1 - ((1 - scale) * true).var() / true.var() - ((1 - scale) * true.mean()) ** 2 / true.var()
     assert found["a"]["explained"] == pytest.approx(expected)
-    assert found["a"]["shuffled"] == pytest.approx(expected)  # told by itself alone
+    assert scale == 0 or found["a"]["shuffled"] < 0.2 - scale**2
 
 
 def test_shuffling_removes_what_only_the_others_tell():
     inputs = windows()
-    inputs["a"] = np.tile(inputs["b"][:, :, :1], (1, 2, 1))
-    found = dropped_reconstruction(stub(lambda batch: np.tile(batch["b"][:, :, :1], (1, 2, 1))), inputs)
+    inputs["a"] = told_by_b(inputs)
+    found = dropped_reconstruction(stub(told_by_b), inputs)
     assert found["a"]["explained"] == pytest.approx(1)
     assert found["a"]["shuffled"] == pytest.approx(-1, abs=0.3)
 
 
-def test_a_modality_that_no_window_has_is_unknown():
+def test_what_is_the_same_in_all_windows_is_no_information():
+    inputs, shape = windows(), np.sin(np.arange(8))[None, :, None]
+    inputs["a"] = shape + 0.1 * inputs["a"]
+    found = dropped_reconstruction(stub(lambda batch: np.tile(shape, (len(batch["a"]), 1, 1))), inputs)
+    assert found["a"]["explained"] == pytest.approx(found["a"]["shuffled"])
+    assert found["a"]["explained"] > 0.9
+
+
+def test_groups_add_up_and_each_is_judged_by_its_own_mean():
+    inputs = windows(150)
+    groups = np.arange(150) % 3
+    inputs["a"] = inputs["a"] + groups[:, None, None]
+    model = stub(lambda batch: 0.5 * batch["a"])
+    sums = source_target(model, inputs, groups)[("b",), "a"]
+    here = inputs["present"][:, 0] & inputs["present"][:, 1:].any(axis=1)
+    for group in range(3):
+        true = inputs["a"][here & (groups == group)]
+        one = Sums(sums.error[group], sums.shuffled[group], sums.moments[group])
+        value = explained_intervals(sums, np.array([[group]]))[0][0]
+        assert value == pytest.approx(1 - (0.25 * true**2).mean() / true.var())
+        assert one.moments[0, 0] == true.size
+    (value, low, high), shuffled = explained_intervals(sums, np.array([[0], [1], [2]]))
+    assert value == pytest.approx(explained(sums))
+    assert low < value < high
+    assert shuffled[0] < value
+
+
+def test_a_source_alone_is_all_that_the_model_sees():
+    model = autoencoder(encoder())
+    inputs = tiny_windows(7)
+    sets = source_sets(model.encoder.modalities)
+    assert len(sets) == 2**3 - 2
+    assert len(source_sets("abcdef")) == 12
+    found = source_target(model, inputs)
+    assert {key for key in found if key[0] == ("eeg",)} == {(("eeg",), "ecg"), (("eeg",), "emg")}
+    changed = {**inputs, "emg": inputs["emg"][::-1]}
+    again = source_target(model, changed)
+    assert again[("eeg",), "ecg"].error == pytest.approx(found[("eeg",), "ecg"].error)
+    assert again[("eeg", "emg"), "ecg"].error != pytest.approx(found[("eeg", "emg"), "ecg"].error, rel=1e-6)
+
+
+def test_what_no_window_has_or_tells_is_unknown():
     model, inputs = autoencoder(encoder(MODALITIES)), windows()
     inputs["a"], inputs["b"] = (np.tile(inputs[name], (1, k, 1)) for name, k in (("a", 1), ("b", 1)))
     inputs["present"][:, 0] = False
+    inputs["present"][:3] = True
+    inputs["present"][:3, 1:] = False
     found = dropped_reconstruction(model, inputs)
-    assert np.isnan(found["a"]["explained"])
-    assert np.isfinite(found["b"]["explained"])
+    assert np.isnan(found["a"]["explained"])  # known where there is nothing to tell it from
+    assert np.isnan(found["b"]["explained"])
+    inputs["present"][:3, 1:] = True
+    assert np.isfinite(dropped_reconstruction(model, inputs)["a"]["explained"])

@@ -1,0 +1,172 @@
+"""To which modalities units are tuned: the share of a unit's variance that each modality causes."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from physiokeras.analysis.batches import predict, present_modalities
+from physiokeras.seeds import derive
+
+ROWS = 64
+POOLED = "all"
+"""Name of the place at which units are read as probes see them: mean over all present modalities' tokens."""
+
+
+class LayerMeans(keras.Model):
+    """Mean over each modality's tokens, after the tokenizers and after every block.
+
+    Args:
+        encoder: `Encoder`.
+
+    Call arguments:
+        inputs: As in `Encoder`.
+
+    Returns: float32 `(batch, 1 + depth, modalities, width)`.
+    """
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**{"name": "layer_means", "autocast": False, "dtype": encoder.dtype_policy, **kwargs})
+        self.encoder = encoder
+        self.built = True
+
+    def call(self, inputs):  # noqa: D102
+        encoder = self.encoder
+        first = encoder.tokenize(encoder.read(inputs)[0])
+        layers = ops.stack([first, *encoder(inputs, return_layers=True)["layers"]], axis=1)
+        shape = (-1, encoder.depth + 1, len(encoder.modalities), encoder.time, encoder.width)
+        return ops.mean(ops.reshape(ops.cast(layers, "float32"), shape), axis=3)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What causes the variance of units.
+
+    Attributes:
+        modalities: Names.
+        variance: `(modalities, ...)` of units, the variance that varying a modality causes while the others are held.
+        ablation: `(modalities, ...)`, variance over windows of the change when a modality is set to zero.
+    """
+
+    modalities: tuple
+    variance: np.ndarray
+    ablation: np.ndarray
+
+    @property
+    def shares(self):
+        """`(modalities, ...)`, sum 1 over modalities; NaN for a unit that nothing moves."""
+        return _normalized(self.variance)
+
+    @property
+    def ablation_shares(self):
+        """As `shares`, of `ablation`."""
+        return _normalized(self.ablation)
+
+    @property
+    def distributedness(self):
+        """`(...)` of units: entropy of the shares / log modalities; 0 tuned to one, 1 to all alike."""
+        return distributedness(self.shares)
+
+
+def distributedness(shares):
+    """Entropy over the first axis, relative to its maximum.
+
+    Args:
+        shares: `(modalities, ...)`, sum 1.
+
+    Returns: `(...)` in [0, 1]; NaN with one modality.
+    """
+    shares = np.asarray(shares, np.float64)
+    entropy = -(shares * np.log(np.where(shares > 0, shares, 1))).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(len(shares) > 1, entropy / np.log(len(shares)), np.nan)
+
+
+def unit_tuning(respond, inputs, present, channels, *, bases=32, variants=16, seed=0):
+    """Vary one modality at a time over windows while the others are held, and see what units do.
+
+    Args:
+        respond: Function of a batch of inputs to the responses of units, an array `(batch, ...)`.
+        inputs: dict of arrays `(windows, ...)`: signals by modality, and "present" `(windows, channels)`.
+        present: Boolean `(windows, modalities)`; windows without a modality neither vary nor lend it.
+        channels: Modality -> slice of its columns in "present".
+        bases: Windows whose other modalities are held.
+        variants: Windows that lend the modality to each of them.
+        seed: Seed of the choice.
+
+    Returns: `Tuning`. For responses that are sums of functions of single modalities its shares are those of the
+        functions' variances.
+
+    Raises:
+        ValueError: A modality that fewer than two windows have.
+    """
+    draw, variance, ablation = np.random.default_rng(derive(seed, "tuning")), [], []
+    for number, name in enumerate(channels):
+        here = np.flatnonzero(present[:, number])
+        if len(here) < 2:
+            raise ValueError(f"Tuning needs two windows or more with each modality. {name!r} has {len(here)}.")
+        chosen = draw.permutation(here)[:bases]
+        lenders = np.stack([draw.permutation(here)[:variants] for _ in chosen])
+        variance.append(_varied(respond, inputs, chosen, lenders, name, channels[name]))
+        ablation.append(_ablated(respond, inputs, draw.permutation(here)[: 4 * bases], name))
+    return Tuning(tuple(channels), np.stack(variance), np.stack(ablation))
+
+
+def encoder_tuning(encoder, inputs, **options):
+    """Tuning of every layer's units, read at each modality's tokens and, as probes do, at the mean of all.
+
+    Args:
+        encoder: `Encoder` of two modalities or more.
+        inputs: Arrays as in `Encoder`, with "present", a few hundred windows of many people.
+        **options: As in `unit_tuning`.
+
+    Returns: `Tuning` of units `(1 + depth, modalities + 1, width)`: tokenizers, then blocks; places of reading in the
+        order of the modalities, the mean of all last.
+    """
+    reader = LayerMeans(encoder)
+    first, channels = 0, {}
+    for name, m in encoder.modalities.items():
+        channels[name] = slice(first, first + m["channels"])
+        first += m["channels"]
+
+    def respond(batch):
+        weight = present_modalities(encoder, batch)[:, None, :, None]
+        means = predict(reader, batch, ROWS) * weight
+        pooled = means.sum(axis=2, keepdims=True) / np.maximum(weight.sum(axis=2, keepdims=True), 1)
+        return np.concatenate([means, pooled], axis=2)
+
+    return unit_tuning(respond, inputs, present_modalities(encoder, inputs), channels, **options)
+
+
+def _varied(respond, inputs, chosen, lenders, name, columns):
+    """Mean over bases of the variance over variants."""
+    total, step = 0.0, max(1, ROWS // lenders.shape[1])
+    for start in range(0, len(chosen), step):
+        some, lent = chosen[start : start + step], lenders[start : start + step]
+        batch = {key: values[np.repeat(some, lent.shape[1])] for key, values in inputs.items()}
+        batch[name] = inputs[name][lent.ravel()]
+        batch["present"][:, columns] = inputs["present"][lent.ravel()][:, columns]
+        made = _in_parts(respond, batch)
+        made = made.reshape(*lent.shape, *made.shape[1:])
+        total = total + made.var(axis=1, ddof=1).sum(axis=0)
+    return total / len(chosen)
+
+
+def _ablated(respond, inputs, chosen, name):
+    """Variance over windows of what setting a modality to zero changes: a constant change tells nothing."""
+    batch = {key: values[chosen] for key, values in inputs.items()}
+    change = _in_parts(respond, batch) - _in_parts(respond, {**batch, name: np.zeros_like(batch[name])})
+    return change.var(axis=0, ddof=1)
+
+
+def _in_parts(respond, batch):
+    rows = len(batch["present"])
+    parts = [{key: values[i : i + ROWS] for key, values in batch.items()} for i in range(0, rows, ROWS)]
+    return np.concatenate([np.asarray(respond(part), np.float64) for part in parts])
+
+
+def _normalized(values):
+    total = values.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(total > 0, values / total, np.nan)

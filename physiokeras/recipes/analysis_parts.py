@@ -1,0 +1,318 @@
+"""The sections of an analysis of runs: attention, tuning, reconstruction, representation."""
+
+import numpy as np
+
+from physiokeras.analysis import attention_figures, learned_figures
+from physiokeras.analysis.attention import CONDITIONS, attention_sums, attention_table, curve_intervals
+from physiokeras.analysis.attention_measures import flow
+from physiokeras.analysis.batches import predict
+from physiokeras.analysis.reconstruction import explained_intervals, source_target
+from physiokeras.analysis.representation import embedding, variance_shares
+from physiokeras.analysis.tuning import encoder_tuning
+from physiokeras.models import FeatureExtractor
+from physiokeras.recipes import analysed
+from physiokeras.recipes.analysis_page import Part, markdown, number
+from physiokeras.recipes.cohort import is_simulated
+
+MEASURES = {
+    "cross_modality": "attention to other\nmodalities / uniform",
+    "alignment": "attention within ±{width:g} s\n/ uniform",
+    "alignment_of_others": "the same, among other\nmodalities' tokens",
+    "bands": "vertical bands",
+}
+WORDS = {
+    "cross_modality": "attention to other modalities / uniform",
+    "alignment": "attention within ±{width:g} s / uniform",
+    "alignment_of_others": "the same, among other modalities' tokens",
+    "bands": "vertical bands (0 none, 1 one token draws all)",
+}
+
+
+def attention(subjects, manifest, settings):
+    """Rollout and raw attention of each run, with nulls: a `Part`."""
+    encoder = subjects[0].encoder
+    step = manifest.definition["window"] / encoder.time
+    sums, tables, rows = {}, {}, []
+    for subject in subjects:
+        print(f"attention of {subject.name}", flush=True)
+        windows = analysed.batches(manifest, subject.encoder.modalities, settings.windows)
+        sums[subject.name] = attention_sums(subject.encoder, ((x, p) for x, p, _ in windows), seed=settings.seed)
+        tables[subject.name] = attention_table(
+            sums[subject.name], width=settings.width, draws=settings.draws, seed=settings.seed
+        )
+        rows += [{"run": subject.name, **row} for row in tables[subject.name]]
+    words = {name: text.format(width=settings.width * step) for name, text in WORDS.items()}
+    text = [
+        f"{int(sums[subjects[0].name].windows.sum())} windows of {len(sums[subjects[0].name].people)} people, nothing "
+        "masked. 1 is what attention that prefers nothing would give; in brackets 95 % intervals over people. The "
+        "rollout follows attention through all layers.",
+        _attention_table(tables, words),
+        *_verdicts(tables[subjects[0].name], words),
+    ]
+    return Part(
+        "Attention",
+        text,
+        {"attention": rows, "flow": _flow_rows(sums), "alignment_curve": _curve_rows(sums, step, settings)},
+        _attention_figures(sums, tables, manifest, settings, step),
+    )
+
+
+def _attention_table(tables, words):
+    """Measures of the rollout: a row for each, a column for each run, then the nulls of the first."""
+    first = next(iter(tables))
+    columns = [(name, name, CONDITIONS[0]) for name in tables]
+    columns += [(f"{first}, {condition}", first, condition) for condition in CONDITIONS[1:]]
+    rows = [["rollout", *(title for title, _, _ in columns)]]
+    for measure, text in words.items():
+        found = [_cell(tables[name], condition, measure) for _, name, condition in columns]
+        rows.append([text, *(number(*cell) if cell else "" for cell in found)])
+    return markdown(rows)
+
+
+def _cell(table, condition, measure, layer="rollout"):
+    for row in table:
+        if (row["condition"], row["measure"], row["layer"]) == (condition, measure, layer):
+            return row["value"], row["low"], row["high"]
+    return None
+
+
+def _verdicts(table, words):
+    """Sentences that say what the nulls leave of the alignment."""
+    cells = [_cell(table, condition, "alignment_of_others") for condition in CONDITIONS]
+    if not np.isfinite(cells[0][0]):
+        return []
+    real, _, clock, signals = (number(*cell) for cell in cells)
+    if not cells[0][1] > 1:
+        return [f"Attention between modalities is not aligned in time: {real}."]
+    follows = "the signals" if signals and cells[3][1] > 1 else "the clock alone"
+    if cells[2][1] > 1 and cells[3][1] > 1:
+        follows = "both the clock and the signals"
+    return [
+        f"Attention between modalities is aligned in time ({real}). With the modalities shifted against each other, "
+        f"{clock} stays at equal times of the window and {signals} moves with the signals: it follows {follows}."
+    ]
+
+
+def _flow_rows(sums):
+    rows = []
+    for name, each in sums.items():
+        mass, even = each.total()
+        shares, uniform = flow(mass), flow(even)[0]
+        for layer, share in zip(each.layers, shares, strict=True):
+            for i, j in np.ndindex(*share.shape):
+                pair = {"to": each.modalities[i], "from": each.modalities[j]}
+                rows.append({"run": name, "layer": layer, **pair, "share": share[i, j], "uniform": uniform[i, j]})
+    return rows
+
+
+def _curve_rows(sums, step, settings):
+    rows = []
+    for name, each in sums.items():
+        for condition in CONDITIONS:
+            found = [
+                curve_intervals(each, others=others, condition=condition, draws=settings.draws, seed=settings.seed)
+                for others in (True, False)
+            ]
+            for keys, triple in zip(("others", "own"), found, strict=True):
+                for d in range(triple[0].shape[-1]):
+                    value, low, high = (float(x[-1, d]) for x in triple)
+                    place = {"run": name, "condition": condition, "keys": keys, "seconds": d * step}
+                    rows.append({**place, "value": value, "low": low, "high": high})
+    return rows
+
+
+def _attention_figures(sums, tables, manifest, settings, step):
+    note = "simulated" if is_simulated(manifest) else None
+    first = next(iter(sums))
+    names, modalities = sums[first].layers, sums[first].modalities
+
+    def curves(name, condition):
+        options = {"condition": condition, "draws": settings.draws, "seed": settings.seed}
+        found = {k: curve_intervals(sums[name], others=k == "others", **options) for k in ("others", "own")}
+        return {k: tuple(x[-1] for x in triple) for k, triple in found.items()}
+
+    lines = {name: curves(name, CONDITIONS[0]) for name in sums}
+    lines |= {f"{first}, {condition}": curves(first, condition) for condition in CONDITIONS[1:]}
+    by_layer = {
+        name: {m: {layer: _cell(table, CONDITIONS[0], m, layer) for layer in names} for m in MEASURES}
+        for name, table in tables.items()
+        if sums[name].layers == names
+    }
+    titles = {name: text.format(width=settings.width * step) for name, text in MEASURES.items()}
+    seconds = manifest.definition["window"]
+    same = {name: each.picture for name, each in sums.items() if each.layers == names}
+    drawn = {
+        "rollout": attention_figures.matrices(
+            {name: each.picture[-1] for name, each in sums.items()}, modalities, seconds=seconds, note=note
+        ),
+        "layers": attention_figures.layers(same, names, modalities, note=note),
+        "alignment": attention_figures.alignment(lines, step=step, note=note),
+        "measures": attention_figures.measures(by_layer, titles=titles, note=note),
+    }
+    if len(modalities) > 1:
+        flows = {name: flow(each.total()[0])[-1] for name, each in sums.items()}
+        drawn["flow"] = attention_figures.flow(flows, modalities, note=note)
+    return drawn
+
+
+def tuning(subjects, manifest, settings):
+    """Tuning of units of each run: a `Part`, or None with one modality."""
+    modalities = tuple(subjects[0].encoder.modalities)
+    if len(modalities) < 2:
+        return None
+    inputs, _, _ = analysed.arrays(manifest, modalities, settings.few_windows)
+    runs, rows, lines = {}, [], [["last layer", *(s.name for s in subjects)]]
+    found = {}
+    for subject in subjects:
+        print(f"tuning of {subject.name}", flush=True)
+        found[subject.name] = encoder_tuning(subject.encoder, inputs, seed=settings.seed)
+        runs[subject.name] = _tuning_summary(found[subject.name])
+        rows += _tuning_rows(subject.name, found[subject.name])
+    for text, key in (
+        ("distributedness, median over units", "distributedness"),
+        ("caused by others in own tokens", "others"),
+    ):
+        values = [run[key][-1][1] if key == "distributedness" else run[key][-1] for run in runs.values()]
+        lines.append([text, *(number(value) for value in values)])
+    checks = [_agreement(each) for each in found.values()]
+    lines.append(["ablation: correlation of shares", *(number(check) for check in checks)])
+    text = [
+        "Share of each unit's variance that a modality causes: it is taken from other windows, the others are held. "
+        "Units are read at the mean of all tokens, as probes read them; a mean mixes modalities before any attention "
+        'does (layer "tok."), so the right panel looks at each modality\'s own tokens: what others cause there came by '
+        "attention. The ablation sets a modality to zero instead.",
+        markdown(lines),
+    ]
+    note = "simulated" if is_simulated(manifest) else None
+    return Part(
+        "Tuning of units", text, {"tuning": rows}, {"tuning": learned_figures.tuning(runs, modalities, note=note)}
+    )
+
+
+def _tuning_summary(found):
+    """What the figure shows, from `(modalities, layers, places, units)`."""
+    size = len(found.modalities)
+    shares = np.nanmean(found.shares[:, :, -1], axis=-1).T
+    spread = np.nanquantile(found.distributedness[:, -1], [0.25, 0.5, 0.75], axis=-1).T
+    own = np.stack([found.shares[m, :, m] for m in range(size)])
+    return {"shares": shares, "distributedness": spread, "others": 1 - np.nanmean(own, axis=(0, 2))}
+
+
+def _agreement(found):
+    """Correlation over units and modalities of the last layer's shares with those by ablation."""
+    a, b = (x[:, -1, -1].ravel() for x in (found.shares, found.ablation_shares))
+    known = np.isfinite(a) & np.isfinite(b)
+    return float(np.corrcoef(a[known], b[known])[0, 1])
+
+
+def _tuning_rows(name, found):
+    rows = []
+    for layer, unit in np.ndindex(found.variance.shape[1], found.variance.shape[3]):
+        at = layer, -1, unit
+        shares = {f"share_{m}": float(x[at]) for m, x in zip(found.modalities, found.shares, strict=True)}
+        ablated = {f"ablation_{m}": float(x[at]) for m, x in zip(found.modalities, found.ablation_shares, strict=True)}
+        even = float(found.distributedness[at])
+        rows.append({"run": name, "layer": layer, "unit": unit, **shares, "distributedness": even, **ablated})
+    return rows
+
+
+def reconstruction(subjects, manifest, settings):
+    """Which modality tells what of which: a `Part`, or None where no model reconstructs."""
+    subjects = [subject for subject in subjects if subject.reconstructs]
+    if not subjects:
+        return None
+    modalities = tuple(subjects[0].encoder.modalities)
+    labels = ["stage"] if "stage" in manifest.labels else []
+    inputs, people, found = analysed.arrays(manifest, modalities, settings.few_windows, labels=labels)
+    classes = manifest.labels["stage"]["classes"] if labels else []
+    names, person = np.unique(people, return_inverse=True)
+    kinds = len(classes) + 1  # the last for unscored windows
+    stage = found["stage"] % kinds if labels else np.zeros(len(people), int)
+    groups = np.arange(len(names) * kinds).reshape(len(names), kinds)
+    chosen = {"all": groups, **{name: groups[:, [i]] for i, name in enumerate(classes)}}
+    rows, runs = [], {}
+    for subject in subjects:
+        print(f"reconstruction by {subject.name}", flush=True)
+        sums = source_target(subject.model, inputs, groups[person, stage], size=groups.size, seed=settings.seed)
+        for (source, target), each in sums.items():
+            for which, numbers in chosen.items():
+                told, shuffled = explained_intervals(each, numbers, draws=settings.draws, seed=settings.seed)
+                place = {"run": subject.name, "source": " + ".join(source), "target": target, "stage": which}
+                rows.append({**place, **_named("explained", told), **_named("shuffled", shuffled)})
+                if which == "all":
+                    runs.setdefault(subject.name, {})[source, target] = told[0], shuffled[0]
+    note = "simulated" if is_simulated(manifest) else None
+    figure = learned_figures.reconstruction(runs, modalities, note=note)
+    text = [
+        "Share of the variance of a modality, all of it hidden, that is explained from others: 0 is predicting its "
+        "mean. With sources taken from other windows nothing is told, and below 0 is a guess that is wrong with "
+        "confidence. Where training dropped one modality at a time, fewer sources than all others are beyond it.",
+        _stage_table(rows, subjects[0].name, modalities, list(chosen)),
+    ]
+    return Part("Reconstruction between modalities", text, {"reconstruction": rows}, {"reconstruction_matrix": figure})
+
+
+def _named(name, triple):
+    return dict(zip((name, f"{name}_low", f"{name}_high"), triple, strict=True))
+
+
+def _stage_table(rows, run, modalities, stages):
+    lines = [["from all others, explained (%)", *stages]]
+    for target in modalities:
+        source = " + ".join(name for name in modalities if name != target)
+        mine = [r for r in rows if (r["run"], r["source"], r["target"]) == (run, source, target)]
+        cells = {r["stage"]: (r["explained"], r["explained_low"], r["explained_high"]) for r in mine}
+        lines.append([target, *(number(*cells[stage], digits=1, factor=100) for stage in stages)])
+    return markdown(lines)
+
+
+def representation(subjects, manifest, settings):
+    """How much of the features is person and how much is stage, and a map of windows: a `Part`."""
+    modalities = tuple(subjects[0].encoder.modalities)
+    labels = [name for name in ("stage", "age") if name in manifest.labels]
+    rows, figures, lines = [], {}, [["share of the features' variance", *(s.name for s in subjects)]]
+    note = "simulated" if is_simulated(manifest) else None
+    cells = {}
+    for subject in subjects:
+        print(f"features of {subject.name}", flush=True)
+        values, people, known = _features(subject.encoder, manifest, modalities, labels, settings)
+        if "stage" in known:
+            scored = known["stage"] >= 0
+            found = variance_shares(values[scored], people[scored], known["stage"][scored], seed=settings.seed)
+            for name, share in zip(("person", "stage"), found, strict=True):
+                cells[subject.name, name] = share
+                rows.append({"run": subject.name, "label": name, **vars(share)})
+        places, held = embedding(values)
+        drawn = {
+            "stages": known.get("stage"),
+            "ages": known.get("age"),
+            "note": f"{subject.name}{', simulated' if note else ''}",
+        }
+        classes = manifest.labels["stage"]["classes"] if "stage" in known else ()
+        figures[f"embedding_{subject.name}"] = learned_figures.embedding(places, held, people, classes=classes, **drawn)
+    if not rows:
+        return Part("Representation", ["No stages are known: a map of windows only."], {}, figures)
+    for name in ("person", "stage"):
+        for kind, text in (
+            ("alone", name),
+            ("beyond", f"{name}, beyond the other"),
+            ("null", f"{name}, labels permuted"),
+        ):
+            values = [getattr(cells[s.name, name], kind) for s in subjects]
+            lines.append([text, *(number(value, digits=1, factor=100) + " %" for value in values)])
+    text = [
+        "Between persons and between stages (eta squared of standardised features, mean over features).",
+        markdown(lines),
+    ]
+    return Part("Representation", text, {"representation": rows}, figures)
+
+
+def _features(encoder, manifest, modalities, labels, settings):
+    extractor = FeatureExtractor(encoder, settings.pooling)
+    values, people, known = [], [], []
+    for inputs, whose, label in analysed.batches(manifest, modalities, settings.windows, labels=labels):
+        values.append(predict(extractor, inputs))
+        people.append(whose)
+        known.append(label)
+    known = {name: np.concatenate([label[name] for label in known]) for name in labels}
+    return np.concatenate(values), np.concatenate(people), known
