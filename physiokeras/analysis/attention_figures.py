@@ -26,16 +26,16 @@ def matrices(runs, modalities, *, seconds, heading="Attention rollout", note=Non
     """
     pictures = {name: _relative(picture) for name, picture in runs.items()}
     norm = _norm(pictures.values())
-    figure = new_figure(COLUMN if len(runs) == 1 else PAGE, 3.4)
+    figure = new_figure(COLUMN if len(runs) == 1 else PAGE, 3.5 if len(runs) < 3 else 2.9)
+    figure.set_layout_engine("compressed")  # for axes of fixed shape
     panels = figure.subplots(1, len(runs), squeeze=False)[0]
     for panel, (name, picture) in zip(panels, pictures.items(), strict=True):
         image = _matrix(panel, picture, len(modalities), norm)
         _modality_ticks(panel, modalities, len(picture))
         panel.set_title(name)
-        panel.set_xlabel(f"from token (each modality: 0 to {seconds:g} s)")
-    panels[0].set_ylabel(f"to token (each modality: 0 to {seconds:g} s)")
-    bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02, extend="both")
-    bar.set_label("attention / uniform")
+        panel.set_xlabel(f"from token (0 to {seconds:g} s in each)")
+    panels[0].set_ylabel(f"to token (0 to {seconds:g} s in each)")
+    _bar(figure, image, panels, pad=0.02)
     title(figure, heading, note)
     return figure
 
@@ -56,19 +56,19 @@ def layers(runs, names, modalities, *, note=None):
     norm = _norm([layer for stack in pictures.values() for layer in stack])
     side = (PAGE - 0.9) / len(names)
     figure = new_figure(PAGE, 0.7 + (side + 0.15) * len(runs))
+    figure.set_layout_engine("compressed")
     panels = figure.subplots(len(runs), len(names), squeeze=False)
-    for row, (name, stack) in zip(panels, pictures.items(), strict=True):
+    for number, (row, (name, stack)) in enumerate(zip(panels, pictures.items(), strict=True)):
         for panel, layer, picture in zip(row, names, stack, strict=True):
             image = _matrix(panel, picture, len(modalities), norm)
             panel.set_xticks([])
             panel.set_yticks([])
-            if row is panels[0]:
-                panel.set_title(layer)
+            if number == 0:
+                panel.set_title(layer if layer == "rollout" else f"layer {layer}" if len(names) < 7 else layer)
         row[0].set_ylabel(name)
-    bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.01, extend="both")
-    bar.set_label("attention / uniform")
+    _bar(figure, image, panels, pad=0.01)
     order = ", ".join(name.upper() for name in modalities)
-    title(figure, f"Attention by layer; modalities from top and from left: {order}", note)
+    title(figure, f"Attention by layer; from left and from top: {order}", note)
     return figure
 
 
@@ -86,13 +86,14 @@ def flow(runs, modalities, *, note=None):
     side = 0.42 * len(modalities) + 0.6
     figure = new_figure(max(COLUMN, min(PAGE, (side + 0.3) * len(runs) + 0.6)), side + 0.7)
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
+    runs = {name: 100 * np.asarray(matrix) for name, matrix in runs.items()}
     most = max(float(np.nanmax(matrix)) for matrix in runs.values())
     names = [name.upper() for name in modalities]
     for panel, (name, matrix) in zip(panels, runs.items(), strict=True):
         image = panel.imshow(matrix, cmap=MATRIX, vmin=0, vmax=most)
         for row, column in np.ndindex(*matrix.shape):
             value = matrix[row, column]
-            text = "absent" if np.isnan(value) else f"{100 * value:.0f}"
+            text = "absent" if np.isnan(value) else f"{value:.0f}"
             panel.text(column, row, text, ha="center", va="center", color="white" if value < most / 2 else BLACK)
         panel.set_xticks(range(len(names)), names, rotation=45 if len(names) > 4 else 0)
         panel.set_yticks(range(len(names)), names)
@@ -102,8 +103,8 @@ def flow(runs, modalities, *, note=None):
         panel.set_title(name)
     panels[0].set_ylabel("to")
     bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=0.02)
-    bar.set_label("share of attention")
-    title(figure, "Flow between modalities, rollout (%)", note)
+    bar.set_label("share of attention (%)")
+    title(figure, "Flow between modalities, rollout", note)
     return figure
 
 
@@ -133,8 +134,7 @@ def alignment(curves, *, step, heading="Rollout", note=None):
                 panel.fill_between(along, low, high, color=colour, alpha=0.2, linewidth=0)
         panel.set_xlabel("distance in time |Δt| (s)")
         panel.set_title(f"tokens of {text}")
-        panel.set_yscale("log")
-    _plain_ticks(panels[0])
+    panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("attention / uniform")
     panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     title(figure, f"{heading}: attention by distance in time", note)
@@ -203,8 +203,13 @@ def _modality_ticks(panel, modalities, tokens):
     panel.tick_params(length=0)
 
 
-def _plain_ticks(panel):
-    low, high = panel.get_ylim()
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low <= tick <= high]
-    panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    panel.minorticks_off()
+def _bar(figure, image, panels, pad):
+    bar = figure.colorbar(image, ax=panels, shrink=0.8, pad=pad, extend="both")
+    ticks = [
+        tick
+        for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50)
+        if image.norm.vmin <= tick <= image.norm.vmax
+    ]
+    bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    bar.minorticks_off()
+    bar.set_label("attention / uniform")

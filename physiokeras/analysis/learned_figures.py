@@ -1,9 +1,8 @@
 """Figures of what was learned: tuning of units, reconstruction between modalities, a map of windows, explanations."""
 
 import numpy as np
-from matplotlib.colors import TwoSlopeNorm
 
-from physiokeras.analysis.figure_style import BLACK, COLUMN, GREY, PAGE, SERIES, new_figure, styled, title
+from physiokeras.analysis.figure_style import BLACK, GREY, PAGE, SERIES, new_figure, styled, title
 
 
 @styled
@@ -23,7 +22,7 @@ def tuning(runs, modalities, *, note=None):
     columns = max(2, len(runs))
     top, bottom = (figure.subfigures(2, 1) if len(runs) > 1 else (figure.subfigures(1, 1),) * 2)[:2]
     if len(runs) > 1:
-        above, below = top.subplots(1, columns, sharey=True), bottom.subplots(1, 2, sharey=True)
+        above, below = top.subplots(1, columns, sharey=True), bottom.subplots(1, 2)
     else:
         panels = figure.subplots(1, 3)
         above, below = panels[:1], panels[1:]
@@ -41,7 +40,6 @@ def tuning(runs, modalities, *, note=None):
     below[0].set_ylim(0, 1.02)
     below[0].set_ylabel("distributedness (quartiles)")
     below[1].set_ylim(0, 100)
-    below[1].tick_params(labelleft=True)
     below[1].set_ylabel("caused by others in own tokens (%)")
     for panel in below:
         panel.set_xticks(along, ["tok.", *map(str, along[1:])])
@@ -63,28 +61,28 @@ def reconstruction(runs, targets, *, note=None):
     Returns: `Figure`.
     """
     sources = list(dict.fromkeys(source for found in runs.values() for source, _ in found))
-    figure = new_figure(max(COLUMN + 0.6, min(PAGE, 3.6 * len(runs))), 0.3 * len(sources) + 1.1)
+    figure = new_figure(min(PAGE, 1.3 + 2.9 * len(runs)), 0.22 * len(sources) + 1.2)
     panels = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
+    most = max(0.1, *(abs(pair[0]) for found in runs.values() for pair in found.values() if np.isfinite(pair[0])))
     for panel, (name, found) in zip(panels, runs.items(), strict=True):
         values = np.array([[found.get((s, t), (np.nan,))[0] for t in targets] for s in sources])
-        image = panel.imshow(100 * values, cmap="RdBu", norm=TwoSlopeNorm(0, -20, 100), aspect="auto")
+        image = panel.imshow(100 * values, cmap="RdBu", vmin=-100 * most, vmax=100 * most, aspect="auto")
         for row, column in np.ndindex(*values.shape):
             pair = found.get((sources[row], targets[column]))
             if pair is not None and np.isfinite(pair[0]):
-                text = f"{100 * pair[0]:.0f} ({100 * pair[1]:.0f})"
+                text = "{:.0f} ({:.0f})".format(*(round(100 * value) + 0 for value in pair))
                 panel.text(column, row, text, ha="center", va="center", fontsize=6.5,
-                           color="white" if pair[0] > 0.6 else BLACK)  # fmt: skip
+                           color="white" if abs(pair[0]) > 0.7 * most else BLACK)  # fmt: skip
         panel.set_facecolor("#DDDDDD")
         panel.set_xticks(range(len(targets)), [target.upper() for target in targets])
         panel.set_yticks(range(len(sources)), [" + ".join(source).upper() for source in sources])
         panel.tick_params(length=0)
-        panel.set_xlabel("reconstructed")
+        panel.set_xlabel("reconstructed\n(in brackets: from other windows)")
         panel.set_title(name)
     panels[0].set_ylabel("from")
     bar = figure.colorbar(image, ax=panels, pad=0.02)
     bar.set_label("variance explained (%)")
-    bar.set_ticks([-20, 0, 50, 100])
-    title(figure, "Reconstruction; in brackets: sources of other windows", note)
+    title(figure, "Reconstruction from others", note)
     return figure
 
 
@@ -104,7 +102,7 @@ def embedding(places, held, people, *, stages=None, classes=(), ages=None, note=
     Returns: `Figure`.
     """
     shown = [name for name, values in (("stage", stages), ("person", people), ("age", ages)) if values is not None]
-    figure = new_figure(PAGE, 2.7)
+    figure = new_figure(PAGE, 2.9)
     panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
     order = np.random.default_rng(0).permutation(len(places))  # so that no class hides those before it
     for panel, name in zip(panels, shown, strict=True):
@@ -170,5 +168,5 @@ def _classes(panel, places, stages, classes, order):
     panel.scatter(*places[order].T, c=colours[stages[order]], s=4, linewidths=0)
     for name, colour in zip(classes, colours, strict=False):
         panel.scatter([], [], s=12, color=colour, label=name, linewidths=0)
-    panel.legend(handletextpad=0, borderpad=0.2)
+    panel.figure.legend(loc="outside lower left", ncols=len(classes), handletextpad=0, columnspacing=1)
     panel.set_title("stage")

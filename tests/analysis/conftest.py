@@ -3,7 +3,10 @@ import numpy as np
 import pytest
 
 # What does not compute by Keras is tested on one backend.
-PURE = ["test_attention_measures.py", "test_explanation.py", "test_representation.py"]
+PURE = [
+    f"test_{name}.py"
+    for name in ("attention_measures", "explanation", "learned_figures", "representation", "sum_intervals")
+]
 collect_ignore = [] if keras.config.backend() == "jax" else PURE
 
 

@@ -1,0 +1,115 @@
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from physiokeras.models import digest, load
+from physiokeras.pipelines import Manifest
+from physiokeras.recipes import analysed, analysis_cells, analyze, experiment
+from physiokeras.recipes.pretrain import Settings
+from physiokeras.recipes.settings import from_toml
+
+
+def table(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def written(pretrained):
+    out = pretrained.folder.parent / "analysis"
+    few = ["--windows", "40", "--few-windows", "12", "--draws", "50", "--out", str(out)]
+    assert analyze.main(["--run", str(pretrained.folder), *few]) == 0
+    return out
+
+
+def test_page_names_every_table_and_figure_and_calls_the_data_simulated(written):
+    text = (written / "analysis.md").read_text()
+    assert "Simulated recordings" in text
+    linked = set(re.findall(r"\]\(([^)]+)\)", text))
+    on_disk = {str(path.relative_to(written)) for path in written.rglob("*") if path.suffix in (".csv", ".png")}
+    assert linked == on_disk
+    assert {path.stem for path in written.rglob("*.pdf")} == {path.stem for path in written.rglob("*.png")}
+    assert "rollout" in {path.stem for path in written.rglob("*.pdf")}
+
+
+def test_attention_is_given_for_both_encoders_with_nulls_that_are_null(written):
+    rows = table(written / "attention.csv")
+    assert {row["run"] for row in rows} == {"run", "untrained"}
+    permuted = [
+        row for row in rows if row["condition"] == "key times permuted" and row["measure"] == "alignment_of_others"
+    ]
+    assert len(permuted) == 2 * 2
+    assert [float(row["value"]) for row in permuted] == pytest.approx([1] * 4, abs=0.1)
+
+
+def test_tuning_and_reconstruction_have_a_row_for_each_unit_and_pair(written):
+    units = table(written / "tuning.csv")
+    assert len(units) == 2 * 2 * 16
+    shares = np.array([[float(row["share_eeg"]), float(row["share_ecg"])] for row in units])
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-4)
+    pairs = {(row["source"], row["target"]) for row in table(written / "reconstruction.csv")}
+    assert pairs == {("eeg", "ecg"), ("ecg", "eeg")}
+
+
+def test_untrained_encoder_is_the_one_that_the_run_began_with(pretrained):
+    settings = Settings(**from_toml(Settings, pretrained.folder / "settings.toml"))
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    trained, other = analysed.subjects_of(pretrained.folder, ())
+    assert digest(other.encoder) == digest(experiment.build_encoder(settings, manifest))
+    assert digest(other.encoder) != digest(trained.encoder)
+
+
+def test_windows_are_spread_evenly_in_full_batches(pretrained):
+    manifest = analysed.manifest_of(pretrained.folder)
+    whole = list(analysed.batches(manifest, ["eeg", "ecg"], 1000, size=5))
+    count = manifest.splits["test"]
+    assert [len(people) for _, people, _ in whole] == [5] * (count // 5) + [count % 5] * (count % 5 > 0)
+    inputs, people, _labels = analysed.arrays(manifest, ["ecg"], count // 2, labels=["window"], size=5)
+    assert len(people) == len(inputs["ecg"]) == count // 2
+    assert set(people) == {record["person"] for record in manifest.select("test")}
+    named = [record["name"] for record in manifest.records][:2]
+    _, people, _ = analysed.arrays(manifest, ["ecg"], 1000, records=named)
+    assert set(people) == {record["person"] for record in manifest.records[:2]}
+
+
+def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_path, monkeypatch):
+    folder = tmp_path / "compare"
+    for number in range(4):
+        cell = folder / "cells" / f"mae-seed-{number}"
+        cell.mkdir(parents=True)
+        facts = {"strategy": "mae", "seed": number, "fold": 0, "scores": {"stage, raw": {"balanced_accuracy": number}}}
+        (cell / "cell.json").write_text(json.dumps(facts))
+    shutil.copytree(pretrained.folder / "model", folder / "cells" / "mae-seed-0" / "model")
+    shutil.copy(pretrained.folder / "settings.toml", folder)
+    data = ["--data", str(pretrained.cohort / "prepared"), "--windows", "12", "--few-windows", "6"]
+    with pytest.raises(analysed.DataError, match="1 finished cells"):
+        analyze.main(["--compare", str(folder), *data])
+    measured = analysis_cells._measured
+
+    def stand_in(cell, manifest, settings):
+        if (cell / "model").exists():
+            real = measured(cell, manifest, settings)
+            assert load(cell / "model").encoder.depth == 1
+            assert 0 <= real["distributedness"] <= 1
+            assert real["alignment"] > 0
+            return real
+        number = int(cell.name[-1])
+        return {"cell": cell.name, "strategy": "mae", "seed": number, "fold": 0, "alignment": 100.0 + number,
+                "cross_modality": 1.0, "distributedness": 0.5, "scores": {"stage, raw": number}}  # fmt: skip
+
+    monkeypatch.setattr(analysis_cells, "_measured", stand_in)
+    assert analyze.main(["--compare", str(folder), *data]) == 0
+    text = (folder / "analysis" / "analysis.md").read_text()
+    assert re.search(r"- (Yes|No): .*alignment in time \(rollout\).* stage, raw .*Spearman \+1\.00", text)
+    assert len(table(folder / "analysis" / "explanation.csv")) == 4
+
+
+def test_run_or_comparison_must_be_given(capsys):
+    for given in ([], ["--run", "a", "--compare", "b"]):
+        with pytest.raises(SystemExit):
+            analyze.main(given)
+        assert "Give --run or --compare" in capsys.readouterr().err

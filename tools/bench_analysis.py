@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Time and memory of analysing a model: attention with its nulls, tuning, reconstruction and features.
+
+The paper's network (width 256, depth 8, 4 modalities of 30 tokens) sees windows of noise; time does not depend on what
+is in them. Each part is timed after its first batch, which compiles, and the seconds for `--windows` follow; memory is
+the process's greatest, read at half and at the end of the attention, which is the part that sees all windows.
+
+    tools/bench_analysis.py --windows 2000 --measure 256
+"""
+
+import argparse
+import resource
+import time
+
+import keras
+import numpy as np
+
+from physiokeras.analysis.attention import attention_sums
+from physiokeras.analysis.batches import predict
+from physiokeras.analysis.reconstruction import source_target
+from physiokeras.analysis.tuning import encoder_tuning
+from physiokeras.models import Encoder, FeatureExtractor, MaskedAutoencoder
+
+CHANNELS = {"eeg": 6, "eog": 1, "emg": 1, "ecg": 1}
+TIME, PATCH, BATCH, FEW = 30, 100, 32, 256
+
+
+def windows(rows, seed=0):
+    """Noise of the shape of the paper's windows."""
+    draw = np.random.default_rng(seed)
+    inputs = {
+        name: (draw.standard_normal((rows, TIME * PATCH, count)) * 1600).astype("int16")
+        for name, count in CHANNELS.items()
+    }
+    return {**inputs, "present": np.ones((rows, sum(CHANNELS.values())), bool)}
+
+
+def memory():
+    """Greatest resident memory of the process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def stream(count, marks):
+    """Batches of 32 windows of 20 people; notes time and memory before each."""
+    inputs, people = windows(BATCH), np.arange(BATCH) % 20
+    for _ in range(count):
+        marks.append((time.perf_counter(), time.process_time(), memory()))
+        yield inputs, people
+    marks.append((time.perf_counter(), time.process_time(), memory()))
+
+
+def timed(function, *args, **options):
+    """Wall and processor seconds of a call."""
+    wall, processor = time.perf_counter(), time.process_time()
+    function(*args, **options)
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def main():
+    """Print seconds for all windows, part by part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--windows", type=int, default=2000, help="windows for which the time is given")
+    parser.add_argument("--measure", type=int, default=256, help="windows that are really analysed")
+    args = parser.parse_args()
+    modalities = {name: {"samples": TIME * PATCH, "channels": count} for name, count in CHANNELS.items()}
+    model = MaskedAutoencoder(Encoder(modalities))
+    encoder, marks, total = model.encoder, [], np.zeros(2)
+
+    def report(name, seconds):
+        nonlocal total
+        total = total + seconds
+        print(f"{name:15s} {seconds[0]:7.1f} s, {seconds[1]:7.1f} s of processors", flush=True)
+
+    attention_sums(encoder, stream(max(3, args.measure // BATCH), marks))
+    (wall, processor, _), (end, used, last) = marks[1], marks[-1]
+    share = args.windows / (BATCH * (len(marks) - 2))
+    report("attention", np.array([end - wall, used - processor]) * share)
+    print(f"{'':15s} memory {marks[len(marks) // 2][2]:.0f} MB at half, {last:.0f} MB at the end")
+    extractor, batch = FeatureExtractor(encoder), windows(BATCH)
+    predict(extractor, batch)
+    report("features", np.array(timed(predict, extractor, batch)) * args.windows / BATCH)
+    # Both look at few windows many times, whatever the number of windows; compilation is part of it.
+    few = windows(min(FEW, args.measure))
+    report("tuning", np.array(timed(encoder_tuning, encoder, few)))
+    report("reconstruction", np.array(timed(source_target, model, few)) * FEW / len(few["present"]))
+    print(f"{args.windows} windows on {keras.config.backend()}: {total[0]:.0f} s, {total[1]:.0f} s of processors")
+
+
+if __name__ == "__main__":
+    main()
