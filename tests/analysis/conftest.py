@@ -1,13 +1,5 @@
-import keras
 import numpy as np
 import pytest
-
-# What does not compute by Keras is tested on one backend.
-PURE = [
-    f"test_{name}.py"
-    for name in ("attention_measures", "explanation", "learned_figures", "representation", "sum_intervals")
-]
-collect_ignore = [] if keras.config.backend() == "jax" else PURE
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@ import pytest
 
 from physiokeras.analysis import attention_measures as measure
 
+pytestmark = pytest.mark.once
+
 M, T = 3, 5
 MODALITY, TIME = np.repeat(np.arange(M), T), np.tile(np.arange(T), M)
 SAME_MODALITY = MODALITY[:, None] == MODALITY

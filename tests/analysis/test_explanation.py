@@ -4,6 +4,8 @@ from scipy.stats import spearmanr
 
 from physiokeras.analysis.explanation import rank_correlation
 
+pytestmark = pytest.mark.once
+
 DRAW = np.random.default_rng(0)
 STRATEGY = np.repeat(np.arange(4), 8)
 

@@ -3,6 +3,8 @@ import pytest
 
 from physiokeras.analysis import attention_figures, figures, learned_figures
 
+pytestmark = pytest.mark.once
+
 DRAW = np.random.default_rng(0)
 NAMES, TIME = ("eeg", "eog", "ecg"), 10
 LAYERS = ("1", "2", "rollout")

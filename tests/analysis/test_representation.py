@@ -3,6 +3,8 @@ import pytest
 
 from physiokeras.analysis.representation import embedding, variance_shares
 
+pytestmark = pytest.mark.once
+
 PEOPLE, STAGES = np.repeat(np.arange(10), 50), np.tile(np.arange(5), 100)
 
 

@@ -4,6 +4,8 @@ import pytest
 from physiokeras.analysis.bootstrap import bootstrap_over_people
 from physiokeras.analysis.sum_intervals import sum_intervals
 
+pytestmark = pytest.mark.once
+
 
 def test_intervals_of_ratios_are_those_of_windows_drawn_by_person():
     draw = np.random.default_rng(0)

@@ -12,6 +12,8 @@ from physiokeras.recipes import analysed, analysis_cells, analyze, experiment
 from physiokeras.recipes.pretrain import Settings
 from physiokeras.recipes.settings import from_toml
 
+pytestmark = pytest.mark.once
+
 
 def table(path):
     with open(path, newline="") as file:
