@@ -47,7 +47,8 @@ def attention(subjects, manifest, settings):
         "masked. 1 is what attention that prefers nothing would give; in brackets 95 % intervals over people. The "
         "rollout follows attention through all layers.",
         _attention_table(tables, words),
-        *_verdicts(tables[subjects[0].name], words),
+        *_verdicts(tables[subjects[0].name]),
+        *(_beside(tables, subjects[0].name, subject.name, words) for subject in subjects[1:]),
     ]
     return Part(
         "Attention",
@@ -76,7 +77,19 @@ def _cell(table, condition, measure, layer="rollout"):
     return None
 
 
-def _verdicts(table, words):
+def _beside(tables, first, other, words):
+    """A sentence that says in which measures two runs differ: their intervals do not overlap."""
+    more, less, alike = [], [], []
+    for measure, text in words.items():
+        a, b = (_cell(tables[name], CONDITIONS[0], measure) for name in (first, other))
+        (more if a[1] > b[2] else less if a[2] < b[1] else alike).append(text)
+    said = [
+        f"{what}: {'; '.join(some)}" for what, some in (("more", more), ("less", less), ("no different", alike)) if some
+    ]
+    return f"{first} beside {other}: {'. '.join(said)}."
+
+
+def _verdicts(table):
     """Sentences that say what the nulls leave of the alignment."""
     cells = [_cell(table, condition, "alignment_of_others") for condition in CONDITIONS]
     if not np.isfinite(cells[0][0]):
@@ -84,9 +97,9 @@ def _verdicts(table, words):
     real, _, clock, signals = (number(*cell) for cell in cells)
     if not cells[0][1] > 1:
         return [f"Attention between modalities is not aligned in time: {real}."]
-    follows = "the signals" if signals and cells[3][1] > 1 else "the clock alone"
-    if cells[2][1] > 1 and cells[3][1] > 1:
-        follows = "both the clock and the signals"
+    by_clock, by_signals = cells[2][1] > 1, cells[3][1] > 1
+    follows = {(True, True): "both", (True, False): "the clock alone", (False, True): "the signals alone"}
+    follows = follows.get((by_clock, by_signals), "neither alone")
     return [
         f"Attention between modalities is aligned in time ({real}). With the modalities shifted against each other, "
         f"{clock} stays at equal times of the window and {signals} moves with the signals: it follows {follows}."
