@@ -134,7 +134,6 @@ def alignment(curves, *, step, heading="Rollout", note=None):
                 panel.fill_between(along, low, high, color=colour, alpha=0.2, linewidth=0)
         panel.set_xlabel("distance in time |Δt| (s)")
         panel.set_title(f"tokens of {text}")
-    panels[0].set_ylim(bottom=0)
     panels[0].set_ylabel("attention / uniform")
     panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     title(figure, f"{heading}: attention by distance in time", note)

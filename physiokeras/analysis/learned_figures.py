@@ -119,7 +119,14 @@ def embedding(places, held, people, *, stages=None, classes=(), ages=None, note=
             panel.set_title("age")
         panel.set_xlabel(f"component 1 ({100 * held[0]:.0f} % of variance)")
     panels[0].set_ylabel(f"component 2 ({100 * held[1]:.0f} %)")
-    title(figure, "Features of windows: principal components", note)
+    # A few windows of artefacts would press all others together.
+    low, high = np.quantile(places, [0.005, 0.995], axis=0)
+    low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    panels[0].set_xlim(low[0], high[0])
+    panels[0].set_ylim(low[1], high[1])
+    outside = int(((places < low) | (places > high)).any(axis=1).sum())
+    text = f", {outside} of {len(places)} windows outside" if outside else ""
+    title(figure, f"Features of windows: principal components{text}", note)
     return figure
 
 

@@ -75,8 +75,8 @@ def number(value, low=np.nan, high=np.nan, *, digits=2, factor=1):
     """A number, with its interval where it has one, as text; "-" where it is unknown."""
     if not np.isfinite(value):
         return "-"
-    text = f"{factor * value:.{digits}f}"
-    return text if not np.isfinite(low) else f"{text} [{factor * low:.{digits}f}, {factor * high:.{digits}f}]"
+    value, low, high = (f"{round(factor * float(x), digits) + 0.0:.{digits}f}" for x in (value, low, high))
+    return value if low == "nan" else f"{value} [{low}, {high}]"
 
 
 def _csv(rows):
