@@ -8,9 +8,9 @@ import pytest
 
 from physiokeras.models import digest, load
 from physiokeras.pipelines import Manifest
-from physiokeras.recipes import analysed, analysis_cells, analyze, experiment
+from physiokeras.recipes import analysed, analysis_cells, analyze, cohort, experiment
 from physiokeras.recipes.pretrain import Settings
-from physiokeras.recipes.settings import from_toml
+from physiokeras.recipes.settings import from_toml, read
 
 pytestmark = pytest.mark.once
 
@@ -115,3 +115,13 @@ def test_run_or_comparison_must_be_given(capsys):
         with pytest.raises(SystemExit):
             analyze.main(given)
         assert "Give --run or --compare" in capsys.readouterr().err
+
+
+def test_a_cohort_without_coupling_lies_in_a_folder_of_its_own(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(cohort, "simulate", lambda folder, *_, coupled, **__: made.append((folder, coupled)))
+    monkeypatch.setattr(cohort, "convert", lambda *_, **__: None)
+    for flags in ([], ["--no-coupled"]):
+        cohort.prepared(read(Settings, [*flags, "--out", str(tmp_path / "run")]))
+    assert [coupled for _, coupled in made] == [True, False]
+    assert len({folder for folder, _ in made}) == 2
