@@ -83,7 +83,7 @@ def distributedness(shares):
         return np.where(len(shares) > 1, entropy / np.log(len(shares)), np.nan)
 
 
-def unit_tuning(respond, inputs, present, channels, *, bases=32, variants=16, seed=0):
+def unit_tuning(respond, inputs, present, channels, *, bases=32, variants=8, seed=0):
     """Vary one modality at a time over windows while the others are held, and see what units do.
 
     Args:
@@ -109,7 +109,7 @@ def unit_tuning(respond, inputs, present, channels, *, bases=32, variants=16, se
         chosen = draw.permutation(here)[:bases]
         lenders = np.stack([draw.permutation(here)[:variants] for _ in chosen])
         variance.append(_varied(respond, inputs, chosen, lenders, name, channels[name]))
-        ablation.append(_ablated(respond, inputs, draw.permutation(here)[: 4 * bases], name))
+        ablation.append(_ablated(respond, inputs, draw.permutation(here)[: 2 * bases], name))
     return Tuning(tuple(channels), np.stack(variance), np.stack(ablation))
 
 

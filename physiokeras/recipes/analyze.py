@@ -11,6 +11,7 @@ read, `analysis.md`, by default into `analysis/` of the run. The demo's run take
 
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
 from physiokeras.errors import DataError
 from physiokeras.recipes.backend import use
@@ -30,7 +31,9 @@ class Settings(CommonSettings):
     workers: int = setting(2, "processes that simulate a cohort that is gone", "data")
     width: int = setting(1, "largest distance in tokens at which attention counts as aligned", "measures")
     draws: int = setting(1000, "draws of people for the intervals", "measures")
-    pooling: str = setting("mean", "features: mean over modalities, or concatenate", "measures")
+    pooling: Literal["mean", "concatenate"] = setting(
+        "mean", "features: mean over modalities, or side by side", "measures"
+    )
 
     def __post_init__(self):
         if (self.run is None) == (self.compare is None):
@@ -44,7 +47,7 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.analyze", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.recipes import analysed, analysis_cells, analysis_page, analysis_parts
+    from physiokeras.recipes import analysed, analysis_attention, analysis_cells, analysis_page, analysis_parts
 
     manifest = analysed.manifest_of(settings.run or settings.compare, settings.data, settings.workers)
     if settings.compare:
@@ -52,7 +55,7 @@ def main(argv=None):
     else:
         subjects = analysed.subjects_of(settings.run, settings.against)
         makers = (
-            analysis_parts.attention,
+            analysis_attention.attention,
             analysis_parts.tuning,
             analysis_parts.reconstruction,
             analysis_parts.representation,

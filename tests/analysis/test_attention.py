@@ -82,6 +82,15 @@ def test_one_person_gives_numbers_without_intervals(model, inputs):
     assert all(np.isfinite(row["value"]) and np.isnan(row["low"]) for row in rows)
 
 
+def test_one_modality_has_times_but_nothing_across():
+    alone = encoder({"ecg": MODALITIES["ecg"]})
+    signals = {"ecg": windows(len(PEOPLE))["ecg"]}  # without "present" all are
+    rows = {row["measure"]: row for row in attention_table(attention_sums(alone, [(signals, PEOPLE)], nulls=False))}
+    assert np.isfinite(rows["alignment"]["value"])
+    assert np.isnan(rows["alignment_of_others"]["value"])
+    assert np.isnan(rows["cross_modality"]["value"])
+
+
 def test_shifting_rolls_each_modality_by_its_own_tokens(model, inputs):
     moved = shifted(model, inputs, [0, 1, 3])
     np.testing.assert_array_equal(moved["eeg"], inputs["eeg"])

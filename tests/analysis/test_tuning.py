@@ -23,7 +23,7 @@ def cohort(rows=400, **options):
 
 
 def test_linear_units_have_the_shares_of_their_terms():
-    found = unit_tuning(linear, *cohort(), CHANNELS, bases=100, variants=30)
+    found = unit_tuning(linear, *cohort(), CHANNELS, bases=200, variants=30)
     terms = (WEIGHTS * list(SCALES.values())) ** 2
     expected = terms / np.maximum(terms.sum(axis=1, keepdims=True), 1e-9)
     np.testing.assert_allclose(found.shares[:, :4], expected[:4].T, atol=0.04)
@@ -37,7 +37,7 @@ def test_linear_units_have_the_shares_of_their_terms():
 def test_varying_a_modality_leaves_out_windows_without_it():
     inputs, present = cohort(absent=[(row, "ecg") for row in range(0, 400, 2)])
     inputs["ecg"][::2] = 1e6
-    found = unit_tuning(linear, inputs, present, CHANNELS, bases=100, variants=30)
+    found = unit_tuning(linear, inputs, present, CHANNELS, bases=200, variants=30)
     assert found.variance[1, 1] == pytest.approx(4 * inputs["ecg"][1::2, 0, 0].var(), rel=0.15)
     with pytest.raises(ValueError, match="'ecg' has 1"):
         unit_tuning(linear, inputs, present & (np.arange(400)[:, None] == 3), {"ecg": CHANNELS["ecg"]})
