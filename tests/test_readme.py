@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physiokeras.pipelines import Definition, convert, simulate
-from physiokeras.recipes import extract, inspect, prepare, pretrain
+from physiokeras.recipes import analyze, extract, inspect, prepare, pretrain
 from physiokeras.recipes.settings import read
 
 README = Path(__file__).parents[1] / "README.md"
@@ -101,7 +101,7 @@ def test_definition_is_valid(text, tmp_path):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("recipe", [inspect, prepare, pretrain, extract])
+@pytest.mark.parametrize("recipe", [analyze, inspect, prepare, pretrain, extract])
 def test_commands_have_the_flags_they_are_shown_with(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "wristband"
