@@ -31,7 +31,9 @@ def attention(subjects, manifest, settings):
     for subject in subjects:
         print(f"attention of {subject.name}", flush=True)
         windows = analysed.batches(manifest, subject.encoder.modalities, settings.windows)
-        sums[subject.name] = attention_sums(subject.encoder, ((x, p) for x, p, _ in windows), seed=settings.seed)
+        # The first is the finding, the others are nulls already.
+        options = {"seed": settings.seed, "nulls": subject is subjects[0]}
+        sums[subject.name] = attention_sums(subject.encoder, ((x, p) for x, p, _ in windows), **options)
         tables[subject.name] = attention_table(
             sums[subject.name], width=settings.width, draws=settings.draws, seed=settings.seed
         )
@@ -116,7 +118,7 @@ def _flow_rows(sums):
 def _curve_rows(sums, step, settings):
     rows = []
     for name, each in sums.items():
-        for condition in CONDITIONS:
+        for condition in each.mass:
             found = [
                 curve_intervals(each, others=others, condition=condition, draws=settings.draws, seed=settings.seed)
                 for others in (True, False)
