@@ -1,8 +1,10 @@
 """Features of windows with their labels and people, and means over a person's windows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from physiokeras.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,7 @@ class Features:
         values: `(windows, width)`, finite.
         labels: Label name to `(windows,)`, as the prepared data stores them.
         people: `(windows,)`, whose window it is.
+        context: Neighbouring windows on either side whose features are part of `values`.
 
     Raises:
         ValueError: Lengths that differ, or features that are not finite.
@@ -21,6 +24,7 @@ class Features:
     values: np.ndarray
     labels: dict
     people: np.ndarray
+    context: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "values", np.asarray(self.values))
@@ -37,6 +41,50 @@ class Features:
             raise ValueError(
                 f"Features must be finite. Received: {wrong} of {len(self.values)} windows with NaN or inf."
             )
+
+    def with_context(self, context):
+        """The same windows, each with its neighbours' features side by side, as `neighbours` gives them.
+
+        Args:
+            context: Neighbours on either side.
+
+        Returns: `Features` of width `(2 * context + 1) * width`; these themselves with `context` 0.
+
+        Raises:
+            ValueError: No labels "record" and "window", which say who is whose neighbour, or features with context.
+        """
+        if not context:
+            return self
+        if self.context or not {"record", "window"} <= self.labels.keys():
+            raise ValueError(
+                'Context needs features without it and the labels "record" and "window". '
+                f"Received: context {self.context}, labels {', '.join(self.labels) or 'none'}."
+            )
+        values = neighbours(self.values, self.labels["record"], self.labels["window"], context)
+        return replace(self, values=values, context=context)
+
+
+def neighbours(values, records, windows, context):
+    """Features of each window beside those of its neighbours in time: before, its own, after.
+
+    At a record's ends the first and the last window stand in for those beyond.
+
+    Args:
+        values: `(windows, width)`.
+        records: `(windows,)`, which record it is of.
+        windows: `(windows,)`, its number in the record.
+        context: Neighbours on either side.
+
+    Returns: `(windows, (2 * context + 1) * width)`.
+    """
+    _, record, counts = np.unique(records, return_inverse=True, return_counts=True)
+    order = np.lexsort((windows, record))
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    last = counts.cumsum()[record] - 1
+    first = last - counts[record] + 1
+    shifted = [order[np.clip(place + shift, first, last)] for shift in range(-context, context + 1)]
+    return np.concatenate([values[rows] for rows in shifted], axis=1)
 
 
 def mean_per_person(values, people):
@@ -55,3 +103,35 @@ def mean_per_person(values, people):
     sums = np.add.reduceat(values[order], starts, axis=0, dtype=np.float64) if len(names) else values[:0]
     counts = np.bincount(person, minlength=len(names)).reshape(-1, *[1] * (values.ndim - 1))
     return sums / np.maximum(counts, 1), names
+
+
+def some_people(people, targets, share, seed=0):
+    """A share of the people, drawn by a seed, and people of every class whatever the share.
+
+    A smaller share's people are among those of a larger one with the same seed.
+
+    Args:
+        people: `(rows,)`, whose row it is.
+        targets: `(rows,)` class numbers, or None: then two people at least are drawn.
+        share: In (0, 1]; one person a class at least.
+        seed: Seed of the draw.
+
+    Returns: array of people.
+
+    Raises:
+        ValueError: A share outside (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"A share of people must lie in (0, 1]. Received: {share}.")
+    people = np.asarray(people)
+    drawn = sorted(np.unique(people).tolist(), key=lambda person: derive(seed, "label share", person))
+    first = drawn[:2]
+    if targets is not None:
+        classes = {person: set(targets[people == person].tolist()) for person in drawn}
+        missing, first = set().union(*classes.values()), []
+        for person in drawn:
+            if missing & classes[person]:
+                first.append(person)
+                missing -= classes[person]
+    rest = [person for person in drawn if person not in first]
+    return np.array([*first, *rest][: max(len(first), round(share * len(drawn)))])

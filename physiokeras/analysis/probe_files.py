@@ -27,7 +27,8 @@ def save_probe(probe, path):
         probe: A `Probe`.
         path: The file; replaced if there.
     """
-    facts = {"format": FORMAT, "task": asdict(probe.task), "strength": probe.strength, "encoder": probe.encoder}
+    facts = {"format": FORMAT, "task": asdict(probe.task)}
+    facts |= {name: getattr(probe, name) for name in ("strength", "encoder", "context")}
     facts["tried"] = [[strength, loss] for strength, loss in probe.tried.items()]
     content = io.BytesIO()
     np.savez(content, facts=np.array(json.dumps(facts)), **{name: getattr(probe, name) for name in _ARRAYS})
@@ -97,4 +98,6 @@ def _probe(facts, arrays):
         raise ValueError("its arrays are not finite")
     task = Task(**{**facts["task"], "classes": tuple(facts["task"]["classes"])})
     tried = {float(strength): float(loss) for strength, loss in facts["tried"]}
-    return Probe(task, **arrays, strength=float(facts["strength"]), encoder=str(facts["encoder"]), tried=tried)
+    context = int(facts.get("context", 0))  # which the first files lack
+    strength, encoder = float(facts["strength"]), str(facts["encoder"])
+    return Probe(task, **arrays, strength=strength, encoder=encoder, tried=tried, context=context)

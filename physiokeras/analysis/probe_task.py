@@ -45,7 +45,7 @@ def probe_task(task, train, validation, test, *, draws=1000, seed=0, **options):
         validation: `Features` to choose the strength by, or None.
         test: `Features` to score.
         draws: Draws of the bootstrap over people; 0 for none.
-        seed: Their seed.
+        seed: Their seed, and that of `Probe.fit`.
         **options: Those of `Probe.fit`.
 
     Returns: `ProbeResult`.
@@ -53,7 +53,7 @@ def probe_task(task, train, validation, test, *, draws=1000, seed=0, **options):
     Raises:
         ValueError: As `Probe.fit`, no labelled test window, or a test person that the probe was fitted on.
     """
-    probe = Probe.fit(task, train, validation, **options)
+    probe = Probe.fit(task, train, validation, seed=seed, **options)
     seen = set(train.people.tolist()) | set(validation.people.tolist() if validation is not None else ())
     shared = sorted(seen & set(test.people.tolist()))
     if shared:

@@ -1,11 +1,11 @@
 """Linear probes: one linear layer on the features of a frozen encoder."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from physiokeras.analysis.features import mean_per_person
+from physiokeras.analysis.features import mean_per_person, some_people
 from physiokeras.analysis.tasks import Task
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -22,10 +22,11 @@ class Probe:
         scale: `(width,)`, by which they are divided then.
         weights: `(width, classes)`; `(width, 1)` for a task in years.
         bias: `(classes,)` or `(1,)`; minus infinity for a class that the training windows lack.
-        strength: The chosen C of the logistic regression (less is smoother), or alpha of the ridge regression (more is
-            smoother).
+        strength: What was chosen: C of the logistic regression (less is smoother), learning rate of gradient descent,
+            or alpha of the ridge regression (more is smoother).
         encoder: Digest of the encoder that made the features; a probe fits no other.
         tried: Strength to loss on the validation people.
+        context: Neighbouring windows on either side that are part of the features.
     """
 
     task: Task
@@ -36,6 +37,7 @@ class Probe:
     strength: float
     encoder: str = ""
     tried: dict = field(default_factory=dict)
+    context: int = 0
 
     def __post_init__(self):
         width, outputs = len(self.mean), len(self.task.classes) or 1
@@ -44,7 +46,19 @@ class Probe:
             raise ValueError(f"A probe of {outputs} outputs on {width} features has other shapes. Received: {shapes}.")
 
     @classmethod
-    def fit(cls, task, train, validation=None, *, strengths=None, class_weight="balanced", encoder=""):
+    def fit(
+        cls,
+        task,
+        train,
+        validation=None,
+        *,
+        strengths=None,
+        classifier="logistic",
+        class_weight="balanced",
+        label_share=1.0,
+        seed=0,
+        encoder="",
+    ):
         """Fit on the training people; choose the strength by the loss on the validation people.
 
         Classes: multinomial logistic regression on windows. Years: ridge regression on each person's mean features,
@@ -53,10 +67,15 @@ class Probe:
         Args:
             task: A `Task`.
             train: `Features`.
-            validation: `Features` of other people, or None: the strength is 1, or the only one given.
-            strengths: Strengths to try; default: 1e-4 to 10 for classes, 0.1 to 1e5 for years.
+            validation: `Features` of other people, or None: the first strength is taken, or the only one given.
+            strengths: Strengths to try; default: `C_GRID`, `RATE_GRID` or `ALPHA_GRID`, and 1, 0.01 or 1 without
+                validation people.
+            classifier: How classes are fitted: "logistic" by scikit-learn with a penalty on the weights; "gradient" by
+                gradient descent without one, see `physiokeras.analysis.gradient`.
             class_weight: "balanced" (classes weigh alike, in the choice of the strength too; it suits balanced accuracy
                 and distorts calibration) or None (windows weigh alike).
+            label_share: Share of the labelled training people that is used, as `some_people` draws it.
+            seed: Seed of that draw and of the batches of gradient descent.
             encoder: Digest of the encoder that made the features.
 
         Returns: `Probe`.
@@ -67,10 +86,14 @@ class Probe:
         """
         if class_weight not in ("balanced", None):
             raise ValueError(f"`class_weight` must be 'balanced' or None. Received: {class_weight!r}.")
-        strengths = tuple(strengths or ((C_GRID if task.classes else ALPHA_GRID) if validation else (1.0,)))
+        path, grid, default = _way(task, classifier)
+        strengths = tuple(strengths or (grid if validation else default))
         if len(strengths) > 1 and validation is None:
             raise ValueError(f"Choosing among strengths needs validation people. Received: strengths={strengths}.")
-        rows, targets = labelled(task, train, "training")[:2]
+        rows, targets, people = labelled(task, train, "training")
+        if label_share != 1:
+            kept = np.isin(people, some_people(people, targets if task.classes else None, label_share, seed))
+            rows, targets = rows[kept], targets[kept]
         other = None
         if validation is not None:
             shared = sorted(set(train.people.tolist()) & set(validation.people.tolist()))
@@ -78,15 +101,14 @@ class Probe:
                 raise ValueError(f"A person must not be in training and validation both. Received: {shared[:5]}.")
             other = labelled(task, validation, "validation")[:2]
         mean, scale = _standard(rows)
-        path = _logistic if task.classes else _ridge
-        fits = path((rows - mean) / scale, targets, sorted(strengths), class_weight, len(task.classes))
-        probes = [cls(task, mean, scale, *fitted, strength, encoder) for strength, fitted in fits]
+        fits = path((rows - mean) / scale, targets, sorted(strengths), class_weight, len(task.classes), seed)
+        facts = {"encoder": encoder, "context": train.context}
+        probes = [cls(task, mean, scale, *fitted, strength, **facts) for strength, fitted in fits]
         if other is None:
             return probes[0]
         losses = [_loss(probe, *other, class_weight) for probe in probes]
         tried = {probe.strength: loss for probe, loss in zip(probes, losses, strict=True)}
-        best = probes[int(np.argmin(losses))]
-        return cls(task, mean, scale, best.weights, best.bias, best.strength, encoder, tried)
+        return replace(probes[int(np.argmin(losses))], tried=tried)
 
     def predict_proba(self, features):
         """Class probabilities `(windows, classes)` of features `(windows, width)`.
@@ -151,7 +173,20 @@ def _standard(rows):
     return mean, np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1e-6), scale, 1).astype(np.float32)
 
 
-def _logistic(rows, targets, strengths, class_weight, classes):
+def _way(task, classifier):
+    """How a task is fitted: function, strengths to choose among, and the one without a choice."""
+    if not task.classes:
+        return _ridge, ALPHA_GRID, (1.0,)
+    if classifier == "logistic":
+        return _logistic, C_GRID, (1.0,)
+    if classifier != "gradient":
+        raise ValueError(f"`classifier` must be 'logistic' or 'gradient'. Received: {classifier!r}.")
+    from physiokeras.analysis.gradient import RATE_GRID, descend  # which imports Keras
+
+    return descend, RATE_GRID, (0.01,)
+
+
+def _logistic(rows, targets, strengths, class_weight, classes, _seed):
     """Yields strength and (weights, bias), each fit starting from the last, smoother one."""
     model = LogisticRegression(max_iter=2000, class_weight=class_weight, warm_start=True)
     for strength in strengths:

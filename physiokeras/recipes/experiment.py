@@ -62,6 +62,36 @@ class TrainingSettings(CommonSettings):
     precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training")
 
 
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How a frozen encoder is probed; a base, beside `CommonSettings`, of the settings of commands that probe."""
+
+    pooling: Literal["mean", "concatenate"] = setting(
+        "mean", "features: mean over modalities, or side by side", "probe"
+    )
+    context: int = setting(0, "neighbouring windows on either side whose features the probe sees too", "probe")
+    classifier: Literal["logistic", "gradient"] = setting(
+        "logistic", "scikit-learn's logistic regression, or a linear layer by gradient descent", "probe"
+    )
+    class_weight: Literal["balanced"] | None = setting(
+        "balanced", "balanced: classes weigh alike, however rare; none: windows do", "probe"
+    )
+    label_share: float = setting(1.0, "share of the training people whose labels the probe is fitted on", "probe")
+    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
+
+    def __post_init__(self):
+        if not 0 < self.label_share <= 1:
+            raise ValueError(f"`label_share` must lie in (0, 1]. Received: label_share={self.label_share}.")
+        if self.context < 0:
+            raise ValueError(f"`context` must be at least 0. Received: context={self.context}.")
+
+
+def probe_options(settings):
+    """The options of `Probe.fit` that `ProbeSettings` set; features must have `settings.context` already."""
+    names = ("classifier", "class_weight", "label_share")
+    return {**{name: getattr(settings, name) for name in names}, "seed": derive(settings.seed, "probe")}
+
+
 def build_autoencoder(settings, manifest):
     """The masked autoencoder of the settings, for a prepared data set; its initial weights follow from the seed."""
     import keras

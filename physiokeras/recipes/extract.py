@@ -109,6 +109,7 @@ def write_features(rows, path):
 def write_predictions(rows, encoder, definition, settings, out):
     """Write what the run's probes predict, and a hypnogram for each recording."""
     from physiokeras.analysis import figures
+    from physiokeras.analysis.features import neighbours
     from physiokeras.analysis.probe_files import load_probe
     from physiokeras.files import write_atomic
     from physiokeras.models import digest
@@ -116,7 +117,10 @@ def write_predictions(rows, encoder, definition, settings, out):
     columns, name = {}, digest(encoder)
     for path in sorted((Path(settings.run) / "probes").glob("*.npz")):
         probe = load_probe(path, encoder=name)
-        predicted = probe.predict(rows["features"])
+        features = rows["features"]
+        if probe.context:
+            features = neighbours(features, rows["record"], rows["seconds"], probe.context)
+        predicted = probe.predict(features)
         columns[path.stem] = (
             [probe.task.classes[i] for i in predicted] if probe.task.classes else np.round(predicted, 1)
         )

@@ -11,12 +11,11 @@ probes and figures.
 import shlex
 import sys
 from dataclasses import dataclass
-from typing import Literal
 
 from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import TrainingSettings
+from physiokeras.recipes.experiment import ProbeSettings, TrainingSettings
 from physiokeras.recipes.settings import read, setting
 
 FREE = ("data", "workers", "checkpoint_every", "tensorboard")
@@ -24,7 +23,7 @@ FREE = ("data", "workers", "checkpoint_every", "tensorboard")
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
+class Settings(TrainingSettings, ProbeSettings):
     """Pretraining: data, network, objective, training."""
 
     config: str | None = setting("demo", "a shipped experiment's name, or a TOML file of settings; flags win", "run")
@@ -37,10 +36,6 @@ class Settings(TrainingSettings):
     hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
     coupled: bool = setting(True, "let one simulated physiology drive all modalities; off: a negative control", "data")
     workers: int = setting(2, "processes that simulate and convert", "data")
-    pooling: Literal["mean", "concatenate"] = setting(
-        "mean", "features: mean over modalities, or side by side", "probe"
-    )
-    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
 
 
 def main(argv=None):

@@ -12,6 +12,7 @@ from physiokeras.models import digest, save
 from physiokeras.pipelines import stream, windows
 from physiokeras.recipes import run
 from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.experiment import probe_options
 from physiokeras.recipes.training import extract
 
 SPLITS = ("train", "validation", "test")
@@ -55,38 +56,35 @@ def probe_encoder(extractor, manifest, settings):
     Args:
         extractor: `FeatureExtractor` of the encoder; one object that serves several calls is compiled once.
         manifest: `Manifest`.
-        settings: With `age_threshold` and `seed`.
+        settings: `ProbeSettings` with a `seed`.
 
     Returns: As `probe_all`.
     """
     splits = SPLITS if manifest.labels and not _missing(manifest) else ()
-    features = features_of(extractor, manifest, splits)
-    name = digest(extractor.encoder)
-    return probe_all(features, manifest, name, age_threshold=settings.age_threshold, seed=settings.seed)
+    return probe_all(features_of(extractor, manifest, splits), manifest, settings, digest(extractor.encoder))
 
 
-def probe_all(features, manifest, encoder_digest="", *, age_threshold=55.0, seed=0):
+def probe_all(features, manifest, settings, encoder_digest=""):
     """A probe for each task that the labels allow.
 
     Args:
-        features: dict of split -> `Features`.
+        features: dict of split -> `Features`, as the encoder gave them.
         manifest: `Manifest`.
+        settings: `ProbeSettings` with a `seed`.
         encoder_digest: Digest of the encoder, kept in the probes.
-        age_threshold: Greatest age of the lower class.
-        seed: Seed of the bootstrap.
 
     Returns: dict of task name -> `ProbeResult`, and for the tasks left out dict of task name -> reason, a sentence.
     """
     results, left_out = {}, {}
     missing = " and ".join(_missing(manifest))
-    for name, task in tasks_of(manifest.labels, age_threshold=age_threshold).items():
+    options = {**probe_options(settings), "encoder": encoder_digest}
+    features = {split: found.with_context(settings.context) for split, found in features.items()}
+    for name, task in tasks_of(manifest.labels, age_threshold=settings.age_threshold).items():
         if missing:
             left_out[name] = f"the data have no people in the split {missing}."
             continue
         try:
-            results[name] = probe_task(
-                task, features["train"], features.get("validation"), features["test"], seed=seed, encoder=encoder_digest
-            )
+            results[name] = probe_task(task, features["train"], features.get("validation"), features["test"], **options)
         except ValueError as error:
             left_out[name] = str(error)
     return results, left_out

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from physiokeras.analysis.features import Features, mean_per_person
+from physiokeras.analysis.features import Features, mean_per_person, neighbours, some_people
 from physiokeras.analysis.probe_task import probe_task
 from physiokeras.analysis.probing import Probe
 from physiokeras.analysis.tasks import Task
@@ -44,6 +44,64 @@ def test_probabilities_equal_those_of_scikit_learn(task, class_weight):
     model.fit(TRAIN.values[targets >= 0].astype(np.float64), targets[targets >= 0])
     np.testing.assert_allclose(probe.predict_proba(TEST.values), model.predict_proba(TEST.values), atol=2e-3)
     np.testing.assert_array_equal(probe.predict(TEST.values), probe.predict_proba(TEST.values).argmax(axis=1))
+
+
+def test_neighbours_are_those_in_time_of_the_same_record():
+    draw = np.random.default_rng(0)
+    records, windows = np.repeat([7, 3, 5], [4, 1, 3]), np.array([0, 1, 2, 3, 0, 0, 1, 2])
+    order = draw.permutation(8)
+    records, windows = records[order], windows[order]
+    values = np.stack([records, windows], axis=1).astype(np.float32)
+    found = neighbours(values, records, windows, 2).reshape(8, 5, 2)
+    for record, window, row in zip(records, windows, found, strict=True):
+        last = windows[records == record].max()
+        expected = [(record, min(max(window + shift, 0), last)) for shift in range(-2, 3)]
+        np.testing.assert_array_equal(row, expected)
+
+
+def test_context_tells_what_only_the_neighbours_know():
+    numbers = np.arange(len(TRAIN.people))
+    labels = {"stage": np.where(np.roll(TRAIN.labels["stage"], 1) < 0, -1, np.roll(TRAIN.labels["stage"], 1))}
+    labels |= {"record": np.unique(TRAIN.people, return_inverse=True)[1], "window": numbers % 30}
+    shifted = replace(TRAIN, labels=labels)  # the stage of the window before
+    with_context = shifted.with_context(1)
+    assert with_context.values.shape == (900, 24)
+    alone, wide = (Probe.fit(STAGE, features, strengths=[1.0]) for features in (shifted, with_context))
+    assert (alone.context, wide.context) == (0, 1)
+    known = labels["stage"] >= 0
+    right = [
+        np.mean(probe.predict(features.values)[known] == labels["stage"][known])
+        for probe, features in ((alone, shifted), (wide, with_context))
+    ]
+    assert right[0] < 0.5 < 0.9 < right[1]
+    with pytest.raises(ValueError, match='needs features without it and the labels "record" and "window"'):
+        with_context.with_context(1)
+
+
+def test_share_of_people_has_every_class_and_grows_by_adding():
+    people = np.repeat(np.arange(200), 3)
+    targets = np.where(people < 4, 1, 0)  # a rare class, of two people in a hundred
+    before = set()
+    for share, count in ((0.001, 2), (0.01, 2), (0.1, 20), (1.0, 200)):
+        chosen = set(some_people(people, targets, share, seed=5).tolist())
+        assert len(chosen) == count
+        assert {targets[people == person][0] for person in chosen} == {0, 1}
+        assert before <= chosen
+        before = chosen
+    assert before == set(range(200))
+    assert set(some_people(people, targets, 0.1, seed=6)) != set(some_people(people, targets, 0.1, seed=5))
+    assert len(some_people(people, None, 0.001)) == 2
+    with pytest.raises(ValueError, match=r"must lie in \(0, 1\]. Received: 0"):
+        some_people(people, targets, 0)
+
+
+def test_probe_of_a_share_is_that_of_its_people():
+    probe = Probe.fit(STAGE, TRAIN, strengths=[1.0], label_share=0.1, seed=3)
+    scored = TRAIN.labels["stage"] >= 0
+    kept = np.isin(TRAIN.people, some_people(TRAIN.people[scored], TRAIN.labels["stage"][scored], 0.1, 3))
+    few = Features(TRAIN.values[kept], {"stage": TRAIN.labels["stage"][kept]}, TRAIN.people[kept])
+    assert len(np.unique(few.people)) == 3
+    np.testing.assert_array_equal(probe.weights, Probe.fit(STAGE, few, strengths=[1.0]).weights)
 
 
 def test_years_equal_those_of_ridge_on_mean_features():
