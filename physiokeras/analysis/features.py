@@ -63,6 +63,12 @@ class Features:
         values = neighbours(self.values, self.labels["record"], self.labels["window"], context)
         return replace(self, values=values, context=context)
 
+    def of_people(self, people):
+        """The windows of some people."""
+        rows = np.isin(self.people, people)
+        labels = {name: label[rows] for name, label in self.labels.items()}
+        return replace(self, values=self.values[rows], labels=labels, people=self.people[rows])
+
 
 def neighbours(values, records, windows, context):
     """Features of each window beside those of its neighbours in time: before, its own, after.

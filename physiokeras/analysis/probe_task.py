@@ -17,7 +17,7 @@ class ProbeResult:
 
     Args:
         task: The task.
-        probe: The fitted probe.
+        probe: The fitted probe; None for a network that answers itself.
         windows: `scores` of the labelled test windows; for a task in years `number_scores`, of windows.
         people: The same with one row a person, whose probabilities (or years) are the mean over the windows; None for a
             task whose answer varies within a person.
@@ -28,7 +28,7 @@ class ProbeResult:
     """
 
     task: Task
-    probe: Probe
+    probe: Probe | None
     windows: dict
     people: dict | None
     intervals: dict[str, Interval] = field(default_factory=dict)
@@ -59,12 +59,27 @@ def probe_task(task, train, validation, test, *, draws=1000, seed=0, **options):
     if shared:
         raise ValueError(f"A test person must not be in training or validation. Received: {shared[:5]}.")
     labelled(task, test, "test")
-    targets = task.targets(test.labels[task.label])
     if not task.classes:
-        return _years(task, probe, test, targets)
+        return _years(task, probe, test, task.targets(test.labels[task.label]))
+    return score_task(task, test, probe.predict_proba(test.values), probe, draws=draws, seed=seed)
+
+
+def score_task(task, test, probabilities, probe=None, *, draws=1000, seed=0):
+    """Score what anything predicts of the test people's classes.
+
+    Args:
+        task: A `Task` with classes.
+        test: `Features`; their labels and people are read.
+        probabilities: `(windows, classes)`.
+        probe: The probe that predicted, if one did.
+        draws: As in `probe_task`.
+        seed: As in `probe_task`.
+
+    Returns: `ProbeResult`.
+    """
+    targets = task.targets(test.labels[task.label])
     kept = targets >= 0
-    targets, people = targets[kept], test.people[kept]
-    probabilities = probe.predict_proba(test.values[kept])
+    targets, people, probabilities = targets[kept], test.people[kept], np.asarray(probabilities)[kept]
     several = draws > 0 and len(np.unique(people)) > 1
     bootstrap = {"draws": draws, "seed": seed}
     result = {

@@ -166,6 +166,34 @@ class Encoder(keras.Model):
             out["layers"] = layers
         return out
 
+    def restricted(self, names):
+        """An encoder of some of the modalities, with the same weights.
+
+        Its tokens are those that this one gives where the other modalities are absent.
+
+        Args:
+            names: Names of modalities, in the order that it shall have.
+
+        Returns: `Encoder`; this one itself where it has these modalities in this order.
+
+        Raises:
+            ValueError: A modality that this encoder lacks, or none.
+        """
+        names, own = list(names), list(self.modalities)
+        if not names or not set(names) <= set(own):
+            raise ValueError(f"`names` must be among {own}, and one at least. Received: {names}.")
+        if names == own:
+            return self
+        modalities = {name: self.modalities[name] for name in names}
+        smaller = type(self).from_config({**self.get_config(), "modalities": modalities})
+        for tokenizer, name in zip(smaller.tokenizers, names, strict=True):
+            tokenizer.set_weights(self.tokenizers[own.index(name)].get_weights())
+        for mine, its in zip((*self.blocks, self.norm), (*smaller.blocks, smaller.norm), strict=True):
+            its.set_weights(mine.get_weights())
+        rows = self.embedding.get_weights()[0][[own.index(name) for name in names]]
+        smaller.embedding.set_weights([rows])
+        return smaller
+
     def get_config(self):  # noqa: D102
         names = ("modalities", "time", "width", "depth", "heads", "mlp_ratio", "dropout", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

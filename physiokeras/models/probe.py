@@ -14,17 +14,19 @@ class FeatureExtractor(keras.Model):
     Args:
         encoder: The encoder.
         pooling: "mean" over the present modalities, or "concatenate".
+        keep_time: One vector for each time, such as each second, instead.
 
     Call arguments:
         inputs: As in `Encoder`.
 
-    Returns: float32 `(batch, width)`, or `(batch, modalities * width)` with "concatenate".
+    Returns: float32 `(batch, width)`, or `(batch, modalities * width)` with "concatenate"; with `keep_time`
+        `(batch, time, ...)`.
     """
 
-    def __init__(self, encoder, pooling="mean", **kwargs):
+    def __init__(self, encoder, pooling="mean", keep_time=False, **kwargs):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
-        self.encoder, self.pooling = encoder, pooling
-        self.pool = TokenPooling(encoder.time, pooling, name="pool", dtype="float32")
+        self.encoder, self.pooling, self.keep_time = encoder, pooling, keep_time
+        self.pool = TokenPooling(encoder.time, pooling, keep_time, name="pool", dtype="float32")
         self.built = True
 
     @property
@@ -37,7 +39,8 @@ class FeatureExtractor(keras.Model):
         return self.pool(self.encoder(inputs, training=training), self.encoder.present_modalities(present))
 
     def get_config(self):  # noqa: D102
-        return {**super().get_config(), "encoder": self.encoder.get_config(), "pooling": self.pooling}
+        own = {"encoder": self.encoder.get_config(), "pooling": self.pooling, "keep_time": self.keep_time}
+        return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config):  # noqa: D102
@@ -83,6 +86,11 @@ class LinearProbe(keras.Model):
         )
         self.heads = [keras.layers.Dense(n, name=f"head_{label}", dtype="float32") for label, n in classes.items()]
         self.build()
+
+    @property
+    def encoder(self):
+        """The encoder that the linear layers read."""
+        return self.extractor.encoder
 
     def build(self, *_):  # noqa: D102
         if self.built:

@@ -213,8 +213,6 @@ def _array(variable):
 
 
 def _encoder(model):
-    if isinstance(model, LinearProbe):
-        return model.extractor.encoder
     return model if isinstance(model, Encoder) else model.encoder
 
 

@@ -112,16 +112,32 @@ def _spans(header, label, edges, report):
     return np.where(shares.max(axis=0) >= label.share * np.diff(edges), best, -1)
 
 
-def _arousals(header, label, edges, report):
+def arousal_targets(header, label, report=None):
+    """The Challenge's target of every sample: from `-arousal.mat` where there is one, else derived from annotations.
+
+    Args:
+        header: `Header` of the record.
+        label: `Label` of the kind "arousal".
+        report: list that receives messages.
+
+    Returns: int8 `(frames,)` of +1 arousal, 0 none, -1 not scored; None where the record has neither file.
+
+    Raises:
+        DataError: A file that is damaged or says what cannot be.
+    """
+    report = [] if report is None else report
     annotations = _annotations(header, label, report)
     events = [] if annotations is None else _events(annotations, label, header, report)
     path = header.path.with_name(f"{header.name}{label.vector}") if label.vector else None
     if path is not None and path.exists():
         refuse_link_out(path, header.path.parent)
-        targets = read_targets(path, header.frames)
-    elif annotations is not None:
-        targets = targets_of(annotations, events, label, header)
-    else:
+        return read_targets(path, header.frames)
+    return None if annotations is None else targets_of(annotations, events, label, header)
+
+
+def _arousals(header, label, edges, report):
+    targets = arousal_targets(header, label, report)
+    if targets is None:
         return np.full(len(edges) - 1, -1)
     return arousal_labels(targets, edges, header.rate, label.positive, label.scored)
 

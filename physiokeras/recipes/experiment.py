@@ -64,7 +64,7 @@ class TrainingSettings(CommonSettings):
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How a frozen encoder is probed; a base, beside `CommonSettings`, of the settings of commands that probe."""
+    """How a frozen encoder is probed: the first base of the settings of commands that probe, before others."""
 
     pooling: Literal["mean", "concatenate"] = setting(
         "mean", "features: mean over modalities, or side by side", "probe"
@@ -80,6 +80,7 @@ class ProbeSettings:
     age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
 
     def __post_init__(self):
+        getattr(super(), "__post_init__", lambda: None)()  # of the other bases
         if not 0 < self.label_share <= 1:
             raise ValueError(f"`label_share` must lie in (0, 1]. Received: label_share={self.label_share}.")
         if self.context < 0:

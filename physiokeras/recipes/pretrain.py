@@ -23,7 +23,7 @@ FREE = ("data", "workers", "checkpoint_every", "tensorboard")
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings, ProbeSettings):
+class Settings(ProbeSettings, TrainingSettings):
     """Pretraining: data, network, objective, training."""
 
     config: str | None = setting("demo", "a shipped experiment's name, or a TOML file of settings; flags win", "run")

@@ -169,17 +169,18 @@ def table(columns):
         for score, title in _shown(result):
             cells = [_cell(results.get(name), score) for results in columns.values()]
             rows.append([f"{name} ({people})", title, *cells])
-    return _markdown(rows)
+    return markdown(rows)
 
 
 def _reconstruction_table(found):
     rows = [["dropped modality", "variance explained from the others", "from others of other windows"]]
     for name, numbers in found.items():
         rows.append([name, *(f"{100 * numbers[kind]:.1f} %" for kind in ("explained", "shuffled"))])
-    return _markdown(rows)
+    return markdown(rows)
 
 
-def _markdown(rows):
+def markdown(rows):
+    """Lines of a Markdown table, its first row the heading."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows

@@ -58,6 +58,6 @@ def test_learning_rate_is_chosen_by_the_validation_people(monkeypatch):
     probe = Probe.fit(OVER, TRAIN, VALIDATION, classifier="gradient")
     assert probe.tried.keys() == set(RATE_GRID)
     assert probe.strength == min(probe.tried, key=probe.tried.get)
-    # Labels that the features do not tell ask for the slowest.
+    # Labels that the features do not tell ask for a slow one.
     noisy = replace(VALIDATION, labels={"over": np.random.default_rng(1).integers(0, 2, len(VALIDATION.people))})
-    assert Probe.fit(OVER, TRAIN, noisy, classifier="gradient").strength == min(RATE_GRID)
+    assert Probe.fit(OVER, TRAIN, noisy, classifier="gradient").strength < probe.strength

@@ -90,3 +90,17 @@ def test_pooling_is_the_mean_over_what_is_present():
     np.testing.assert_allclose(beside, (means * present[:, :, None]).reshape(3, 6), atol=1e-6)
     with pytest.raises(ValueError, match="`how`"):
         TokenPooling(2, "max")
+
+
+@pytest.mark.parametrize("how", ["mean", "concatenate"])
+def test_pooling_that_keeps_time_merges_the_tokens_of_one_time(how):
+    tokens = DRAW.normal(size=(2, 3 * 4, 5)).astype("float32")
+    present = np.array([[True, True, True], [True, False, True]])
+    found = to_numpy(TokenPooling(4, how, keep_time=True)(tokens, present))
+    kept = tokens.reshape(2, 3, 4, 5) * present[:, :, None, None]
+    for row, time in np.ndindex(2, 4):
+        own = kept[row, :, time]
+        expected = own.sum(axis=0) / present[row].sum() if how == "mean" else own.reshape(-1)
+        np.testing.assert_allclose(found[row, time], expected, atol=1e-6)
+    whole = to_numpy(TokenPooling(4, how)(tokens, present))
+    np.testing.assert_allclose(whole, found.mean(axis=1), atol=1e-6)

@@ -143,3 +143,22 @@ def test_encoder_is_a_part_of_functional_models():
     losses = model.fit(inputs, np.ones((6, 2)), epochs=2, verbose=0).history["loss"]
     assert losses[1] < losses[0]
     assert not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("names", [["ecg"], ["emg", "eeg"], ["eeg", "ecg", "emg"]])
+def test_restricted_encoder_gives_what_the_whole_one_gives_without_the_others(encoder, inputs, names):
+    inputs["present"][:] = True
+    for name in set(MODALITIES) - set(names):
+        inputs["present"][:, CHANNELS[name]] = False
+    tokens = to_numpy(encoder(inputs)).reshape(len(inputs["present"]), len(MODALITIES), TIME, WIDTH)
+    present = np.concatenate([inputs["present"][:, CHANNELS[name]] for name in names], axis=1)
+    smaller = encoder.restricted(names)
+    found = to_numpy(smaller({**{name: inputs[name] for name in names}, "present": present}))
+    expected = np.concatenate([tokens[:, list(MODALITIES).index(name)] for name in names], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert (smaller is encoder) == (names == list(MODALITIES))
+
+
+def test_encoder_is_restricted_to_modalities_that_it_has(encoder):
+    with pytest.raises(ValueError, match=r"`names` must be among \['eeg', 'ecg', 'emg'\], .*Received: \['eog'\]"):
+        encoder.restricted(["eog"])
