@@ -8,7 +8,7 @@ import pytest
 
 from physiokeras.models import digest, load
 from physiokeras.pipelines import Manifest
-from physiokeras.recipes import analysed, analysis_cells, analyze, cohort, experiment
+from physiokeras.recipes import analysed, analysis_cells, analysis_page, analyze, cohort, experiment
 from physiokeras.recipes.pretrain import Settings
 from physiokeras.recipes.settings import from_toml, read
 
@@ -24,7 +24,10 @@ def table(path):
 def written(pretrained):
     out = pretrained.folder.parent / "analysis"
     few = ["--windows", "40", "--few-windows", "12", "--draws", "50", "--out", str(out)]
-    assert analyze.main(["--run", str(pretrained.folder), *few]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        # Laying figures out takes as long as all else; they have tests of their own.
+        patch.setattr(analysis_page, "save", lambda figure, path: path.touch())
+        assert analyze.main(["--run", str(pretrained.folder), *few]) == 0
     return out
 
 
@@ -104,6 +107,7 @@ def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_pat
                 "cross_modality": 1.0, "distributedness": 0.5, "scores": {"stage, raw": number}}  # fmt: skip
 
     monkeypatch.setattr(analysis_cells, "_measured", stand_in)
+    monkeypatch.setattr(analysis_page, "save", lambda figure, path: path.touch())
     assert analyze.main(["--compare", str(folder), *data]) == 0
     text = (folder / "analysis" / "analysis.md").read_text()
     assert re.search(r"- (Yes|No): .*alignment in time \(rollout\).* stage, raw .*Spearman \+1\.00", text)
