@@ -41,3 +41,90 @@ def normalize_patches(signal, time):
     centred = patches - ops.mean(patches, axis=2, keepdims=True)
     variance = ops.sum(ops.square(centred), axis=2, keepdims=True) / max(size - 1, 1)
     return ops.reshape(centred / ops.sqrt(variance + 1e-6), (-1, samples, channels))
+
+
+def pairwise_contrast(embeddings, present, log_scale):
+    """Contrastive loss over all pairs of modalities: a window's two embeddings have to find each other in the batch.
+
+    Args:
+        embeddings: `(batch, modalities, width)`.
+        present: Boolean `(batch, modalities)`; a row takes part in the pairs of which it has both.
+        log_scale: Scalar, logarithm of the factor on the similarities.
+
+    Returns: float32 scalar: the mean over the pairs that at least two rows have, 0 where there is none.
+
+    Source: SleepFM, Thapa et al. 2024, arXiv 2405.17766.
+    """
+    modalities = embeddings.shape[1]
+    first, second = zip(*((i, j) for j in range(modalities) for i in range(j)), strict=True)
+    embeddings = unit_length(embeddings)
+    first, second = (ops.convert_to_tensor(places, "int32") for places in (first, second))
+    return matching_error(
+        ops.take(embeddings, first, axis=1),
+        ops.take(embeddings, second, axis=1),
+        ops.logical_and(ops.take(present, first, axis=1), ops.take(present, second, axis=1)),
+        log_scale,
+    )
+
+
+def leave_one_out_contrast(embeddings, present, log_scale):
+    """Contrastive loss of each modality against the mean of a window's others.
+
+    Args:
+        embeddings: `(batch, modalities, width)`.
+        present: Boolean `(batch, modalities)`; the mean is over the others that are present, and a row without takes no
+            part.
+        log_scale: Scalar, logarithm of the factor on the similarities.
+
+    Returns: float32 scalar: the mean over the modalities that at least two rows have with another, 0 where there is
+        none.
+
+    Source: SleepFM, Thapa et al. 2024, arXiv 2405.17766; the mean is not normalised again.
+    """
+    embeddings = unit_length(embeddings)
+    weight = ops.cast(present, "float32")[:, :, None]
+    kept = embeddings * weight
+    count = ops.sum(weight, axis=1, keepdims=True) - weight
+    others = (ops.sum(kept, axis=1, keepdims=True) - kept) / ops.maximum(count, 1.0)
+    return matching_error(embeddings, others, ops.logical_and(present, count[:, :, 0] > 0), log_scale)
+
+
+def matching_error(first, second, takes_part, log_scale):
+    """Symmetric cross-entropy of finding a row's partner among those of all rows, by similarity.
+
+    Args:
+        first: float32 `(batch, pairs, width)`.
+        second: float32 `(batch, pairs, width)`.
+        takes_part: Boolean `(batch, pairs)`, false for rows that are neither asked nor offered.
+        log_scale: Scalar, logarithm of the factor on the similarities.
+
+    Returns: float32 scalar: mean over rows, over both directions, and over the pairs in which two rows or more take
+        part; 0 where there is none.
+    """
+    asked = ops.cast(ops.transpose(takes_part), "float32")
+    # One row alone always finds its partner: nothing to learn from, and no part of the mean.
+    asked = asked * ops.cast(ops.sum(asked, axis=1, keepdims=True) > 1, "float32")
+    offered = ops.transpose(takes_part)[:, None, :]
+    first, second = ops.transpose(first, (1, 0, 2)), ops.transpose(second, (1, 0, 2))
+    scale = ops.exp(ops.cast(log_scale, "float32"))
+    similar = ops.matmul(first, ops.transpose(second, (0, 2, 1))) * scale
+    right = ops.sum(first * second, axis=-1) * scale
+    forth, back = (
+        ops.logsumexp(ops.where(offered, logits, -1e9), axis=-1) - right
+        for logits in (similar, ops.transpose(similar, (0, 2, 1)))
+    )
+    error = ops.sum((forth + back) / 2 * asked, axis=1) / ops.maximum(ops.sum(asked, axis=1), 1.0)
+    pairs = ops.sum(ops.max(asked, axis=1))
+    return ops.sum(error) / ops.maximum(pairs, 1.0)
+
+
+def unit_length(vectors):
+    """Vectors divided by their length; those of no length stay, with a finite gradient.
+
+    Args:
+        vectors: `(..., width)`.
+
+    Returns: float32, the same shape.
+    """
+    vectors = ops.cast(vectors, "float32")
+    return vectors * ops.rsqrt(ops.maximum(ops.sum(ops.square(vectors), axis=-1, keepdims=True), 1e-12))

@@ -27,7 +27,8 @@ class TransformerBlock(keras.layers.Layer):
     Call arguments:
         tokens: `(batch, tokens, width)`; with `cross` also `(1, tokens, width)`, the same for every row.
         context: `(batch, keys, width)`, with `cross` only.
-        valid: Boolean `(batch, keys)`, true for tokens (or context) that may be seen; none for all.
+        valid: Boolean `(batch, keys)`, true for tokens (or context) that may be seen; or `(batch, tokens, keys)`, that
+            may be seen by each token; none for all.
         return_attention: Whether to return the attention weights too.
 
     Returns: `(batch, tokens, width)`, and with `return_attention` float32 `(batch, heads, tokens, keys)`.

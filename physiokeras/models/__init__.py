@@ -1,8 +1,18 @@
-"""Keras models: encoder, masked autoencoder, features, linear probe; and their folders."""
+"""Keras models: encoder, masked autoencoder, contrastive model, features, linear probe; and their folders."""
 
 from physiokeras.models.autoencoder import MaskedAutoencoder
+from physiokeras.models.contrastive import ContrastiveModel
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.probe import FeatureExtractor, LinearProbe
 from physiokeras.models.saving import digest, load, save
 
-__all__ = ["Encoder", "FeatureExtractor", "LinearProbe", "MaskedAutoencoder", "digest", "load", "save"]
+__all__ = [
+    "ContrastiveModel",
+    "Encoder",
+    "FeatureExtractor",
+    "LinearProbe",
+    "MaskedAutoencoder",
+    "digest",
+    "load",
+    "save",
+]

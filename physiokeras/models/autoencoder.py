@@ -112,7 +112,7 @@ class MaskedAutoencoder(keras.Model):
         seen = kept if self.drop_from == "input" else present
         visible, valid, hidden = self.mask(present, seen, training=training)
         tokens = ops.take_along_axis(self.encoder.tokenize(signals), visible[:, :, None], axis=1)
-        tokens = self.encoder.transform(tokens, valid, training=training)
+        tokens = self.encoder.transform(tokens, valid, modality=visible // self.encoder.time, training=training)
         if self.drop_from == "context":
             source = ops.take_along_axis(kept, visible // self.encoder.time, axis=1)
             valid = ops.logical_and(valid, source)

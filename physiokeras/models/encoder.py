@@ -10,7 +10,7 @@ from physiokeras.seeds import derive
 
 @keras.saving.register_keras_serializable("physiokeras")
 class Encoder(keras.Model):
-    """Early-fusion encoder: a tokenizer for each modality, then one transformer over the tokens of all.
+    """A tokenizer for each modality, then one transformer over the tokens of all.
 
     Calling it encodes whole windows and never masks. Whatever a recording lacks is invisible: absent modalities are no
     keys of any attention and leave as zeros.
@@ -23,6 +23,8 @@ class Encoder(keras.Model):
         heads: Attention heads of each block.
         mlp_ratio: Width of a block's perceptron, in multiples of `width`.
         dropout: Dropout inside the blocks, in training only.
+        fusion: Number of first blocks in which a token attends to tokens of its own modality only. 0 is early fusion,
+            the paper's; with `depth` modalities never meet, which is late fusion with as many parameters.
         seed: Seed from which those of the drawing layers derive.
 
     Call arguments:
@@ -38,12 +40,26 @@ class Encoder(keras.Model):
     Source: arXiv 2410.16424; width 256, depth 8, heads 8 make the paper's size.
     """
 
-    def __init__(self, modalities, time=30, width=256, depth=8, heads=8, mlp_ratio=4, dropout=0.0, seed=0, **kwargs):
+    def __init__(
+        self,
+        modalities,
+        time=30,
+        width=256,
+        depth=8,
+        heads=8,
+        mlp_ratio=4,
+        dropout=0.0,
+        seed=0,
+        fusion=0,
+        **kwargs,
+    ):
+        if not 0 <= fusion <= depth:
+            raise ValueError(f"`fusion` must lie in [0, `depth`]. Received: fusion={fusion}, depth={depth}.")
         # Signals must reach the loss in float32 whatever the policy, so nothing is cast on entry.
         super().__init__(**{"name": "encoder", "autocast": False, **kwargs})
         self.modalities = {name: {"samples": m["samples"], "channels": m["channels"]} for name, m in modalities.items()}
         self.time, self.width, self.depth, self.heads = time, width, depth, heads
-        self.mlp_ratio, self.dropout, self.seed = mlp_ratio, dropout, seed
+        self.mlp_ratio, self.dropout, self.seed, self.fusion = mlp_ratio, dropout, seed, fusion
         policy = self.dtype_policy
         self.tokenizers = [
             PatchTokenizer(time, width, name=f"tokenizer_{name}", dtype=policy) for name in self.modalities
@@ -75,7 +91,8 @@ class Encoder(keras.Model):
     def call(self, inputs, return_attention=False, return_layers=False, training=False):  # noqa: D102
         signals, present = self.read(inputs)
         valid = ops.repeat(self.present_modalities(present), self.time, axis=1)
-        return self.transform(self.tokenize(signals), valid, return_attention, return_layers, training)
+        modality = ops.arange(self.tokens)[None] // self.time
+        return self.transform(self.tokenize(signals), valid, modality, return_attention, return_layers, training)
 
     def read(self, inputs):
         """Signals as float32 in scaled units, zero where absent, and presence.
@@ -135,12 +152,13 @@ class Encoder(keras.Model):
         ]
         return self.embedding(ops.concatenate(tokens, axis=1))
 
-    def transform(self, tokens, valid, return_attention=False, return_layers=False, training=False):
+    def transform(self, tokens, valid, modality=None, return_attention=False, return_layers=False, training=False):
         """The transformer over a set of tokens.
 
         Args:
             tokens: `(batch, any number, width)`.
             valid: Boolean `(batch, same number)`, false for padding and absent modalities: zero in, zero out.
+            modality: Integer `(batch or 1, same number)`, each token's modality by number; `fusion` needs it.
             return_attention: As in `call`.
             return_layers: As in `call`.
             training: Whether dropout is on.
@@ -148,9 +166,12 @@ class Encoder(keras.Model):
         Returns: As `call`.
         """
         tokens = ops.where(valid[:, :, None], tokens, 0.0)
-        attention, layers = [], []
-        for block in self.blocks:
-            tokens = block(tokens, valid=valid, return_attention=return_attention, training=training)
+        attention, layers, own = [], [], valid
+        if self.fusion:
+            own = ops.logical_and(valid[:, None], ops.equal(modality[:, :, None], modality[:, None]))
+        for i, block in enumerate(self.blocks):
+            seen = own if i < self.fusion else valid
+            tokens = block(tokens, valid=seen, return_attention=return_attention, training=training)
             if return_attention:
                 tokens, weights = tokens
                 attention.append(weights)
@@ -195,7 +216,7 @@ class Encoder(keras.Model):
         return smaller
 
     def get_config(self):  # noqa: D102
-        names = ("modalities", "time", "width", "depth", "heads", "mlp_ratio", "dropout", "seed")
+        names = ("modalities", "time", "width", "depth", "heads", "mlp_ratio", "dropout", "seed", "fusion")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     @classmethod

@@ -12,12 +12,13 @@ from safetensors import SafetensorError, safe_open
 from physiokeras.errors import DataError
 from physiokeras.files import remove_temporaries, write_atomic
 from physiokeras.models.autoencoder import MaskedAutoencoder
+from physiokeras.models.contrastive import ContrastiveModel
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.guards import check_sizes, no_weights_but
 from physiokeras.models.probe import FeatureExtractor, LinearProbe
 
 FORMAT = "physiokeras model 1"
-_KINDS = {kind.__name__: kind for kind in (Encoder, FeatureExtractor, LinearProbe, MaskedAutoencoder)}
+_KINDS = {kind.__name__: kind for kind in (Encoder, FeatureExtractor, LinearProbe, MaskedAutoencoder, ContrastiveModel)}
 _LARGEST_JSON = 4 * 2**20
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "weights.safetensors", "metadata.json"
 
@@ -28,7 +29,7 @@ def save(model, folder, **metadata):
     Any backend reads what any other wrote. The metadata go last: a folder without them holds no model.
 
     Args:
-        model: An `Encoder`, `MaskedAutoencoder`, `FeatureExtractor` or `LinearProbe`.
+        model: An `Encoder`, `MaskedAutoencoder`, `ContrastiveModel`, `FeatureExtractor` or `LinearProbe`.
         folder: Where to; made if missing, files of an earlier model replaced.
         **metadata: Further facts to keep, such as rates or a data hash; JSON values.
 

@@ -18,7 +18,7 @@ from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import TrainingSettings
-from physiokeras.recipes.settings import read, setting
+from physiokeras.recipes.settings import CONFIG_HELP, read, setting
 from physiokeras.seeds import derive
 
 FREE = ("data", "seeds", "draws", "checkpoint_every", "tensorboard")
@@ -29,9 +29,7 @@ FREE = ("data", "seeds", "draws", "checkpoint_every", "tensorboard")
 class Settings(TrainingSettings):
     """Cross-validation: data, folds, network, objective, training, supervised training, probe."""
 
-    config: str | None = setting(
-        "stress_predict", "a shipped experiment's name, or a TOML file of settings; flags win", "run"
-    )
+    config: tuple[str, ...] | None = setting(("stress_predict",), CONFIG_HELP, "run")
     data: str = setting(help="folder that `prepare` made", group="data")
     label: str | None = setting(None, "label that is predicted; none given: the first with a class a window", "data")
     folds: int = setting(5, "groups of people, each held out once", "folds")

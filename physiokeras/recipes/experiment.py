@@ -6,6 +6,9 @@ from typing import Literal
 from physiokeras.recipes.settings import CommonSettings, setting
 from physiokeras.seeds import derive
 
+CONTRASTIVE = ("pairwise", "leave_one_out")
+"""Objectives that compare windows; their encoders keep the modalities apart."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings(CommonSettings):
@@ -27,6 +30,13 @@ class TrainingSettings(CommonSettings):
     decoder_depth: int = setting(2, "transformer blocks of each decoder", "network")
     decoder_heads: int = setting(4, "attention heads of the decoders", "network")
 
+    objective: Literal["autoencoder", "pairwise", "leave_one_out", "supervised", "untrained"] = setting(
+        "autoencoder", "what the encoder learns by: masked autoencoding; two contrastive losses; labels; or nothing",
+        "objective",
+    )  # fmt: skip
+    fusion: int = setting(
+        0, "first blocks in which modalities do not meet; -1: all, as contrastive objectives have it", "objective"
+    )
     mask_ratio: float = setting(0.7, "share of the tokens hidden from the encoder", "objective")
     mask_scheme: Literal["uniform", "equal", "dirichlet", "block"] = setting(
         "uniform", "how visible tokens are drawn: among all, equally or by random shares of modalities, in blocks",
@@ -60,6 +70,29 @@ class TrainingSettings(CommonSettings):
     checkpoint_every: int = setting(500, "steps between two checkpoints; one is written at the end too", "training")
     tensorboard: bool = setting(False, "write logs for TensorBoard too; needs physiokeras[logging]", "training")
     precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training")
+
+    def __post_init__(self):
+        if not -1 <= self.fusion <= self.depth:
+            raise ValueError(f"fusion must lie in [0, depth], or be -1. Received: {self.fusion}, depth {self.depth}.")
+        if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
+            raise ValueError(f"{self.objective} needs modalities that never meet: fusion -1. Received: {self.fusion}.")
+
+
+def build_model(settings, manifest):
+    """The model that an objective without labels trains, for a prepared data set.
+
+    Returns: `MaskedAutoencoder` or `ContrastiveModel`; either has an `encoder`.
+
+    Raises:
+        ValueError: The objective is another.
+    """
+    from physiokeras.models import ContrastiveModel
+
+    if settings.objective == "autoencoder":
+        return build_autoencoder(settings, manifest)
+    if settings.objective in CONTRASTIVE:
+        return ContrastiveModel(build_encoder(settings, manifest), settings.objective, name="contrastive")
+    raise ValueError(f"`objective` must be autoencoder, {' or '.join(CONTRASTIVE)}. Received: {settings.objective!r}.")
 
 
 @dataclass(frozen=True)
@@ -95,12 +128,9 @@ def probe_options(settings):
 
 def build_autoencoder(settings, manifest):
     """The masked autoencoder of the settings, for a prepared data set; its initial weights follow from the seed."""
-    import keras
-
     from physiokeras.layers import ModalityDropout, TokenMask
     from physiokeras.models import MaskedAutoencoder
 
-    keras.config.set_dtype_policy(settings.precision)
     encoder = build_encoder(settings, manifest)
     mask = TokenMask(
         encoder.time,
@@ -141,7 +171,9 @@ def build_encoder(settings, manifest):
 
     from physiokeras.models import Encoder
 
+    keras.config.set_dtype_policy(settings.precision)
     keras.utils.set_random_seed(derive(settings.seed, "initial weights"))
+    late = settings.fusion < 0 or settings.objective in CONTRASTIVE
     return Encoder(
         {
             name: {
@@ -157,6 +189,7 @@ def build_encoder(settings, manifest):
         settings.mlp_ratio,
         settings.dropout,
         seed=derive(settings.seed, "encoder"),
+        fusion=settings.depth if late else settings.fusion,
         name="encoder",
     )
 
@@ -185,5 +218,5 @@ def build_optimizer(settings):
         0.0, max(1, settings.steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
     )
     optimizer = AdamW(schedule, settings.weight_decay, beta_1=0.9, beta_2=0.95, global_clipnorm=settings.clip_norm)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embedding", "mask_token"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embedding", "mask_token", "log_scale"])
     return optimizer

@@ -25,7 +25,7 @@ def parser(kind, *, prog=None, description=None):
         prog=prog or _program(),
         description=description or (kind.__doc__ or "").strip(),
         formatter_class=_Help,
-        usage="%(prog)s [--config NAME] [settings]",
+        usage="%(prog)s [--config NAME ...] [settings]",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )

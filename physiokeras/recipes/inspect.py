@@ -25,7 +25,7 @@ _MINUTE = 60.0
 class Settings:
     """Which records are read by which definition."""
 
-    config: str | None = setting(None, "a TOML file of settings; flags win", "run")
+    config: tuple[str, ...] | None = setting(None, "TOML files of settings; later ones win, and flags over all", "run")
     source: str = setting(help="a record's file or a folder of records; also as the first word", group="data")
     dataset: str = setting(help="a shipped definition's name (physionet2018, mitdb, ...), or a TOML file", group="data")
     limit: int = setting(10, "records of a folder that are read, evenly spread; 0 for all", "data")

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from physiokeras.analysis import figures
+from physiokeras.models import MaskedAutoencoder
 from physiokeras.pipelines import windows
 from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.probing import features_of
@@ -14,7 +15,7 @@ def draw_all(folder, model, extractor, manifest, results):
 
     Args:
         folder: The run's folder, with its `metrics.csv`.
-        model: The trained `MaskedAutoencoder`.
+        model: The trained model; reconstructions are drawn of a `MaskedAutoencoder`.
         extractor: `FeatureExtractor` of its encoder, with the pooling of the probes.
         manifest: `Manifest`.
         results: dict of task name -> `ProbeResult`.
@@ -22,7 +23,8 @@ def draw_all(folder, model, extractor, manifest, results):
     note = "simulated" if is_simulated(manifest) else None
     drawn = {"loss": figures.loss_curve(folder / "metrics.csv", note=note)}
     modalities = list(model.encoder.modalities)
-    for drop in [(), *((name,) for name in modalities if len(modalities) > 1)]:
+    drops = [(), *((name,) for name in modalities if len(modalities) > 1)]
+    for drop in drops if isinstance(model, MaskedAutoencoder) else ():
         name = f"reconstruction_without_{drop[0]}" if drop else "reconstruction"
         drawn[name] = reconstruction(model, manifest, drop, note)
     for name, result in results.items():

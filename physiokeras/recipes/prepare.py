@@ -24,7 +24,7 @@ from physiokeras.recipes.settings import setting
 class Settings:
     """What is converted, where to, and by how many processes."""
 
-    config: str | None = setting(None, "a TOML file of settings; flags win", "run")
+    config: tuple[str, ...] | None = setting(None, "TOML files of settings; later ones win, and flags over all", "run")
     dry_run: bool = setting(False, "say what would be read, written and needed, and stop", "run")
     verify: bool = setting(False, "read a prepared folder whole and compare it with its manifest, and stop", "run")
     dataset: str | None = setting(None, "a shipped definition's name (physionet2018, ...), or a TOML file", "data")

@@ -1,7 +1,8 @@
-"""Pretrain an encoder by masked autoencoding with modality dropout, and probe it.
+"""Pretrain an encoder, by masked autoencoding with modality dropout or another objective, and probe it.
 
     python -m physiokeras.recipes.pretrain --backend jax
     python -m physiokeras.recipes.pretrain --config paper --data PREPARED --out runs/paper
+    python -m physiokeras.recipes.pretrain --config paper leave_one_out --data PREPARED
     python -m physiokeras.recipes.pretrain --resume runs/paper
 
 With nothing else given it simulates a small cohort first. The run folder holds settings, versions, metrics, model,
@@ -16,7 +17,7 @@ from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import ProbeSettings, TrainingSettings
-from physiokeras.recipes.settings import read, setting
+from physiokeras.recipes.settings import CONFIG_HELP, read, setting
 
 FREE = ("data", "workers", "checkpoint_every", "tensorboard")
 """Settings that may differ when a run is resumed: the data are compared by their hash."""
@@ -26,7 +27,7 @@ FREE = ("data", "workers", "checkpoint_every", "tensorboard")
 class Settings(ProbeSettings, TrainingSettings):
     """Pretraining: data, network, objective, training."""
 
-    config: str | None = setting("demo", "a shipped experiment's name, or a TOML file of settings; flags win", "run")
+    config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run")
     data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
     pretrain_on: tuple[str, ...] = setting(
         (), "splits that the encoder is trained on; none given: those of pretrain and train that the data have", "data"
@@ -36,6 +37,11 @@ class Settings(ProbeSettings, TrainingSettings):
     hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
     coupled: bool = setting(True, "let one simulated physiology drive all modalities; off: a negative control", "data")
     workers: int = setting(2, "processes that simulate and convert", "data")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.objective in ("supervised", "untrained"):
+            raise ValueError(f"objective {self.objective} pretrains nothing; physiokeras.recipes.compare runs it.")
 
 
 def main(argv=None):
@@ -47,12 +53,12 @@ def main(argv=None):
     use(settings.backend)
     from physiokeras.models import FeatureExtractor
     from physiokeras.recipes import cohort, pictures, probing, training
-    from physiokeras.recipes.experiment import build_autoencoder, compile_autoencoder
+    from physiokeras.recipes.experiment import build_model, compile_autoencoder
 
     manifest = cohort.prepared(settings)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
     with run.start(settings, recipe="pretrain", free=FREE, accept=settings.accept, **known) as folder:
-        model = build_autoencoder(settings, manifest)
+        model = build_model(settings, manifest)
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
         untrained, _ = probing.probe_encoder(extractor, manifest, settings)
         compile_autoencoder(model, settings)

@@ -8,7 +8,7 @@ from physiokeras.analysis.probe_task import probe_task
 from physiokeras.analysis.reconstruction import dropped_reconstruction
 from physiokeras.analysis.tasks import tasks_of
 from physiokeras.files import write_atomic
-from physiokeras.models import digest, save
+from physiokeras.models import MaskedAutoencoder, digest, save
 from physiokeras.pipelines import stream, windows
 from physiokeras.recipes import run
 from physiokeras.recipes.cohort import is_simulated
@@ -114,19 +114,19 @@ def dropped(model, manifest, seed=0, limit=256):
     """What modalities tell of one another, as `dropped_reconstruction` of test windows spread evenly.
 
     Args:
-        model: The trained `MaskedAutoencoder`.
+        model: The trained model.
         manifest: `Manifest`.
         seed: Seed of the shuffling.
         limit: Most windows.
 
-    Returns: dict of modality -> numbers; empty with one modality, or fewer than two windows.
+    Returns: dict of modality -> numbers; empty with one modality, fewer than two windows, or a model without decoders.
     """
     modalities = list(model.encoder.modalities)
     split = "test" if "test" in manifest.splits else None
     inputs = windows(manifest.folder, split, modalities=modalities)
     count = len(inputs["present"])
     chosen = np.linspace(0, count - 1, min(count, limit)).astype(int)
-    if len(modalities) < 2 or len(chosen) < 2:
+    if len(modalities) < 2 or len(chosen) < 2 or not isinstance(model, MaskedAutoencoder):
         return {}
     return dropped_reconstruction(model, {name: values[chosen] for name, values in inputs.items()}, seed)
 

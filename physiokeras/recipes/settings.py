@@ -14,6 +14,8 @@ from physiokeras.recipes.setting_types import checked, describe, hints
 INVOCATION = ("config", "resume", "accept")
 """Settings that say where an invocation begins; no file holds them."""
 
+CONFIG_HELP = "shipped experiments' names, or TOML files of settings; later ones win, and flags over all"
+
 
 def setting(default=MISSING, help="", group=None):
     """A field of a settings dataclass.
@@ -34,7 +36,7 @@ def _backend():
 class CommonSettings:
     """What every command takes. Subclass it (frozen too) and add fields made by `setting`."""
 
-    config: str | None = setting(None, "a shipped experiment's name, or a TOML file of settings; flags win", "run")
+    config: tuple[str, ...] | None = setting(None, CONFIG_HELP, "run")
     backend: Literal["tensorflow", "jax", "torch"] = field(
         default_factory=_backend,
         kw_only=True,
@@ -45,9 +47,9 @@ class CommonSettings:
 
 
 def read(kind, argv=None, *, prog=None, description=None):
-    """Settings from the command line, over those of the file that `--config` names, over the defaults.
+    """Settings from the command line, over those of the files that `--config` names, over the defaults.
 
-    A command that overrides the field `config` with a default has those settings where no other file is named. The
+    A command that overrides the field `config` with a default has those settings where none is named. The
     field `resume`, where given, stands for the `config` and `out` of a run's folder.
 
     Args:
@@ -69,8 +71,10 @@ def read(kind, argv=None, *, prog=None, description=None):
         given = flags.parse(parser, kind, sys.argv[1:] if argv is None else list(argv))
         if given.get("resume"):
             given = _of_run(given["resume"]) | given
-        config = given.get("config", _default_config(kind))
-        values = from_toml(kind, config) | given if config else given
+        values = {}
+        for config in given.get("config", _default_config(kind)) or ():
+            values |= from_toml(kind, config)
+        values |= given
         for name in missing(kind, values):
             raise ValueError(f"{flags.flag(name)} must be given.")
         return kind(**values)
@@ -142,7 +146,7 @@ def _of_run(folder):
     path = Path(folder) / "settings.toml"
     if not path.is_file():
         raise ValueError(f"{folder} holds no run to resume: there is no settings.toml. Start it by its first command.")
-    return {"config": str(path), "out": folder}
+    return {"config": (str(path),), "out": folder}
 
 
 def _default_config(kind):

@@ -18,7 +18,7 @@ from physiokeras.recipes.settings import setting
 class Settings:
     """How many people are simulated, for how long, and where to."""
 
-    config: str | None = setting(None, "a TOML file of settings; flags win", "run")
+    config: tuple[str, ...] | None = setting(None, "TOML files of settings; later ones win, and flags over all", "run")
     seed: int = setting(0, "number from which everything random follows", "run")
     out: str = setting(help="folder for the records, made if missing", group="run")
     people: int = setting(48, "people with labels", "cohort")

@@ -8,15 +8,17 @@ DRAW = np.random.default_rng(0)
 QUERY = DRAW.normal(size=(4, 5, 2, 3)).astype("float32")
 KEY, VALUE = DRAW.normal(size=(2, 4, 6, 2, 3)).astype("float32")
 VALID = np.arange(6)[None] < np.array([6, 3, 1, 0])[:, None]
+BY_QUERY = np.arange(6) < DRAW.integers(0, 7, size=(4, 5, 1))
 
 
 def by_hand(valid):
     weights, mixed = np.zeros((4, 2, 5, 6)), np.zeros((4, 5, 2, 3))
     for row in range(4):
-        # A row without a key is the plain average over all.
-        keys = np.flatnonzero(valid[row]) if valid[row].any() else None
         for head in range(2):
             for query in range(5):
+                seen = valid[row, query] if valid.ndim == 3 else valid[row]
+                # A row without a key is the plain average over all.
+                keys = np.flatnonzero(seen) if seen.any() else None
                 if keys is None:
                     weights[row, head, query] = 1 / 6
                 else:
@@ -26,7 +28,7 @@ def by_hand(valid):
     return mixed, weights
 
 
-@pytest.mark.parametrize("valid", [None, VALID])
+@pytest.mark.parametrize("valid", [None, VALID, BY_QUERY])
 def test_attention_equals_the_definition(valid):
     mixed, weights = by_hand(np.ones_like(VALID) if valid is None else valid)
     np.testing.assert_allclose(to_numpy(attend(QUERY, KEY, VALUE, valid)), mixed, atol=1e-5)

@@ -42,7 +42,7 @@ def test_written_settings_rerun_the_run(tmp_path):
     settings = Settings(out=str(tmp_path / "a"), steps=3)
     folder = started(settings)
     again = read(Settings, ["--config", str(folder / "settings.toml"), "--out", "b"])
-    assert again == replace(settings, out="b", config=str(folder / "settings.toml"))
+    assert again == replace(settings, out="b", config=(str(folder / "settings.toml"),))
 
 
 def test_folder_that_holds_a_run_is_refused_and_left_alone(tmp_path):

@@ -58,13 +58,24 @@ def test_command_line_wins_over_file_and_file_over_defaults(tmp_path):
     config = toml(tmp_path, 'steps = 7\nmask_ratio = 0.5\nmodalities = ["eog"]')
     settings = read(Settings, ["--config", config, "--mask-ratio", "0.25"])
     assert (settings.steps, settings.mask_ratio, settings.modalities) == (7, 0.25, ("eog",))
-    assert (settings.scheme, settings.config) == ("uniform", config)
+    assert (settings.scheme, settings.config) == ("uniform", (config,))
+
+
+def test_later_files_win_over_earlier_ones(tmp_path):
+    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
+    first.write_text('steps = 7\nscheme = "block"')
+    second.write_text("steps = 8\nmask_ratio = 0.5")
+    settings = read(Settings, ["--config", str(first), str(second), "--mask-ratio", "0.25"])
+    assert (settings.steps, settings.scheme, settings.mask_ratio) == (8, "block", 0.25)
+    write(settings, tmp_path / "settings.toml")
+    again = read(Settings, ["--config", str(tmp_path / "settings.toml")])
+    assert replace(again, config=None) == replace(settings, config=None)
 
 
 def test_command_may_have_a_config_of_its_own_by_default(tmp_path):
     @dataclass(frozen=True)
     class Configured(Settings):
-        config: str | None = setting(toml(tmp_path, "steps = 7"), "settings file", "run")
+        config: tuple[str, ...] | None = setting((toml(tmp_path, "steps = 7"),), "settings file", "run")
 
     assert read(Configured, []).steps == 7
     assert read(Configured, ["--steps", "8"]).steps == 8
