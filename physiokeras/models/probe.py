@@ -1,5 +1,7 @@
 """A linear layer, or several, on an encoder."""
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -65,8 +67,7 @@ class LinearProbe(keras.Model):
         encoder: The encoder.
         classes: Number of classes of each label, name -> integer.
         pooling: As in `FeatureExtractor`.
-        frozen: Whether the encoder keeps its weights; other models that hold it do not train it then either, until
-            `encoder.trainable = True`.
+        frozen: Whether the encoder keeps its weights when the probe trains; other models that hold it may train it.
 
     Call arguments:
         inputs: As in `Encoder`.
@@ -80,7 +81,6 @@ class LinearProbe(keras.Model):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         self.extractor = FeatureExtractor(encoder, pooling, name="extractor")
         self.classes, self.frozen = dict(classes), frozen
-        self.extractor.trainable = not frozen
         self.standardize = keras.layers.BatchNormalization(
             center=False, scale=False, name="standardize", dtype="float32"
         )
@@ -100,11 +100,42 @@ class LinearProbe(keras.Model):
         self.built = True
 
     def call(self, inputs, training=False):  # noqa: D102
-        features = self.extractor(inputs, training=training and not self.frozen)
+        with self._no_gradient():
+            features = self.extractor(inputs, training=training and not self.frozen)
         if self.frozen:
             features = ops.stop_gradient(features)
         features = self.standardize(features, training=training)
         return {label: head(features) for label, head in zip(self.classes, self.heads, strict=True)}
+
+    def _no_gradient(self):
+        """On PyTorch, which would keep all that the encoder computes for a gradient that nobody asks for."""
+        if not self.frozen or keras.config.backend() != "torch":
+            return contextlib.nullcontext()
+        import torch
+
+        return torch.no_grad()
+
+    # What Keras's trainers train. Setting `extractor.trainable` instead would freeze the encoder in all models.
+
+    @property
+    def trainable_variables(self):
+        """Without the encoder's where it is frozen; so are the other three."""
+        return self._but_frozen(super().trainable_variables)
+
+    @property
+    def non_trainable_variables(self):  # noqa: D102
+        return _others(self.variables, self.trainable_variables)
+
+    @property
+    def trainable_weights(self):  # noqa: D102
+        return self._but_frozen(super().trainable_weights)
+
+    @property
+    def non_trainable_weights(self):  # noqa: D102
+        return _others(self.weights, self.trainable_weights)
+
+    def _but_frozen(self, variables):
+        return _others(variables, self.extractor.weights) if self.frozen else variables
 
     def get_config(self):  # noqa: D102
         extractor = self.extractor
@@ -119,3 +150,8 @@ class LinearProbe(keras.Model):
     @classmethod
     def from_config(cls, config):  # noqa: D102
         return cls(**{**config, "encoder": Encoder.from_config(config["encoder"])})
+
+
+def _others(variables, left_out):
+    left_out = {id(variable) for variable in left_out}
+    return [variable for variable in variables if id(variable) not in left_out]

@@ -48,6 +48,18 @@ def test_a_frozen_probe_trains_its_heads_alone(trained):
     assert len(probe.extractor.weights) > 10
 
 
+def test_other_models_train_the_encoder_that_a_probe_keeps(trained):
+    probe, *_ = trained
+    encoder = probe.extractor.encoder
+    assert len(encoder.trainable_weights) == len(encoder.weights)
+    tuned = LinearProbe(encoder, {"stage": 3}, frozen=False)
+    assert len(tuned.trainable_weights) == len(encoder.weights) + 2
+    for model in (probe, tuned):
+        for part in ("weights", "variables"):
+            parts = getattr(model, f"trainable_{part}") + getattr(model, f"non_trainable_{part}")
+            assert sorted(map(id, parts)) == sorted(map(id, getattr(model, part)))
+
+
 def test_an_unlabelled_batch_changes_nothing_but_the_statistics(trained):
     probe, *_ = trained
     inputs, labels = labelled(6)
