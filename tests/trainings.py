@@ -37,11 +37,11 @@ def batches(step):
         step += 1
 
 
-def line(rate=0.1):
+def line(rate=0.1, accumulate=None):
     """A compiled model of a single weight matrix, which trains in no time."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, name="dense")])
-    model.compile(keras.optimizers.Adam(rate), "mse")
+    model.compile(keras.optimizers.Adam(rate, gradient_accumulation_steps=accumulate), "mse")
     return model
 
 

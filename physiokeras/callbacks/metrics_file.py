@@ -53,4 +53,5 @@ class MetricsFile(keras.callbacks.Callback):
             os.fsync(file.fileno())  # a checkpoint of this step must find the row there
 
     def _step(self):
-        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
+        # Not `iterations`, which counts updates where gradients are accumulated.
+        return int(keras.ops.convert_to_numpy(self.model.optimizer._iterations))

@@ -61,6 +61,8 @@ class TrainingSettings(CommonSettings):
 
     steps: int = setting(100_000, "training steps", "training")
     batch_size: int = setting(32, "windows of a step", "training")
+    accumulate: int = setting(1, "steps whose gradients make one update of the weights; saves memory", "training")
+    devices: int = setting(1, "devices of this machine that share every batch; JAX only", "training")
     learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training")
     warmup: float = setting(0.05, "share of the steps in which the learning rate rises", "training")
     weight_decay: float = setting(0.05, "decoupled weight decay", "training")
@@ -74,6 +76,10 @@ class TrainingSettings(CommonSettings):
     def __post_init__(self):
         if not -1 <= self.fusion <= self.depth:
             raise ValueError(f"fusion must lie in [0, depth], or be -1. Received: {self.fusion}, depth {self.depth}.")
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1. Received: {self.accumulate}.")
+        if self.devices < 1 or self.batch_size % self.devices:
+            raise ValueError(f"batch_size must divide by devices. Received: {self.batch_size}, {self.devices} devices.")
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
             raise ValueError(f"{self.objective} needs modalities that never meet: fusion -1. Received: {self.fusion}.")
 
@@ -213,10 +219,19 @@ def build_optimizer(settings):
 
     from physiokeras.optimizers import AdamW
 
-    warmup = max(1, round(settings.warmup * settings.steps))
+    updates = settings.steps // settings.accumulate
+    warmup = max(1, round(settings.warmup * updates))
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, settings.steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
+        0.0, max(1, updates - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
     )
-    optimizer = AdamW(schedule, settings.weight_decay, beta_1=0.9, beta_2=0.95, global_clipnorm=settings.clip_norm)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "embedding", "mask_token", "log_scale"])
+    optimizer = AdamW(
+        schedule,
+        settings.weight_decay,
+        beta_1=0.9,
+        beta_2=0.95,
+        global_clipnorm=settings.clip_norm,
+        gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
+    )
+    # "modality" is the embedding's.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "modality", "mask_token", "log_scale"])
     return optimizer

@@ -52,18 +52,19 @@ def main(argv=None):
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.models import FeatureExtractor
-    from physiokeras.recipes import cohort, pictures, probing, training
+    from physiokeras.recipes import cohort, devices, pictures, probing, training
     from physiokeras.recipes.experiment import build_model, compile_autoencoder
 
     manifest = cohort.prepared(settings)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
     with run.start(settings, recipe="pretrain", free=FREE, accept=settings.accept, **known) as folder:
-        model = build_model(settings, manifest)
-        extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
-        untrained, _ = probing.probe_encoder(extractor, manifest, settings)
-        compile_autoencoder(model, settings)
-        advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
-        training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest), advice=advice)
+        with devices.sharing(settings.devices):
+            model = build_model(settings, manifest)
+            compile_autoencoder(model, settings)
+            advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
+            extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
+            untrained, _ = probing.probe_encoder(extractor, manifest, settings)
+            training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest), advice=advice)
         pretrained, left_out = probing.probe_encoder(extractor, manifest, settings)
         probing.save_all(folder, model, manifest, pretrained, settings.pooling)
         pictures.draw_all(folder, model, extractor, manifest, pretrained)

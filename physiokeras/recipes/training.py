@@ -30,7 +30,8 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
     valid = None
     if records is None and "validation" in manifest.splits:
         # Few windows make a small batch, so that a small data set is validated too.
-        options["batch_size"] = min(settings.batch_size, manifest.splits["validation"])
+        count = min(settings.batch_size, manifest.splits["validation"])
+        options["batch_size"] = max(1, count // settings.devices) * settings.devices
         valid = stream(manifest.folder, "validation", seed=derive(settings.seed, "validation stream"), **options)
         valid = valid.take(settings.validation_steps)
     checkpoints = Checkpoints(

@@ -10,7 +10,7 @@ import pytest
 from trainings import INTERVAL, STEPS, drawing, line, points, train
 
 from physiokeras import checkpoint_folders
-from physiokeras.callbacks import Checkpoints, state
+from physiokeras.callbacks import Checkpoints, MetricsFile, state
 from physiokeras.errors import DataError, TrainingError
 
 
@@ -83,6 +83,22 @@ def fit(checkpoints, steps, model=None, broken=None):
     for part in checkpoints.parts(steps, INTERVAL):
         model.fit(points(checkpoints.step, broken), callbacks=[checkpoints], verbose=0, shuffle=False, **part)
     return model
+
+
+def test_training_that_accumulates_gradients_goes_on_inside_an_accumulation(tmp_path):
+    def trained(folder, *ends):
+        for end in ends:
+            model, checkpoints = line(accumulate=3), Checkpoints(tmp_path / folder)
+            checkpoints.restore(model)
+            callbacks = [MetricsFile(tmp_path / folder / "metrics.csv"), checkpoints]
+            for part in checkpoints.parts(end, 4):
+                model.fit(points(checkpoints.step), callbacks=callbacks, verbose=0, shuffle=False, **part)
+        return state.arrays(model), (tmp_path / folder / "metrics.csv").read_text(), checkpoints.best
+
+    whole = trained("whole", 10)
+    assert_equal(trained("parts", 4, 10), whole)
+    assert [row.split(",")[0] for row in whole[1].splitlines()] == ["step", "4", "8", "10"]
+    assert whole[0]["optimizer/0/iteration"] == 10
 
 
 def test_bad_loss_ends_training_and_leaves_the_last_good_checkpoint(tmp_path):

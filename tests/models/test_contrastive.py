@@ -13,7 +13,7 @@ OBJECTIVES = {"pairwise": pairwise_contrast, "leave_one_out": leave_one_out_cont
 
 def made(objective="pairwise", **arguments):
     keras.utils.set_random_seed(0)
-    return ContrastiveModel(encoder(fusion=1, **arguments), objective)
+    return ContrastiveModel(encoder(**{"fusion": 1, **arguments}), objective)
 
 
 @pytest.fixture(scope="module")
@@ -36,61 +36,66 @@ def test_embeddings_are_means_over_the_tokens_of_a_modality(model):
     assert not outputs["embeddings"][~outputs["present"]].any()
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_trains_and_learns_what_modalities_share(objective):
-    model = made(objective)
-    model.compile(keras.optimizers.Adam(0.02, global_clipnorm=1.0))
-    inputs, before = learnable(), model.get_weights()
-    history = model.fit(inputs, batch_size=6, epochs=20, verbose=0).history["loss"]
-    assert np.isfinite(history).all()
-    assert np.mean(history[-3:]) < 0.8 * history[0]
-    after = model.evaluate(inputs, batch_size=6, verbose=0)
-    embeddings, present = to_numpy(model(inputs)).values()
-    parts = [OBJECTIVES[objective](embeddings[i : i + 6], present[i : i + 6], model.log_scale) for i in (0, 6)]
-    assert after == pytest.approx(np.mean(to_numpy(parts)), abs=1e-4)
-    still = [w.path for w, old in zip(model.weights, before, strict=True) if np.array_equal(w.numpy(), old)]
-    assert still == []
+@pytest.fixture(scope="module", params=OBJECTIVES)
+def run(request):
+    """A model trained on what modalities share, and then on batches with nothing to compare."""
+    model, inputs = made(request.param), learnable()
+    model.compile(keras.optimizers.SGD(0.2, global_clipnorm=1.0))
+    before = model.get_weights()
+    # A generator of labelled windows, as a stream is.
+    batches = [({name: x[i : i + 6] for name, x in inputs.items()}, {"stage": np.zeros(6, "int32")}) for i in (0, 6)]
+    history = model.fit((batches[i % 2] for i in range(40)), steps_per_epoch=2, epochs=20, verbose=0).history["loss"]
+    after, empty, rows = model.get_weights(), {}, np.arange(6)[:, None]
+    loss = model.evaluate(inputs, batch_size=6, verbose=0)
+    for name, has in {"none": rows < 0, "one row": rows < 1, "one each": rows % 3 == np.array([0, 0, 1, 2])}.items():
+        batch = {**batches[0][0], "present": np.broadcast_to(has, (6, 4)).copy()}
+        empty[name] = model.fit(iter_of(batch), steps_per_epoch=1, verbose=0).history["loss"], model.get_weights()
+    model.set_weights(after)
+    return {"model": model, "history": history, "loss": loss, "before": before, "after": after, "empty": empty}
 
 
-def test_temperature_never_falls_below_one():
-    model = made()
-    model.compile(keras.optimizers.SGD(10.0))
-    inputs = windows()
-    # Pairs that are told apart wrongly, whatever is done, ask for a smaller factor.
-    inputs["ecg"], inputs["emg"] = inputs["ecg"], -inputs["ecg"][::-1]
-    model.encoder.trainable = False
-    assert float(model.log_scale.numpy()) == 0
-    model.fit(inputs, epochs=3, verbose=0)
-    assert float(model.log_scale.numpy()) >= 0
+def iter_of(batch):
+    yield (batch,)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("present", ["none", "one row", "one each"])
-def test_batches_with_nothing_to_compare_leave_everything_finite(objective, present):
-    model = made(objective)
-    model.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0))
-    inputs, before = windows(), model.get_weights()
-    rows = np.arange(6)[:, None]
-    has = {"none": rows < 0, "one row": rows < 1, "one each": rows % 3 == np.array([0, 0, 1, 2])}[present]
-    inputs["present"] = np.broadcast_to(has, (6, 4)).copy()
-    assert model.fit(inputs, batch_size=6, verbose=0).history["loss"] == [0.0]
-    for weight, old in zip(model.weights, before, strict=True):
-        np.testing.assert_array_equal(weight.numpy(), old)
+def test_learns_what_modalities_share(run):
+    assert np.isfinite(run["history"]).all()
+    assert np.mean(run["history"][-3:]) < 0.8 * run["history"][0]
+
+
+def test_every_weight_trains(run):
+    pairs = zip(run["model"].weights, run["before"], run["after"], strict=True)
+    assert [weight.path for weight, old, new in pairs if np.array_equal(old, new)] == []
+
+
+def test_evaluation_is_the_loss_of_the_embeddings(run):
+    embeddings, present = to_numpy(run["model"](learnable())).values()
+    loss, scale = OBJECTIVES[run["model"].objective], run["model"].log_scale
+    parts = [loss(embeddings[i : i + 6], present[i : i + 6], scale) for i in (0, 6)]
+    assert run["loss"] == pytest.approx(np.mean(to_numpy(parts)), abs=1e-4)
+
+
+@pytest.mark.parametrize("batch", ["none", "one row", "one each"])
+def test_batch_with_nothing_to_compare_changes_no_weight(run, batch):
+    losses, weights = run["empty"][batch]
+    assert losses == [0.0]
+    for old, new in zip(run["after"], weights, strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_factor_on_similarities_never_falls_below_one():
+    scale, optimizer = made(depth=0, fusion=0).log_scale, keras.optimizers.SGD(1.0)
+    for gradient, expected in [(2.0, 0.0), (-3.0, 3.0), (1.0, 2.0), (5.0, 0.0)]:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [scale])
+        assert scale.numpy() == expected
 
 
 def test_mixed_precision_trains():
-    model = made(dtype="mixed_bfloat16")
+    model = made(depth=0, fusion=0, dtype="mixed_bfloat16")
     model.compile(keras.optimizers.Adam(0.02, global_clipnorm=1.0))
     losses = model.fit(learnable(), batch_size=6, epochs=20, verbose=0).history["loss"]
     assert np.mean(losses[-3:]) < 0.9 * losses[0]
     assert {w.dtype for w in model.weights} == {"float32"}
-
-
-def test_fit_takes_streams_with_and_without_labels():
-    model, inputs = made(), windows()
-    model.compile("sgd")
-    for element in ((inputs,), (inputs, {"stage": np.zeros(6, "int32")})):
-        assert np.isfinite(model.fit(iter([element]), steps_per_epoch=1, verbose=0).history["loss"]).all()
 
 
 @pytest.mark.parametrize("kind", ["folder", "keras"])

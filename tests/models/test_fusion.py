@@ -101,10 +101,9 @@ def test_the_autoencoder_knows_the_modality_of_every_visible_token(fusion):
     np.testing.assert_array_equal(moved, expected)
 
 
-@pytest.mark.parametrize("fusion", [1, DEPTH])
-def test_every_weight_trains_with_absent_modalities_too(fusion):
+def test_every_weight_trains_with_absent_modalities_too():
     keras.utils.set_random_seed(0)
-    model = autoencoder(encoder(depth=DEPTH, fusion=fusion))
+    model = autoencoder(encoder(depth=DEPTH, fusion=1))
     model.compile(keras.optimizers.SGD(0.1, global_clipnorm=1.0))
     before = model.get_weights()
     losses = model.fit(windows(absent=[*ABSENT, (5, "eeg"), (5, "ecg"), (5, "emg")]), verbose=0).history["loss"]

@@ -1,0 +1,93 @@
+"""Models and optimizers that settings ask for."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from tiny import MODALITIES, to_numpy
+
+from physiokeras.models import ContrastiveModel, MaskedAutoencoder
+from physiokeras.recipes.experiment import TrainingSettings, build_model, build_optimizer
+
+MANIFEST = SimpleNamespace(
+    modalities={name: {"samples": m["samples"], "channels": ["c"] * m["channels"]} for name, m in MODALITIES.items()},
+    defaults=("eeg", "ecg"),
+    variances=dict.fromkeys(MODALITIES, 2.0),
+    tokens=4,
+)
+SMALL = {"width": 8, "depth": 2, "heads": 2, "decoder_width": 8, "decoder_depth": 1, "decoder_heads": 2}
+
+
+def settings(**values):
+    return TrainingSettings(**SMALL, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "fusion"),
+    [
+        ({}, MaskedAutoencoder, 0),
+        ({"fusion": 1}, MaskedAutoencoder, 1),
+        ({"fusion": -1}, MaskedAutoencoder, 2),
+        ({"objective": "pairwise"}, ContrastiveModel, 2),
+        ({"objective": "leave_one_out", "fusion": -1}, ContrastiveModel, 2),
+    ],
+)
+def test_every_objective_begins_with_the_same_encoder(values, kind, fusion):
+    model, plain = build_model(settings(**values), MANIFEST), build_model(settings(), MANIFEST)
+    assert type(model) is kind
+    assert model.encoder.fusion == fusion
+    assert getattr(model, "objective", "autoencoder") == values.get("objective", "autoencoder")
+    assert list(model.encoder.modalities) == ["eeg", "ecg"]
+    for ours, theirs in zip(model.encoder.weights, plain.encoder.weights, strict=True):
+        assert ours.path.split("/", 1)[1] == theirs.path.split("/", 1)[1]
+        np.testing.assert_array_equal(to_numpy(ours.value), to_numpy(theirs.value))
+
+
+@pytest.mark.parametrize("objective", ["supervised", "untrained"])
+def test_objective_that_trains_on_no_windows_alone_has_no_model(objective):
+    with pytest.raises(ValueError, match=f"`objective` must be autoencoder, .*Received: '{objective}'"):
+        build_model(settings(objective=objective), MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"fusion": 3}, r"fusion must lie in \[0, depth\], or be -1. Received: 3, depth 2"),
+        ({"fusion": -2}, "fusion must lie in"),
+        ({"objective": "pairwise", "fusion": 1}, "pairwise needs modalities that never meet: fusion -1. Received: 1"),
+        ({"accumulate": 0}, "accumulate must be at least 1"),
+    ],
+)
+def test_settings_that_fit_no_model_are_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        settings(**values)
+
+
+@pytest.mark.parametrize("objective", ["autoencoder", "pairwise"])
+def test_biases_norms_embeddings_and_temperature_are_spared_the_weight_decay(objective):
+    model, optimizer = build_model(settings(objective=objective), MANIFEST), build_optimizer(settings())
+    optimizer.build(model.trainable_variables)
+    decayed = [v.path for v in model.trainable_variables if optimizer._use_weight_decay(v)]
+    assert decayed
+    assert all(path.endswith("/kernel") for path in decayed)
+    kernels = [v for v in model.trainable_variables if v.path.endswith("/kernel")]
+    assert len(decayed) == len(kernels)
+
+
+def trained(accumulate, updates=4):
+    """Weights of a linear model after some updates, each on 12 rows that come in `accumulate` steps."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    own = settings(steps=updates * accumulate, accumulate=accumulate, learning_rate=0.1, warmup=0.3, clip_norm=0.5)
+    model.compile(build_optimizer(own), "mse")
+    draw = np.random.default_rng(1)
+    x, y = draw.normal(size=(12 * updates, 3)), draw.normal(size=(12 * updates, 2))
+    model.fit(x, y, batch_size=12 // accumulate, shuffle=False, verbose=0)
+    return model.get_weights()
+
+
+def test_steps_that_accumulate_equal_one_of_the_whole_batch():
+    for ours, theirs in zip(trained(3), trained(1), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert not np.allclose(trained(1)[0], trained(1, updates=3)[0])
