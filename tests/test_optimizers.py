@@ -24,6 +24,22 @@ def test_ten_steps_equal_those_of_keras():
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-7)
 
 
+def accumulated(steps, updates=4):
+    """Weights after some updates, each on 12 rows that come in several steps."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    model.compile(AdamW(0.1, weight_decay=0.1, global_clipnorm=0.5, gradient_accumulation_steps=steps), "mse")
+    draw = np.random.default_rng(1)
+    x, y = draw.normal(size=(12 * updates, 3)), draw.normal(size=(12 * updates, 2))
+    model.fit(x, y, batch_size=12 // (steps or 1), shuffle=False, verbose=0)
+    return np.concatenate([weight.ravel() for weight in model.get_weights()])
+
+
+def test_steps_that_accumulate_equal_one_of_the_whole_batch():
+    np.testing.assert_allclose(accumulated(3), accumulated(None), atol=1e-5)
+    assert np.abs(accumulated(3, updates=3) - accumulated(3)).max() > 0.01
+
+
 def test_its_settings_survive_saving():
     config = keras.saving.serialize_keras_object(AdamW(1e-3, weight_decay=0.02))
     again = keras.saving.deserialize_keras_object(config)

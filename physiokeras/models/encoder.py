@@ -23,9 +23,9 @@ class Encoder(keras.Model):
         heads: Attention heads of each block.
         mlp_ratio: Width of a block's perceptron, in multiples of `width`.
         dropout: Dropout inside the blocks, in training only.
+        seed: Seed from which those of the drawing layers derive.
         fusion: Number of first blocks in which a token attends to tokens of its own modality only. 0 is early fusion,
             the paper's; with `depth` modalities never meet, which is late fusion with as many parameters.
-        seed: Seed from which those of the drawing layers derive.
 
     Call arguments:
         inputs: dict of signals, name -> `(batch, samples, channels)`: int16 as stored, or floats in scaled units; and

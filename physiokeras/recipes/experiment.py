@@ -219,10 +219,9 @@ def build_optimizer(settings):
 
     from physiokeras.optimizers import AdamW
 
-    updates = settings.steps // settings.accumulate
-    warmup = max(1, round(settings.warmup * updates))
+    warmup = max(1, round(settings.warmup * settings.steps))
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, updates - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
+        0.0, max(1, settings.steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
     )
     optimizer = AdamW(
         schedule,
