@@ -29,7 +29,7 @@ class AdamW(keras.optimizers.AdamW):
                 [self._momentums[i].value for i in places],
                 [self._velocities[i].value for i in places],
                 [],
-                [torch.tensor(step, device=value.device) for value in values],
+                list(torch.full((len(values),), step, device=values[0].device).unbind()),
                 fused=True,
                 amsgrad=False,
                 beta1=self.beta_1,

@@ -60,13 +60,13 @@ class ModalityDecoder(keras.layers.Layer):
     def call(self, context, when=None, valid=None):  # noqa: D102
         positions = ops.cast(self.positions, self.compute_dtype)
         query = ops.cast(self.mask_token, self.compute_dtype) + positions
-        context = self.project(context)
+        context = self.project.call(context)
         if when is not None:
             context = context + ops.take(positions, when, axis=0)
         tokens = self.cross(query[None], context=context, valid=valid)
         for block in self.blocks:
             tokens = block(tokens)
-        return ops.reshape(self.samples(tokens), (-1, self.time * self.patch, self.channels))
+        return ops.reshape(self.samples.call(tokens), (-1, self.time * self.patch, self.channels))
 
     def get_config(self):  # noqa: D102
         names = ("time", "patch", "channels", "width", "depth", "heads", "seed")

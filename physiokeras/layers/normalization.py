@@ -22,7 +22,11 @@ class TokenNormalization(keras.layers.LayerNormalization):
 
     def call(self, inputs):  # noqa: D102
         if keras.config.backend() == "torch":
-            return super().call(inputs)
+            import torch
+
+            gamma, beta = (ops.convert_to_tensor(x).float() for x in (self.gamma, self.beta))
+            outputs = torch.nn.functional.layer_norm(inputs.float(), gamma.shape, gamma, beta, self.epsilon)
+            return ops.cast(outputs, self.compute_dtype)
         flat = ops.cast(ops.reshape(inputs, (-1, inputs.shape[-1])), "float32")
         flat = flat - ops.mean(flat, axis=1, keepdims=True)
         variance = ops.mean(ops.square(flat), axis=1, keepdims=True)

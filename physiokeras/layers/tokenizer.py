@@ -42,7 +42,7 @@ class PatchTokenizer(keras.layers.Layer):
 
     def call(self, signal):  # noqa: D102
         patches = ops.reshape(signal, (-1, self.time, signal.shape[1] // self.time * signal.shape[2]))
-        return self.linear(self.patch(patches))
+        return self.linear.call(self.patch.call(patches))
 
     def get_config(self):  # noqa: D102
         return {**super().get_config(), "time": self.time, "width": self.width}

@@ -168,7 +168,8 @@ class MaskedAutoencoder(keras.Model):
     @property
     def metrics(self):
         """The loss, and that of each modality."""
-        return [*super().metrics, *(t for t in self.trackers if t not in super(MaskedAutoencoder, self).metrics)]
+        found = super().metrics
+        return [*found, *(t for t in self.trackers if t not in found)]
 
     def get_config(self):  # noqa: D102
         names = ("drop_from", "loss_on_dropped", "normalize_targets", "variances")
