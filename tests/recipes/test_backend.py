@@ -33,6 +33,24 @@ def test_messages_of_an_import_that_fails_are_shown():
     assert "and where" in result.stderr
 
 
+@pytest.mark.once
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is what is spoken to")
+def test_freed_memory_stays_with_the_process():
+    code = (
+        "import resource, sys; from physiokeras.recipes.backend import keep_memory\n"
+        "if sys.argv[1:]: keep_memory()\n"
+        "for turn in range(20):\n"
+        "    if turn == 2: before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    b"x" * (turn + 2**26)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    faults = [
+        int(subprocess.run([sys.executable, "-c", code, *given], capture_output=True, check=True).stdout)
+        for given in ((), ("keep",))
+    ]
+    assert faults[0] > 500 > 10 * faults[1]
+
+
 def test_backend_that_keras_already_runs_on_is_accepted():
     backend.use(keras.config.backend())
     assert keras_backend() == keras.config.backend()
