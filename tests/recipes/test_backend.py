@@ -41,7 +41,7 @@ def test_freed_memory_stays_with_the_process():
         "if sys.argv[1:]: keep_memory()\n"
         "for turn in range(20):\n"
         "    if turn == 2: before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    b"x" * (turn + 2**26)\n"
+        "    b'x' * (turn + 2**26)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
     )
     faults = [
