@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physiokeras.pipelines import Definition, convert, simulate
-from physiokeras.recipes import analyze, extract, inspect, prepare, pretrain
+from physiokeras.recipes import analyze, challenge, extract, finetune, inspect, prepare, pretrain, probe, search
 from physiokeras.recipes.settings import read
 
 README = Path(__file__).parents[1] / "README.md"
@@ -100,8 +100,11 @@ def test_definition_is_valid(text, tmp_path):
     assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
 
 
+RECIPES = [analyze, inspect, prepare, pretrain, extract, probe, finetune, challenge, search]
+
+
 @pytest.mark.once
-@pytest.mark.parametrize("recipe", [analyze, inspect, prepare, pretrain, extract])
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_commands_have_the_flags_they_are_shown_with(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "runs" / "wristband"

@@ -43,11 +43,12 @@ def main(argv=None):
     from physiokeras.models import load
     from physiokeras.models.saving import metadata
     from physiokeras.pipelines import Definition, convert
+    from physiokeras.recipes.reconcile import encoder_for
 
     model_folder = Path(settings.run) / "model"
     facts, encoder = metadata(model_folder), load(model_folder).encoder
     definition = Definition.read(settings.dataset) if settings.dataset else Definition.from_dict(facts["definition"])
-    check_modalities(encoder, definition)
+    encoder = encoder_for(encoder, definition, facts["definition"])
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
@@ -59,26 +60,6 @@ def main(argv=None):
         write_predictions(rows, encoder, definition, settings, out)
     print(f"{len(rows['record'])} windows of {len(set(rows['record'].tolist()))} recordings are in {out}")
     return int(bool(manifest.set_aside))
-
-
-def check_modalities(encoder, definition):
-    """Refuse a definition whose windows the encoder cannot read.
-
-    Raises:
-        DataError: A modality is missing, or its samples or channels differ; the message says which.
-    """
-    for name, expected in encoder.modalities.items():
-        if name not in definition.modalities:
-            raise DataError(
-                f"the model reads the modality {name!r}, which the definition {definition.name!r} lacks. Define it; a "
-                "recording without its channels is read as one in which it is absent."
-            )
-        received = {"samples": definition.samples(name), "channels": len(definition.modalities[name].channels)}
-        if received != expected:
-            raise DataError(
-                f"modality {name!r}: the model reads {expected} a window, the definition {definition.name!r} gives "
-                f"{received}. Change its rate, window or channels."
-            )
 
 
 def read_rows(encoder, manifest, pooling):

@@ -31,39 +31,78 @@ def train(task, manifest, settings, folder, *, records, validation, advice=""):
 
     Returns: the trained `LinearProbe`.
     """
-    model = LinearProbe(
+    return fit(
         build_encoder(settings, manifest),
-        {task.label: len(task.classes)},
-        settings.pooling,
-        frozen=False,
-        name="network",
+        task,
+        manifest,
+        settings,
+        folder,
+        steps=settings.supervised_steps,
+        interval=settings.supervised_interval,
+        records=records,
+        validation=validation,
+        advice=advice,
     )
+
+
+def fit(
+    encoder,
+    task,
+    manifest,
+    settings,
+    folder,
+    *,
+    steps,
+    interval,
+    records,
+    validation,
+    advice="",
+    name="supervised",
+    class_weight="balanced",
+):
+    """Train an encoder, from whatever weights it has, and a linear layer on labels; see `train`.
+
+    Args:
+        encoder: The encoder.
+        task: `Task` with one class a window.
+        manifest: `Manifest`.
+        settings: With `pooling`, `patience`, `batch_size`, `checkpoint_every`, `seed`, `accept` and what
+            `build_optimizer` reads, its `steps` apart.
+        folder: Where `NAME.csv` and `NAME_checkpoints/` go.
+        steps: Most steps; whole intervals are done.
+        interval: Steps between two looks at the validation people.
+        records: Names of the records to train on.
+        validation: Names of records of other people.
+        advice: How to go on after an interruption, a sentence.
+        name: Of the files.
+        class_weight: "balanced" or None.
+
+    Returns: the trained `LinearProbe`.
+    """
+    model = LinearProbe(encoder, {task.label: len(task.classes)}, settings.pooling, frozen=False, name="network")
     # By default the averages would still hold half of the first values after a hundred steps.
     model.standardize.momentum = 0.9
-    weights = balanced_weights(manifest, task, records)
-    optimizer = build_optimizer(replace(settings, steps=settings.supervised_steps))
+    weights = balanced_weights(manifest, task, records) if class_weight else np.ones(len(task.classes))
+    optimizer = build_optimizer(replace(settings, steps=steps))
     model.compile(optimizer, loss={task.label: BalancedCrossEntropy(weights)})
-    options = {
-        "batch_size": settings.batch_size,
-        "labels": [task.label],
-        "modalities": list(settings.modalities) or None,
-    }
-    seed, interval = derive(settings.seed, "supervised stream"), settings.supervised_interval
+    options = {"batch_size": settings.batch_size, "labels": [task.label], "modalities": list(encoder.modalities)}
+    seed = derive(settings.seed, "supervised stream")
     # In whole batches, so that one compiled program serves all.
     valid = stream(manifest.folder, records=validation, drop_remainder=True, **options)
     checkpoints = Checkpoints(
-        folder / "supervised_checkpoints",
+        folder / f"{name}_checkpoints",
         settings.checkpoint_every,
         patience=settings.patience * interval,
         facts=facts(settings, manifest),
         advice=advice,
     )
-    checkpoints.restore(model)
-    for part in checkpoints.parts(max(1, settings.supervised_steps // interval) * interval, interval):
+    if checkpoints.restore(model):
+        print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
+    for part in checkpoints.parts(max(1, steps // interval) * interval, interval):
         model.fit(
             stream(manifest.folder, records=records, seed=seed, start_step=checkpoints.step, **options),
             validation_data=valid,
-            callbacks=[MetricsFile(folder / "supervised.csv"), checkpoints],
+            callbacks=[MetricsFile(folder / f"{name}.csv"), checkpoints],
             shuffle=False,
             verbose=2,
             **part,

@@ -1,5 +1,6 @@
 import csv
 import shutil
+from types import SimpleNamespace
 
 import keras
 import matplotlib.image
@@ -95,14 +96,17 @@ def test_bare_recordings_without_annotations_or_list_of_people_are_read(pretrain
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("[modalities.ecg]\nrate = 100", "[modalities.ecg]\nrate = 50"), "modality 'ecg': .*3000.* gives .*1500"),
         (
-            ("[modalities.ecg]", "[modalities.heart]"),
-            "reads the modality 'ecg', which the definition 'simulated' lacks",
+            ("[modalities.ecg]\nrate = 100", "[modalities.ecg]\nrate = 50"),
+            "modality 'ecg': .*3000.* gives .*1500.* rate = 100",
         ),
-        (('"F4-M1", ', ""), "modality 'eeg': .*'channels': 6.* gives .*'channels': 5"),
+        (
+            ("window = 30", "window = 20"),
+            "reads windows of 30 s in 30 patches, .* gives 20 s in 20. Write .*window = 30",
+        ),
+        (('"F4-M1", ', ""), "modality 'eeg': the model reads 6 channels, .* gives 5"),
     ],
-    ids=["other samples", "no such modality", "other channels"],
+    ids=["other samples", "other window", "other channels"],
 )
 def test_definition_whose_windows_the_model_cannot_read_is_refused(pretrained, recordings, tmp_path, change, message):
     text = catalogue.find("pipelines", "simulated").read_text()
@@ -113,3 +117,16 @@ def test_definition_whose_windows_the_model_cannot_read_is_refused(pretrained, r
     with pytest.raises(DataError, match=message):
         command(pretrained, recordings, tmp_path / "out", "--dataset", str(tmp_path / "other.toml"))
     assert not (tmp_path / "out").exists()
+
+
+def test_modality_that_the_definition_lacks_is_absent(pretrained, recordings, extracted, tmp_path):
+    text = catalogue.find("pipelines", "simulated").read_text()
+    (tmp_path / "other.toml").write_text(text.replace("[modalities.eeg]", "[modalities.brain]"))
+    with pytest.raises(DataError, match="fitted on features of encoder"):
+        command(pretrained, recordings, tmp_path / "out", "--dataset", str(tmp_path / "other.toml"))
+    shutil.copytree(pretrained.folder / "model", tmp_path / "run" / "model")
+    only_model = SimpleNamespace(folder=tmp_path / "run")
+    assert command(only_model, recordings, tmp_path / "out", "--dataset", str(tmp_path / "other.toml")) == 0
+    with np.load(tmp_path / "out" / "features.npz") as found, np.load(extracted / "features.npz") as full:
+        assert found["features"].shape == full["features"].shape
+        assert np.abs(found["features"] - full["features"]).max() > 0.01

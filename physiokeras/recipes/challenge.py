@@ -1,0 +1,132 @@
+"""Score arousals at every sample, as the PhysioNet/CinC Challenge 2018 does, by a linear probe for each second.
+
+    python -m physiokeras.recipes.challenge --run runs/pretrain-1 --data PREPARED --source RECORDINGS
+
+The encoder stays as it is; the tokens of all modalities at one second are merged, and a linear layer tells from them
+whether that second is an arousal. Its probabilities are interpolated to the samples of the target vector, which is read
+from the recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are pooled over all test records, as the
+Challenge's rules say. One record at a time is in memory. `--context` counts seconds here.
+"""
+
+import csv
+import io
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.recipes import run
+from physiokeras.recipes.backend import use
+from physiokeras.recipes.experiment import ProbeSettings, probe_options
+from physiokeras.recipes.settings import CommonSettings, read, setting
+from physiokeras.seeds import derive
+
+
+@dataclass(frozen=True)
+class Settings(ProbeSettings, CommonSettings):
+    """Which model is scored on which recordings, and how the probe is fitted."""
+
+    run: str = setting(help="run folder of a command that trains, whose encoder is used", group="data")
+    data: str = setting(help="folder that `prepare` made of the recordings", group="data")
+    source: str = setting(help="folder of the recordings, for the targets at every sample", group="data")
+    seconds: int = setting(2000, "most scored seconds of a record that the probe is fitted on, drawn by seed", "probe")
+    draws: int = setting(1000, "draws of people for the intervals", "probe")
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status.
+    """
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.challenge", description=__doc__.split("\n")[0])
+    use(settings.backend)
+    from physiokeras.analysis.challenge import ChallengeScore, gross_areas
+    from physiokeras.analysis.probe_files import save_probe
+    from physiokeras.analysis.probing import Probe
+    from physiokeras.models import FeatureExtractor, digest
+    from physiokeras.pipelines import Manifest
+    from physiokeras.recipes import seconds
+    from physiokeras.recipes.probe import saved_encoder
+
+    manifest = Manifest.read(settings.data)
+    reader = seconds.Reader.of(manifest, settings.source)
+    encoder = saved_encoder(settings.run, manifest)
+    with run.start(settings, recipe="challenge", data_hash=manifest.data_hash) as folder:
+        extractor = FeatureExtractor(encoder, settings.pooling, keep_time=True)
+        drawn = {
+            split: seconds.drawn(reader, extractor, manifest, split, settings)
+            for split in ("train", "validation")
+            if split in manifest.splits
+        }
+        probe = Probe.fit(
+            seconds.TASK, drawn["train"], drawn.get("validation"), encoder=digest(encoder), **probe_options(settings)
+        )
+        (folder / "probes").mkdir(exist_ok=True)
+        save_probe(probe, folder / "probes" / "arousal_second.npz")
+        rows, histograms = [], []
+        score = ChallengeScore()
+        for record in manifest.select("test"):
+            target, rate = reader.targets(record["name"])
+            if target is None:
+                continue
+            features = seconds.features_of_record(extractor, manifest, record["name"], settings.context)
+            chances = seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
+            histograms.append(score.update(target, chances))
+            rows.append((record["name"], record["person"], *gross_areas(*histograms[-1])))
+        report(folder, score, histograms, rows, manifest, settings)
+    return 0
+
+
+def report(folder, score, histograms, rows, manifest, settings):
+    """Print the score with its interval over people, and keep it and each record's own in the run's folder."""
+    from physiokeras.files import write_atomic
+    from physiokeras.recipes.cohort import is_simulated
+    from physiokeras.recipes.probing import markdown
+
+    if not rows:
+        raise DataError("no test record has targets: neither -arousal.mat nor .arousal.", file=settings.source)
+    result, found = score.result(), intervals(histograms, [person for _, person, *_ in rows], settings)
+    samples = result["positives"] + result["negatives"]
+    share = result["positives"] / max(1, samples)
+    shown = [["score of all samples", "value", "95 % over people", "chance"]]
+    for name, title, chance in (("auprc", "gross AUPRC", share), ("auroc", "gross AUROC", 0.5)):
+        interval = f"{found[name].low:.3f} to {found[name].high:.3f}" if found else "-"
+        shown.append([title, f"{result[name]:.3f}", interval, f"{chance:.3f}"])
+    parts = ["Simulated recordings: these numbers say nothing about people."] if is_simulated(manifest) else []
+    parts += ["\n".join(markdown(shown)), f"{len(rows)} test records, {samples} scored samples, {share:.1%} arousal."]
+    text = "\n\n".join(parts)
+    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
+    write_atomic(folder / "scores.md", text + "\n")
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["record", "person", "auprc", "auroc"])
+    writer.writerows(rows)
+    write_atomic(folder / "records.csv", table.getvalue())
+    run.note(folder, scores=result, intervals={name: [i.low, i.high] for name, i in found.items()})
+
+
+def intervals(histograms, people, settings):
+    """Score name -> `Interval` over people, of records' histograms; empty for fewer than two people."""
+    from physiokeras.analysis.bootstrap import bootstrap_over_people
+    from physiokeras.analysis.challenge import gross_areas
+
+    if not settings.draws or len(set(people)) < 2:
+        return {}
+
+    def area(number):
+        return lambda positives, negatives: gross_areas(positives.sum(axis=0), negatives.sum(axis=0))[number]
+
+    counts = [np.stack(parts) for parts in zip(*histograms, strict=True)]
+    options = {"draws": settings.draws, "seed": derive(settings.seed, "challenge")}
+    return {
+        name: bootstrap_over_people(area(number), counts, people, **options)
+        for number, name in enumerate(("auprc", "auroc"))
+    }
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DataError, OSError) as error:
+        sys.exit(str(error))

@@ -1,0 +1,94 @@
+"""Probe a saved model on prepared data, of its own data set or of another.
+
+    python -m physiokeras.recipes.probe --run runs/pretrain-1 --data PREPARED
+
+The encoder stays as it is; a linear layer is fitted on its features for every label of the data. Modalities that the
+model knows and the data lack are absent. The same encoder untrained stands beside it. With people in the splits train
+and test, the test people are scored; in data without such splits, each person in turn. The run folder can be given to
+`extract`.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from physiokeras.errors import DataError
+from physiokeras.recipes import run
+from physiokeras.recipes.backend import use
+from physiokeras.recipes.experiment import ProbeSettings
+from physiokeras.recipes.settings import CommonSettings, read, setting
+from physiokeras.seeds import derive
+
+
+@dataclass(frozen=True)
+class Settings(ProbeSettings, CommonSettings):
+    """Which model is probed on which data, and how."""
+
+    run: str = setting(help="run folder of a command that trains, whose model is probed", group="data")
+    data: str = setting(help="folder that `prepare` made", group="data")
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status.
+    """
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.probe", description=__doc__.split("\n")[0])
+    use(settings.backend)
+    from physiokeras.models import FeatureExtractor
+    from physiokeras.pipelines import Manifest
+    from physiokeras.recipes import held_out, probing
+
+    manifest = Manifest.read(settings.data)
+    encoder = saved_encoder(settings.run, manifest)
+    with run.start(settings, recipe="probe", data_hash=manifest.data_hash) as folder:
+        encoders = {"pretrained": encoder, "untrained": untrained(encoder, settings.seed)}
+        extractors = {title: FeatureExtractor(one, settings.pooling) for title, one in encoders.items()}
+        if not {"train", "test"} <= manifest.splits.keys():
+            found = {title: probing.features_of_windows(one, manifest) for title, one in extractors.items()}
+            held_out.report(folder, held_out.probe_each_person(found, manifest, settings), manifest)
+            return 0
+        columns = {}
+        for title, extractor in extractors.items():
+            columns[title], left_out = probing.probe_encoder(extractor, manifest, settings)
+        probing.save_all(folder, extractors["pretrained"], manifest, columns["pretrained"], settings.pooling)
+        probing.report(folder, columns, manifest, {}, left_out)
+    return 0
+
+
+def saved_encoder(folder, data):
+    """The encoder of a run's model, of the modalities that it shares with the data.
+
+    Args:
+        folder: The run's folder.
+        data: `Manifest` or `Definition`.
+
+    Raises:
+        DataError: No model there, or data that it cannot read.
+    """
+    from physiokeras.models import load
+    from physiokeras.models.saving import metadata
+    from physiokeras.recipes.reconcile import absent, encoder_for
+
+    model = Path(folder) / "model"
+    encoder = load(model).encoder
+    missing = absent(encoder, data)
+    restricted = encoder_for(encoder, data, metadata(model).get("definition"))
+    if missing:
+        print(f"Absent, since the data lack them: {', '.join(missing)}.", flush=True)
+    return restricted
+
+
+def untrained(encoder, seed):
+    """An encoder of the same kind with fresh weights, which follow from the seed."""
+    import keras
+
+    keras.utils.set_random_seed(derive(seed, "untrained"))
+    return type(encoder).from_config(encoder.get_config())
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DataError, OSError) as error:
+        sys.exit(str(error))

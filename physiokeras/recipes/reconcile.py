@@ -1,0 +1,67 @@
+"""Whether a saved encoder can read data of another definition, and the part of it that reads them."""
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines import Manifest
+
+
+def encoder_for(encoder, data, own=None):
+    """The encoder of the modalities that model and data share; what the data lack is absent for it.
+
+    Args:
+        encoder: The model's encoder.
+        data: `Definition` or `Manifest` of the data.
+        own: The definition that the model was trained on, as a dict; None: not known.
+
+    Returns: `Encoder`, see `Encoder.restricted`: the modalities in the data's order.
+
+    Raises:
+        DataError: Windows of another length, a shared modality of another rate or number of channels, or no shared
+            modality; the message says what to write in the definition.
+    """
+    name, window, tokens, modalities = _read_by(data)
+    expected = float(own["window"]) if own else window
+    if (window, tokens) != (expected, encoder.time):
+        raise DataError(
+            f"the model reads windows of {expected:g} s in {encoder.time} patches, the definition {name!r} gives "
+            f"{window:g} s in {tokens}. Write in it: window = {expected:g} and patch = {expected / encoder.time:g}, "
+            "and prepare the data again."
+        )
+    shared = [modality for modality in modalities if modality in encoder.modalities]
+    if not shared:
+        raise DataError(
+            f"the definition {name!r} has none of the model's modalities, {', '.join(encoder.modalities)}. "
+            f"It has {', '.join(modalities)}: call what the model can read by the model's name, as in "
+            f"[modalities.{next(iter(encoder.modalities))}], and prepare the data again."
+        )
+    for modality in shared:
+        _check(encoder.modalities[modality], modalities[modality], modality, name, window)
+    return encoder.restricted(shared)
+
+
+def absent(encoder, data):
+    """Names of the encoder's modalities that the data lack."""
+    return [modality for modality in encoder.modalities if modality not in _read_by(data)[3]]
+
+
+def _check(expected, received, modality, name, window):
+    if expected["samples"] != received["samples"]:
+        raise DataError(
+            f"modality {modality!r}: the model reads {expected['samples']} samples a window, the definition {name!r} "
+            f"gives {received['samples']}. Write in its [modalities.{modality}]: rate = "
+            f"{expected['samples'] / window:g} (with a `bandpass` below half of that), and prepare the data again."
+        )
+    if expected["channels"] != received["channels"]:
+        raise DataError(
+            f"modality {modality!r}: the model reads {expected['channels']} channels, the definition {name!r} gives "
+            f"{received['channels']}. List {expected['channels']} in `channels` of its [modalities.{modality}], in "
+            "the model's order; one that no recording has is read as absent."
+        )
+
+
+def _read_by(data):
+    """Name, seconds of a window, tokens, and modality -> samples and channels."""
+    if isinstance(data, Manifest):
+        sizes = {name: {"samples": m["samples"], "channels": len(m["channels"])} for name, m in data.modalities.items()}
+        return data.definition["name"], float(data.definition["window"]), data.tokens, sizes
+    sizes = {name: {"samples": data.samples(name), "channels": len(m.channels)} for name, m in data.modalities.items()}
+    return data.name, float(data.window), data.tokens, sizes

@@ -1,0 +1,79 @@
+"""Search settings of the pretraining by what a probe of the validation people scores.
+
+    python -m physiokeras.recipes.search --backend jax
+    python -m physiokeras.recipes.search --data PREPARED --tuner bayesian --trials 20 --space drop_rate=0:1 depth=2:8
+    python -m physiokeras.recipes.search --grid --space mask_ratio=0.5,0.7,0.9 drop_rate=0,0.5,1 --seeds 3
+
+Each trial pretrains an encoder and probes it. The score is the balanced accuracy on validation people, never the
+reconstruction loss, which does not say how good a representation is; test people are not looked at. KerasTuner chooses
+the trials. With `--grid` every combination of two settings runs with every seed, and their interaction is tested. The
+same command with the same `--out`, or `--resume` with the folder, goes on where it stopped.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from physiokeras.errors import DataError, TrainingError
+from physiokeras.recipes import pretrain, run
+from physiokeras.recipes.backend import use
+from physiokeras.recipes.settings import read, setting
+from physiokeras.recipes.space import Dimension
+
+FREE = (*pretrain.FREE, "trials", "seeds")
+"""Settings that may differ when a search goes on."""
+
+
+@dataclass(frozen=True)
+class Settings(pretrain.Settings):
+    """The search, and all settings of the pretraining, which hold for every trial."""
+
+    tuner: Literal["random", "bayesian", "hyperband"] = setting(
+        "random", "how KerasTuner chooses; hyperband tries many with few steps first", "search"
+    )
+    trials: int = setting(8, "how many trials; hyperband sets the number itself", "search")
+    space: tuple[str, ...] = setting(
+        ("drop_rate=0:1", "mask_ratio=0.3:0.9"), "settings to vary, each NAME=LOW:HIGH, NAME=LOW:HIGH:STEP or NAME=A,B",
+        "search",
+    )  # fmt: skip
+    label: str | None = setting(None, "label that is probed; none given: the first with a class a window", "search")
+    grid: bool = setting(False, "run all combinations of two settings with lists of values", "search")
+    seeds: int = setting(3, "repetitions of the grid; more can be added to a finished one", "search")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.label_share != 1 or not self.space:
+            raise ValueError("A search needs something to vary in `space`, and a `label_share` of 1.")
+        dimensions = [Dimension.parse(text) for text in self.space]
+        if self.grid and (len(dimensions) != 2 or any(len(d.values) < 2 for d in dimensions)):
+            raise ValueError(
+                "A grid has two settings with two values or more each, as in --space mask_ratio=0.5,0.7 drop_rate=0,1."
+            )
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status.
+    """
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.search", description=__doc__.split("\n")[0])
+    use(settings.backend)
+    from physiokeras.recipes import cohort, folds, grid, trials
+
+    manifest = cohort.prepared(settings)
+    missing = [split for split in ("train", "validation") if split not in manifest.splits]
+    if missing:
+        raise DataError(f"no people in the split {', '.join(missing)}; a search needs them.", file=manifest.folder)
+    task = folds.task_of(manifest, settings.label)
+    known = {"data_hash": manifest.data_hash, "resume": True, "free": FREE, "accept": settings.accept}
+    with run.start(settings, recipe="search", **known) as folder:
+        dimensions = [Dimension.parse(text) for text in settings.space]
+        (grid if settings.grid else trials).search(folder, dimensions, task, manifest, settings)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DataError, TrainingError, OSError) as error:
+        sys.exit(str(error))

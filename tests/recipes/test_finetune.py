@@ -1,0 +1,101 @@
+import csv
+import json
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from physiokeras.callbacks import Checkpoints
+from physiokeras.errors import DataError
+from physiokeras.models import load
+from physiokeras.pipelines import Manifest, windows
+from physiokeras.recipes import finetune, probing
+
+STEPS = "--steps 6 --interval 2 --batch-size 8 --seed 3 --checkpoint-every 1"
+
+
+@pytest.fixture(scope="module")
+def command(pretrained, small):
+    """Flags of a fine-tuning of a few steps, without its folder."""
+    data = ["--run", str(pretrained.folder), "--data", str(pretrained.cohort / "prepared")]
+    return [*data, "--task", "stage", *STEPS.split(), *small[-2:]]
+
+
+@pytest.fixture(scope="module")
+def tuned(command, tmp_path_factory):
+    """Folder of a finished run."""
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    assert finetune.main([*command, "--out", str(out)]) == 0
+    return out
+
+
+def rows(folder):
+    with open(folder / "finetune.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_begins_with_the_pretrained_weights_and_changes_them(pretrained, tuned):
+    before, after = (load(folder / "model").encoder for folder in (pretrained.folder, tuned))
+    moved = [np.abs(a - b).max() for a, b in zip(before.get_weights(), after.get_weights(), strict=True)]
+    assert 0 < max(moved) < 0.05
+    assert [int(row["step"]) for row in rows(tuned)] == [2, 4, 6]
+
+
+def test_saved_network_reaches_the_written_score_beside_the_frozen_probe(pretrained, tuned):
+    scores = json.loads((tuned / "run.json").read_text())["scores"]
+    network, data = load(tuned / "model"), pretrained.cohort / "prepared"
+    inputs = windows(data, "test", labels=["stage"], modalities=list(network.encoder.modalities))
+    stage = inputs.pop("stage")
+    predicted = np.asarray(network.predict(inputs, verbose=0)["stage"]).argmax(axis=1)
+    expected = balanced_accuracy_score(stage[stage >= 0], predicted[stage >= 0])
+    assert scores["fine-tuned"]["stage"]["windows"]["balanced_accuracy"] == pytest.approx(expected)
+    assert scores["frozen probe"]["stage"]["windows"]["windows"] == (stage >= 0).sum()
+    assert "| fine-tuned" in (tuned / "scores.md").read_text()
+
+
+def test_run_that_was_ended_goes_on_to_the_same_end(command, tuned, tmp_path, monkeypatch):
+    original = Checkpoints.on_train_batch_end
+
+    def end_at_three(self, batch, logs=None):
+        if self.step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        original(self, batch, logs)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "on_train_batch_end", end_at_three)
+        with pytest.raises(SystemExit, match="143"):
+            finetune.main([*command, "--out", str(out)])
+    assert finetune.main(["--resume", str(out)]) == 0
+    assert rows(out) == rows(tuned)
+    for ours, theirs in zip(load(out / "model").get_weights(), load(tuned / "model").get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.once
+def test_another_model_does_not_take_the_run_over(command, tuned, pretrained, tmp_path):
+    shutil.copytree(tuned, tmp_path / "run")
+    with pytest.raises(SystemExit, match="data_hash"):
+        finetune.main([*command, "--run", str(tuned), "--resume", str(tmp_path / "run")])
+
+
+@pytest.mark.once
+def test_training_sees_the_training_people_of_the_share_alone(command, tmp_path, monkeypatch, pretrained):
+    seen = {}
+
+    def spy(encoder, task, manifest, settings, folder, **options):
+        seen.update(options)
+        raise DataError("seen")
+
+    from physiokeras.recipes import supervised
+
+    monkeypatch.setattr(supervised, "fit", spy)
+    with pytest.raises(DataError, match="seen"):
+        finetune.main([*command, "--label-share", "0.4", "--out", str(tmp_path / "run")])
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    people = {split: {r["name"] for r in manifest.select(split)} for split in probing.SPLITS}
+    assert set(seen["records"]) < people["train"]
+    assert seen["records"]
+    assert set(seen["validation"]) == people["validation"]
