@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from physiokeras.pipelines import Definition, convert, simulate
-from physiokeras.recipes import analyze, challenge, extract, finetune, inspect, prepare, pretrain, probe, search
+from physiokeras.recipes import (
+    analyze,
+    challenge,
+    compare,
+    extract,
+    finetune,
+    inspect,
+    prepare,
+    pretrain,
+    probe,
+    search,
+)
 from physiokeras.recipes.settings import read
 
 README = Path(__file__).parents[1] / "README.md"
@@ -100,7 +111,7 @@ def test_definition_is_valid(text, tmp_path):
     assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
 
 
-RECIPES = [analyze, inspect, prepare, pretrain, extract, probe, finetune, challenge, search]
+RECIPES = [analyze, compare, inspect, prepare, pretrain, extract, probe, finetune, challenge, search]
 
 
 @pytest.mark.once

@@ -35,6 +35,41 @@ class Interval:
     undefined: float = 0.0
 
 
+@dataclass(frozen=True)
+class Draws:
+    """People drawn with replacement, the same for whatever is compared.
+
+    Args:
+        people: `(people,)`, sorted; any type that sorts.
+        counts: `(draws, people)`, how often each is drawn.
+    """
+
+    people: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, people, draws=1000, seed=0):
+        """Draw as many people as there are, again and again.
+
+        Args:
+            people: Those to draw from; repetitions count nothing.
+            draws: Resamplings.
+            seed: Seed of the draws; the same seed and people give the same draws.
+
+        Raises:
+            ValueError: Fewer than two people.
+        """
+        names = np.unique(np.asarray(people))
+        if len(names) < 2:
+            raise ValueError(f"An interval over people needs at least two. Received: {len(names)}.")
+        generator = np.random.default_rng(derive(seed, "bootstrap"))
+        return cls(names, generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws))
+
+    def index(self, people):
+        """Each window's person as a place in `people`."""
+        return np.searchsorted(self.people, np.asarray(people))
+
+
 def bootstrap_over_people(statistic, arrays, people, *, draws=1000, seed=0, level=0.95):
     """Interval of any statistic of windows.
 
@@ -56,13 +91,14 @@ def bootstrap_over_people(statistic, arrays, people, *, draws=1000, seed=0, leve
         raise ValueError(
             f"`arrays` and `people` must be equally long. Received: {[len(a) for a in arrays]} and {len(people)}."
         )
-    counts, person = _draw(people, draws, seed)
+    drawn = Draws.of(people, draws, seed)
+    counts, person = drawn.counts, drawn.index(people)
     windows = np.arange(len(person))
     values = []
     for count in counts:
         chosen = np.repeat(windows, count[person])
         values.append(statistic(*(array[chosen] for array in arrays)))
-    return _interval(statistic(*arrays), values, level)
+    return interval(statistic(*arrays), values, level)
 
 
 def bootstrap_difference(statistic, labels, first, second, people, **options):
@@ -107,32 +143,42 @@ def score_intervals(labels, probabilities, people, *, draws=1000, seed=0, level=
         ValueError: As in `scores`, or fewer than two people with scored windows.
     """
     exact = scores(labels, probabilities)
-    people = np.asarray(people)[np.asarray(labels) >= 0]
+    of_scored = Draws.of(np.asarray(people)[np.asarray(labels) >= 0], draws, seed)
+    drawn = drawn_scores(labels, probabilities, people, of_scored)
+    return {name: interval(exact[name], values, level) for name, values in drawn.items()}
+
+
+def drawn_scores(labels, probabilities, people, draws):
+    """All of `scores` that are single numbers, of each draw.
+
+    With the same `Draws` for two models the differences are paired: both saw the same people.
+
+    Args:
+        labels: `(windows,)` integers, -1 where unscored.
+        probabilities: `(windows, classes)`.
+        people: `(windows,)`; all of those with scored windows are among the people drawn.
+        draws: `Draws`.
+
+    Returns: dict of name to `(draws,)`; NaN in draws where the score is not defined.
+    """
+    person = draws.index(np.asarray(people)[np.asarray(labels) >= 0])
     labels, probabilities = scored(labels, probabilities)
-    counts, person = _draw(people, draws, seed)
-    classes = probabilities.shape[1]
+    counts, size, classes = draws.counts, draws.counts.shape[1], probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
-    confusion = _per_person(lambda rows: confusion_matrix(labels[rows], predicted[rows], classes), person)
+    confusion = _per_person(lambda rows: confusion_matrix(labels[rows], predicted[rows], classes), person, size)
     drawn = agreement(np.tensordot(counts, confusion, 1))
-    sums = _per_person(lambda rows: calibration_sums(labels[rows], probabilities[rows]), person)
-    drawn["ece"] = calibration_error(np.tensordot(counts, sums, 1))
+    sums = _per_person(lambda rows: calibration_sums(labels[rows], probabilities[rows]), person, size)
+    with np.errstate(invalid="ignore"):
+        drawn["ece"] = calibration_error(np.tensordot(counts, sums, 1))
     areas = [_drawn_areas(labels == c, probabilities[:, c], person, counts) for c in ranked_classes(labels, classes)]
     if areas:
         # A class that a draw lacks counts in that draw's mean as little as in `scores`.
         drawn["auroc"], drawn["auprc"] = _mean_over_defined(np.array(areas))
-    return {name: _interval(exact[name], values, level) for name, values in drawn.items()}
+    return drawn
 
 
-def _draw(people, draws, seed):
-    """How often each person is drawn, `(draws, people)`, and each window's person as an index."""
-    names, person = np.unique(np.asarray(people), return_inverse=True)
-    if len(names) < 2:
-        raise ValueError(f"An interval over people needs at least two. Received: {len(names)}.")
-    generator = np.random.default_rng(derive(seed, "bootstrap"))
-    return generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws), person
-
-
-def _interval(value, draws, level):
+def interval(value, draws, level=0.95):
+    """`Interval` of a score from its draws `(draws,)`, of which those that are NaN are left out."""
     draws = np.asarray(draws, dtype=np.float64)
     defined = draws[~np.isnan(draws)]
     undefined = 1 - len(defined) / len(draws)
@@ -142,9 +188,9 @@ def _interval(value, draws, level):
     return Interval(float(value), float(low), float(high), undefined)
 
 
-def _per_person(function, person):
+def _per_person(function, person, size):
     order = np.argsort(person, kind="stable")
-    return np.array([function(rows) for rows in np.split(order, np.flatnonzero(np.diff(person[order])) + 1)])
+    return np.array([function(rows) for rows in np.split(order, np.searchsorted(person[order], np.arange(1, size)))])
 
 
 def _drawn_areas(positive, score, person, counts):

@@ -1,166 +1,181 @@
-"""One cell of a cross-validation: everything of one fold and one seed, from pretraining to predictions of its test."""
+"""One cell of a comparison: an entrant with one seed in one fold, from training to predictions of its test people."""
 
-import csv
-import io
+import hashlib
 import json
 import shutil
 import time
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
-import keras
-import numpy as np
-
-from physiokeras.analysis.features import Features
-from physiokeras.analysis.probing import Probe
 from physiokeras.files import write_atomic
-from physiokeras.models import FeatureExtractor
-from physiokeras.recipes import supervised, training
-from physiokeras.recipes.experiment import build_autoencoder, build_encoder, compile_autoencoder
-from physiokeras.recipes.folds import records_of, with_variances_of
-from physiokeras.recipes.probing import features_of_windows
+from physiokeras.models import load, save
+from physiokeras.recipes import answers, supervised, training, twins
+from physiokeras.recipes.experiment import TrainingSettings, build_encoder, build_model, compile_autoencoder
+from physiokeras.recipes.folds import Fold, records_of, with_variances_of
+from physiokeras.recipes.run import to_json
+from physiokeras.recipes.settings import INVOCATION, to_toml
+from physiokeras.recipes.strategies import TIME, Entrant
+from physiokeras.seeds import derive
 
-PREDICTIONS = "predictions.csv"
-"""Written last: a cell that has it is done."""
+FACTS = "cell.json"
+"""Written last: a cell that has it is done, as far as it was asked for."""
 
-KEYS = ("person", "record", "window", "target")
+UNUSED = {*INVOCATION, "out", "checkpoint_every", "tensorboard"}
+"""Settings of a training on which its result does not depend."""
+
+SUPERVISED = ("pooling", "age_threshold", "supervised_steps", "supervised_interval", "patience")
+"""Further settings on which supervised networks depend."""
 
 
-def compute(folder, fold, task, manifest, settings, untrained, advice=""):
-    """Pretrain, probe, train from scratch, and predict the test people; kept in the cell's folder.
+@dataclass(frozen=True)
+class Cell:
+    """An entrant with one seed in one fold.
 
     Args:
-        folder: The cell's own folder; one that holds a finished cell is left as it is.
+        entrant: Whose settings have the seed of this repetition.
+        seed: The repetition's number, from 0.
         fold: `Fold`.
-        task: `Task`.
+        folder: The cell's own, whose name ends in a hash of all that its training depends on.
+    """
+
+    entrant: Entrant
+    seed: int
+    fold: Fold
+    folder: Path
+
+    @property
+    def settings(self):
+        """The entrant's."""
+        return self.entrant.settings
+
+    @property
+    def is_supervised(self):
+        """Whether there is a network for each task instead of probes on one encoder."""
+        return self.settings.objective == "supervised" and self.entrant.name != TIME
+
+
+def plan(settings, manifest, entrants, folds, folder):
+    """The cells of a run in the order in which they are computed: those of one compiled program follow one another.
+
+    Returns: list of `Cell`.
+    """
+    cells = []
+    for entrant in entrants:
+        for fold in folds:
+            for seed in range(settings.seeds):
+                own = replace(entrant.settings, seed=derive(settings.seed, "repetition", seed))
+                name = f"{entrant.name}-seed-{seed}-fold-{fold.number}-{cause(entrant, own, fold, manifest)}"
+                cells.append(Cell(replace(entrant, settings=own), seed, fold, folder / "cells" / name))
+    return cells
+
+
+def cause(entrant, settings, fold, manifest):
+    """Eight letters that change with whatever a cell's training depends on."""
+    names = [] if entrant.name == TIME else [f.name for f in fields(TrainingSettings) if f.name not in UNUSED]
+    if settings.objective == "supervised":
+        names += SUPERVISED
+    facts = [{name: getattr(settings, name) for name in names}, entrant.modalities, asdict(fold), manifest.data_hash]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def is_done(cell, tasks):
+    """Whether the cell's folder has all that is asked for."""
+    try:
+        return json.loads((cell.folder / FACTS).read_bytes())["asked"] == asked(cell, tasks)
+    except FileNotFoundError:
+        return False
+
+
+def asked(cell, tasks):
+    """On what a cell's predictions depend besides its models."""
+    s = cell.settings
+    return {
+        "tasks": [task.name for task in tasks],
+        "scalings": list(s.scalings),
+        "subsets": s.subsets,
+        **{name: getattr(s, name) for name in ("pooling", "age_threshold")},
+    }
+
+
+def compute(cell, manifest, tasks, advice=""):
+    """Train, probe and predict the test people, and keep it all in the cell's folder; what is there is not repeated.
+
+    The folder gets `settings.toml`, `metrics.csv`, `model/` (`model_TASK/` for supervised networks), `predictions.csv`,
+    `subsets.npz` and `cell.json`.
+
+    Args:
+        cell: `Cell`.
         manifest: `Manifest`.
-        settings: Those of the command, with the seed of this cell.
-        untrained: Function without arguments that gives `features_untrained` for this seed; all folds share them.
+        tasks: list of `Task`.
         advice: How to go on after an interruption, a sentence.
     """
-    if (folder / PREDICTIONS).exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    keras.utils.clear_session()
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
-    pretraining = records_of(manifest, fold.pretrain)
-    manifest = with_variances_of(manifest, pretraining)
-    features, network = encoded(folder, fold, task, manifest, settings, pretraining, advice)
-    features = {**features, "untrained": untrained()}
-    predicted, strengths = probed(features, fold, task)
-    test = of_people(features["supervised"], fold.test)
-    predicted["supervised raw"] = supervised.predict_proba(network, test.values)
-    kept = task.targets(test.labels[task.label]) >= 0
+    models, left_out = trained(cell, manifest, tasks, advice)
+    trained_at = time.monotonic()
+    found = answers.of(cell, models, manifest, tasks)
+    answers.write(cell.folder, found, tasks)
     facts = {
-        "test": fold.test,
-        "train": fold.train,
-        "validation": fold.validation,
-        "pretrain": fold.pretrain,
-        "variances": manifest.variances,
-        "strengths": strengths,
-        "seconds": round(time.monotonic() - began),
+        "strategy": cell.entrant.name,
+        "seed": cell.seed,
+        "fold": cell.fold.number,
+        "asked": asked(cell, tasks),
+        "scores": answers.scores_of(found, tasks),
+        "strengths": found.strengths,
+        "left_out": {**left_out, **found.left_out},
+        "parameters": found.parameters,
+        "people": asdict(cell.fold),
+        "seconds": {"train": round(trained_at - began, 1), **found.seconds},
     }
-    write_atomic(folder / "cell.json", json.dumps(facts, indent=2) + "\n")
-    names = [record["name"] for record in manifest.records]
-    records = [names[index] for index in test.labels["record"]]
-    targets = task.targets(test.labels[task.label])
-    rows = zip(test.people.tolist(), records, test.labels["window"].tolist(), targets.tolist(), strict=True)
-    write_predictions(folder / PREDICTIONS, task, list(rows), predicted, kept)
-    for name in ("checkpoints", "supervised_checkpoints"):
-        shutil.rmtree(folder / name)  # many cells would fill the disk
+    write_atomic(cell.folder / FACTS, to_json(facts))
+    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)  # many cells would fill the disk
 
 
-def encoded(folder, fold, task, manifest, settings, pretraining, advice):
-    """Features of all windows by each trained encoder, and the supervised network."""
-    model = build_autoencoder(settings, manifest)
-    compile_autoencoder(model, settings)
-    training.fit(model, manifest, settings, folder, records=pretraining, advice=advice)
-    found = {"pretrained": features_of_windows(FeatureExtractor(model.encoder, settings.pooling), manifest)}
-    network = supervised.train(
-        task,
-        manifest,
-        settings,
-        folder,
-        records=records_of(manifest, fold.train),
-        validation=records_of(manifest, fold.validation),
-        advice=advice,
-    )
-    found["supervised"] = features_of_windows(network.extractor, manifest)
-    return found, network
+def trained(cell, manifest, tasks, advice):
+    """The trained models of a cell, read where they are there already.
 
-
-def features_untrained(manifest, settings):
-    """`Features` of all windows by the encoder with which pretraining and supervised training begin."""
-    return features_of_windows(FeatureExtractor(build_encoder(settings, manifest), settings.pooling), manifest)
-
-
-def probed(features, fold, task):
-    """Probes on each encoder's features, raw and scaled per person, and on the time alone.
-
-    Args:
-        features: dict of encoder -> `Features` of all windows.
-        fold: `Fold`.
-        task: `Task`.
-
-    Returns: dict of column -> probabilities `(test windows, classes)`, and of column -> strength chosen.
+    Returns: dict of task name, or "" for one that serves all tasks, to model; and dict of task name to why it has none.
     """
-    any_of = next(iter(features.values()))
-    time_alone = Features(any_of.labels["window"][:, None].astype(np.float32), any_of.labels, any_of.people)
-    columns = {"time alone": time_alone}
-    for name, found in features.items():
-        columns[f"{name} raw"] = found
-        columns[f"{name} per person"] = scaled_per_person(found)
-    del columns["supervised raw"]  # the network answers itself
-    predicted, strengths = {}, {}
-    for name, found in columns.items():
-        probe = Probe.fit(task, of_people(found, fold.train), of_people(found, fold.validation))
-        predicted[name] = probe.predict_proba(of_people(found, fold.test).values)
-        strengths[name] = probe.strength
-    return predicted, strengths
+    if cell.entrant.name == TIME:
+        return {"": None}, {}
+    if not cell.is_supervised:
+        return {"": kept(cell.folder / "model", lambda: pretrained(cell, manifest, advice), cell, manifest)}, {}
+    models = {}
+    for task in (task for task in tasks if task.classes):
+        models[task.name] = kept(
+            cell.folder / f"model_{task.name}", lambda t=task: from_scratch(cell, manifest, t, advice), cell, manifest
+        )
+    left_out = {name: "the training windows are of one class." for name, model in models.items() if model is None}
+    return {name: model for name, model in models.items() if model is not None}, left_out
 
 
-def scaled_per_person(features):
-    """Each feature less its mean, by its standard deviation, over all of the person's windows, labels not looked at."""
-    values = np.empty(features.values.shape, np.float32)
-    for person in np.unique(features.people):
-        rows = features.people == person
-        own = features.values[rows].astype(np.float64)
-        values[rows] = (own - own.mean(axis=0)) / (own.std(axis=0) + 1e-9)
-    return Features(values, features.labels, features.people)
+def kept(folder, make, cell, manifest):
+    """The model in a folder, or one that is made now and kept there."""
+    if (folder / "metadata.json").exists():
+        return load(folder)
+    model = make()
+    if model is not None:
+        facts = {"data_hash": manifest.data_hash, "pooling": cell.settings.pooling}
+        save(model, folder, definition=manifest.definition, **facts)
+    return model
 
 
-def of_people(features, people):
-    """The windows of some people."""
-    rows = np.isin(features.people, people)
-    return Features(
-        features.values[rows], {name: label[rows] for name, label in features.labels.items()}, features.people[rows]
-    )
+def pretrained(cell, manifest, advice):
+    """The cell's pretrained model; the encoder alone where it is to stay untrained."""
+    if cell.settings.objective == "untrained":
+        return build_encoder(cell.settings, manifest)
+    records = records_of(manifest, cell.fold.pretrain)
+    manifest = with_variances_of(manifest, records)
+    model = build_model(cell.settings, manifest)
+    compile_autoencoder(model, cell.settings)
+    with twins.compiled_before(model, cell.settings, manifest.variances) as twin:
+        training.fit(twin, manifest, cell.settings, cell.folder, records=records, advice=advice, verbose=0)
+    return model
 
 
-def write_predictions(path, task, rows, predicted, kept):
-    """Write a row for each labelled test window: person, record, window, target, and each column's probabilities."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow([*KEYS, *(f"{column}: {name}" for column in predicted for name in task.classes)])
-    values = np.concatenate(list(predicted.values()), axis=1)
-    for row, numbers, keep in zip(rows, values, kept, strict=True):
-        if keep:
-            writer.writerow([*row, *(f"{number:.8g}" for number in numbers)])
-    write_atomic(path, text.getvalue())
-
-
-def read_predictions(path, task):
-    """What `write_predictions` wrote.
-
-    Returns: dict of `people`, `targets`, `keys` (list of the first columns' texts), and `columns`: name -> `(windows,
-        classes)`.
-    """
-    with open(path, newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    first, classes = len(KEYS), len(task.classes)
-    values = np.array([row[first:] for row in rows], dtype=np.float64)
-    names = [title.rpartition(": ")[0] for title in header[first::classes]]
-    return {
-        "keys": [row[:first] for row in rows],
-        "people": np.array([row[0] for row in rows]),
-        "targets": np.array([int(row[first - 1]) for row in rows]),
-        "columns": {name: values[:, i * classes : (i + 1) * classes] for i, name in enumerate(names)},
-    }
+def from_scratch(cell, manifest, task, advice):
+    """The cell's supervised network for a task; None where the training windows are of one class."""
+    people = {"records": cell.fold.train, "validation": cell.fold.validation}
+    records = {name: records_of(manifest, chosen) for name, chosen in people.items()}
+    return supervised.train(task, manifest, cell.settings, cell.folder, advice=advice, **records)

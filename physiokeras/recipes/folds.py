@@ -1,4 +1,4 @@
-"""People held out in turn: who trains, who validates and who tests in each fold."""
+"""Who pretrains, trains, validates and tests: the data's own splits, or people held out in turn."""
 
 import json
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ from physiokeras.analysis.tasks import tasks_of
 from physiokeras.errors import DataError
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.manifest import variances
+from physiokeras.recipes.cohort import training_splits
 from physiokeras.seeds import derive
 
 
@@ -22,7 +23,7 @@ class Fold:
         test: Held out from everything that is fitted, pretraining included.
         train: People with labels that networks and probes are fitted on.
         validation: People with labels by whom probes' strengths and supervised training's length are chosen.
-        pretrain: All but the test people, those without labels among them.
+        pretrain: Those that encoders are pretrained on; none of them is a test person.
     """
 
     number: int
@@ -45,14 +46,51 @@ def task_of(manifest, label=None):
     return tasks[label] if label else next(iter(tasks.values()))
 
 
-def split(manifest, label, count, validation_share, seed=0):
+def of_settings(settings, manifest, tasks):
+    """The folds of a run: `settings.folds` of them, or one, the data's own splits, where it is 0.
+
+    Args:
+        settings: With `folds`, `validation_share`, `pretrain_on` and `seed`.
+        manifest: `Manifest`.
+        tasks: The `Task`s whose labels count as labels.
+
+    Returns: list of `Fold`.
+
+    Raises:
+        DataError: Too few people with labels, or no people in the splits train and test.
+    """
+    if settings.folds:
+        labels = [task.label for task in tasks]
+        return split(manifest, labels, settings.folds, settings.validation_share, settings.seed)
+    return [own_splits(manifest, training_splits(settings, manifest))]
+
+
+def own_splits(manifest, pretrain_on):
+    """The data's own splits as a `Fold`; the named ones pretrain.
+
+    Raises:
+        DataError: No people in the splits train or test.
+    """
+
+    def people(*splits):
+        return tuple(sorted({record["person"] for record in manifest.records if record["split"] in splits}))
+
+    missing = [name for name in ("train", "test") if name not in manifest.splits]
+    if missing:
+        message = f"no people in the split {' and '.join(missing)}. Hold people out in turn instead, as by --folds 5."
+        raise DataError(message, file=manifest.folder)
+    return Fold(0, people("test"), people("train"), people("validation"), people(*pretrain_on))
+
+
+def split(manifest, labels, count, validation_share, seed=0):
     """Folds over the people with labels; the data's own splits are not looked at.
 
-    The test people follow from the data alone, by scikit-learn's `GroupKFold` over the labelled windows.
+    The test people follow from the data alone, by scikit-learn's `GroupKFold` over the labelled windows. All others
+    pretrain, those without labels among them.
 
     Args:
         manifest: `Manifest`.
-        label: Name of the label.
+        labels: Names of the labels; a window that has any of them is a labelled one.
         count: Number of folds.
         validation_share: Share of a fold's remaining labelled people who validate; at least one does.
         seed: Seed of their draw.
@@ -64,12 +102,12 @@ def split(manifest, label, count, validation_share, seed=0):
     """
     windows = {}
     for record in manifest.records:
-        counts = class_counts(record, label)
-        windows[record["person"]] = windows.get(record["person"], 0) + sum(counts.values())
+        most = max((sum(value_counts(manifest, record, label).values()) for label in labels), default=0)
+        windows[record["person"]] = windows.get(record["person"], 0) + most
     labelled = sorted(person for person in windows if windows[person])
     if count < 2 or len(labelled) < max(count, 3):
         raise DataError(
-            f"{count} folds need at least two folds, and {max(count, 3)} people with the label {label!r}. "
+            f"{count} folds need at least two folds, and {max(count, 3)} people with labels ({', '.join(labels)}). "
             f"There are {len(labelled)}.",
             file=manifest.folder,
         )
@@ -84,6 +122,13 @@ def split(manifest, label, count, validation_share, seed=0):
         everyone = tuple(sorted(set(windows) - test))
         folds.append(Fold(number, tuple(sorted(test)), tuple(sorted(rest[few:])), tuple(sorted(rest[:few])), everyone))
     return folds
+
+
+def value_counts(manifest, record, label):
+    """Value of a label -> windows of a record's manifest entry, unlabelled ones left out: a class, or an age."""
+    if manifest.labels[label]["kind"] != "age":
+        return class_counts(record, label)
+    return {} if record["age"] is None or np.isnan(record["age"]) else {float(record["age"]): record["windows"]}
 
 
 def class_counts(record, label):

@@ -52,11 +52,11 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=(), accept=())
                 then = _check(folder, settings, data_hash, resume, {*free, *accept})
                 _write_settings(folder, settings, recipe)
                 now = describe(settings, recipe, data_hash)
-                write_atomic(folder / "run.json", _json({**then, "resumed": [*then.get("resumed", []), now]}))
+                write_atomic(folder / "run.json", to_json({**then, "resumed": [*then.get("resumed", []), now]}))
             else:
                 _write_settings(folder, settings, recipe)
                 # Last: a folder without it holds no run, so that a start cut short can be started again.
-                write_atomic(folder / "run.json", _json(describe(settings, recipe, data_hash)))
+                write_atomic(folder / "run.json", to_json(describe(settings, recipe, data_hash)))
         except (OSError, DataError) as error:
             raise SystemExit(f"{folder}: cannot be used for this run: {error}") from error
         yield folder
@@ -70,7 +70,7 @@ def note(folder, **values):
         **values: Numbers, texts, and lists, arrays and dicts of them; NaN becomes null.
     """
     path = Path(folder) / "run.json"
-    write_atomic(path, _json({**json.loads(path.read_text(encoding="utf-8")), **values}))
+    write_atomic(path, to_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
 
 
 def describe(settings, recipe, data_hash=None):
@@ -163,7 +163,8 @@ def _cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _json(value):
+def to_json(value):
+    """Bytes of a JSON file: numbers and arrays of NumPy as Python's, NaN as null."""
     return (json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 

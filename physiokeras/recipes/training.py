@@ -10,7 +10,7 @@ from physiokeras.pipelines import stream
 from physiokeras.seeds import derive
 
 
-def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=""):
+def fit(model, manifest, settings, folder, splits=None, *, records=None, advice="", verbose=None):
     """Train on an endless shuffled stream; one Keras epoch is `settings.interval` steps.
 
     Training goes on from the last checkpoint in the folder, if there is one.
@@ -24,6 +24,7 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
         records: Names of records to train on, instead of `splits`; then there is no validation loss, since the split
             "validation" may hold people that these records leave out.
         advice: How to go on after an interruption, a sentence.
+        verbose: As in Keras; None chooses by the number of rows of `metrics.csv`.
     """
     options = {"batch_size": settings.batch_size, "modalities": settings.modalities or None}
     order = {"records": records, "seed": derive(settings.seed, "stream"), **options}
@@ -43,6 +44,7 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
     )
     interval = min(settings.interval, settings.steps)
     callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
+    verbose = (2 if settings.steps > 100 * interval else 1) if verbose is None else verbose
     if checkpoints.restore(model):
         print(f"Going on from step {checkpoints.step} of {settings.steps}.", flush=True)
     for part in checkpoints.parts(settings.steps, interval):
@@ -51,7 +53,7 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
             validation_data=valid,
             shuffle=False,
             callbacks=callbacks,
-            verbose=2 if settings.steps > 100 * interval else 1,
+            verbose=verbose,
             **part,
         )
 

@@ -1,0 +1,44 @@
+"""Features of windows of which only some modalities are read."""
+
+import keras
+from keras import ops
+
+from physiokeras.layers import TokenPooling
+
+
+class SubsetExtractor(keras.Model):
+    """As `FeatureExtractor` where all modalities but some are absent, at the cost of the tokens that are left.
+
+    Every number of modalities left has one compiled program, whichever they are.
+
+    Args:
+        encoder: The encoder.
+        pooling: "mean" over the present modalities, or "concatenate", with zeros for those that are not read.
+
+    Call arguments:
+        inputs: As in `Encoder`, and "left", integer `(batch, some)`: numbers of the modalities that are read, rising.
+
+    Returns: float32 `(batch, width)`, or `(batch, modalities * width)` with "concatenate".
+    """
+
+    def __init__(self, encoder, pooling="mean", **kwargs):
+        super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
+        self.encoder = encoder
+        self.pool = TokenPooling(encoder.time, pooling, name="pool", dtype="float32")
+        self.built = True
+
+    def call(self, inputs):  # noqa: D102
+        encoder, left = self.encoder, inputs["left"]
+        signals, present = encoder.read(inputs)
+        read = ops.any(ops.one_hot(left, len(encoder.modalities), dtype="bool"), axis=1)
+        present = ops.logical_and(encoder.present_modalities(present), read)
+        places = left[:, :, None] * encoder.time + ops.arange(encoder.time, dtype=left.dtype)
+        places = ops.reshape(places, (-1, left.shape[1] * encoder.time))
+        valid = ops.take_along_axis(ops.repeat(present, encoder.time, axis=1), places, axis=1)
+        tokens = ops.take_along_axis(encoder.tokenize(signals), places[:, :, None], axis=1)
+        tokens = encoder.transform(tokens, valid, modality=places // encoder.time)
+        # Back to where all modalities have their place, zero where nothing was read.
+        shape = (-1, left.shape[1], encoder.time * encoder.width)
+        spread = ops.one_hot(left, len(encoder.modalities), axis=1, dtype=tokens.dtype)
+        tokens = ops.matmul(spread, ops.reshape(tokens, shape))
+        return self.pool(ops.reshape(tokens, (-1, encoder.tokens, encoder.width)), present)

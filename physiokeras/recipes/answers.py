@@ -1,0 +1,248 @@
+"""What a cell's models answer of its test people, task by task, with all modalities and with only some of them."""
+
+import contextlib
+import csv
+import functools
+import io
+import itertools
+import json
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from physiokeras.analysis.features import Features
+from physiokeras.analysis.probing import Probe
+from physiokeras.analysis.scores import number_scores, scores
+from physiokeras.files import write_atomic
+from physiokeras.models import Encoder, FeatureExtractor, LinearProbe
+from physiokeras.pipelines import stream
+from physiokeras.recipes.folds import records_of
+from physiokeras.recipes.probing import BATCH, features_of_windows
+from physiokeras.recipes.supervised import predict_proba
+
+PREDICTIONS, SUBSETS = "predictions.csv", "subsets.npz"
+KEYS = ("person", "record", "window")
+RAW = "raw"
+
+
+@dataclass
+class Answers:
+    """Of the test windows, in the order of records and time.
+
+    Args:
+        keys: A tuple a window: person, record, window in it.
+        targets: Task name to `(windows,)`.
+        columns: (task name, scaling) to `(windows, classes)` probabilities, or `(windows, 1)` years.
+        subsets: (task name, subset as `subset_name` calls it) to the same, of raw features.
+        strengths: "task, scaling" to the strength of the probe, chosen on validation people.
+        left_out: Task name to why it has no answers.
+        parameters: Of the encoder.
+        seconds: What was done, to how long it took.
+    """
+
+    keys: list = field(default_factory=list)
+    targets: dict = field(default_factory=dict)
+    columns: dict = field(default_factory=dict)
+    subsets: dict = field(default_factory=dict)
+    strengths: dict = field(default_factory=dict)
+    left_out: dict = field(default_factory=dict)
+    parameters: int = 0
+    seconds: dict = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, what):
+        """Adds the time inside it to `seconds`."""
+        began = time.monotonic()
+        yield
+        self.seconds[what] = round(self.seconds.get(what, 0) + time.monotonic() - began, 1)
+
+
+def of(cell, models, manifest, tasks):
+    """Fit what is to be fitted on a cell's training people, and answer for its test people.
+
+    Args:
+        cell: `Cell`.
+        models: dict of task name, or "" for all of them, to a trained model, or to None for the time alone.
+        manifest: `Manifest`.
+        tasks: list of `Task`.
+
+    Returns: `Answers`.
+    """
+    found = Answers()
+    people = {*cell.fold.train, *cell.fold.validation, *cell.fold.test}
+    for name, model in models.items():
+        own = [task for task in tasks if name in ("", task.name)]
+        with found.timed("extract"):
+            extractor = model and shared_extractor(encoder_of(model), cell.settings.pooling)
+            features = extracted(extractor, manifest, records_of(manifest, people))
+        with found.timed("probe"):
+            askers = answer_tasks(found, cell, model, features, own)
+        found.parameters = extractor.encoder.count_params() if extractor else 0
+        with found.timed("subsets"):
+            if cell.settings.subsets and len(cell.entrant.modalities) > 1:
+                answer_subsets(found, extractor, manifest, records_of(manifest, cell.fold.test), askers)
+    test = of_people(features, cell.fold.test)
+    names = [record["name"] for record in manifest.records]
+    records = [names[index] for index in test.labels["record"]]
+    found.keys = list(zip(test.people.tolist(), records, test.labels["window"].tolist(), strict=True))
+    found.targets = {task.name: task.targets(test.labels[task.label]) for task in tasks}
+    return found
+
+
+def answer_tasks(found, cell, model, features, tasks):
+    """Answers with all modalities, by each scaling of the features.
+
+    Returns: dict of task name to the function that answers from raw features.
+    """
+    askers = {}
+    for task, scaling in itertools.product(tasks, cell.settings.scalings):
+        scaled = features if scaling == RAW else scaled_per_person(features)
+        if isinstance(model, LinearProbe) and scaling == RAW:
+            asker = functools.partial(predict_proba, model)
+        else:
+            validation = of_people(scaled, cell.fold.validation) if cell.fold.validation else None
+            try:
+                probe = Probe.fit(task, of_people(scaled, cell.fold.train), validation)
+            except ValueError as error:
+                found.left_out[task.name] = str(error)
+                continue
+            found.strengths[f"{task.name}, {scaling}"] = probe.strength
+            asker = probe.predict_proba if task.classes else lambda values, p=probe: p.predict(values)[:, None]
+        found.columns[task.name, scaling] = asker(of_people(scaled, cell.fold.test).values)
+        if scaling == RAW:
+            askers[task.name] = asker
+    return askers
+
+
+def answer_subsets(found, extractor, manifest, records, askers):
+    """Answers where only some modalities are there, by the functions that answer with all of them."""
+    parts = {}
+    for names, values in subset_features(extractor, manifest, records):
+        for task, asker in askers.items():
+            parts.setdefault((task, subset_name(names)), []).append(asker(values))
+    found.subsets |= {key: np.concatenate(answers) for key, answers in parts.items()}
+
+
+def subset_features(extractor, manifest, records):
+    """Features of windows of which all modalities but some are marked absent.
+
+    Yields: names of the modalities left, and `(windows, width)`: a batch with each proper subset, then the next batch.
+    """
+    modalities = extractor.encoder.modalities
+    channels = np.repeat(list(modalities), [m["channels"] for m in modalities.values()])
+    batches = stream(manifest.folder, records=records, batch_size=BATCH, modalities=list(modalities))
+    for (inputs,) in batches.as_numpy_iterator():
+        count = len(inputs["present"])
+        inputs = {name: np.resize(values, (BATCH, *values.shape[1:])) for name, values in inputs.items()}
+        for names in proper_subsets(modalities):
+            left = {**inputs, "present": inputs["present"] & np.isin(channels, names)}
+            yield names, np.asarray(extractor.predict_on_batch(left))[:count]
+
+
+def proper_subsets(modalities):
+    """All subsets of modalities but the empty one and the whole, small ones first."""
+    return [names for size in range(1, len(modalities)) for names in itertools.combinations(modalities, size)]
+
+
+def subset_name(names):
+    """A subset's name in files, such as "eeg+ecg"."""
+    return "+".join(names)
+
+
+def encoder_of(model):
+    """The encoder in any of our models."""
+    if isinstance(model, LinearProbe):
+        return model.extractor.encoder
+    return model if isinstance(model, Encoder) else model.encoder
+
+
+def shared_extractor(encoder, pooling):
+    """A `FeatureExtractor` with the weights of an encoder; encoders of one architecture share one compiled program."""
+    shared = _extractor(json.dumps({**encoder.get_config(), "seed": 0}), pooling)
+    shared.encoder.set_weights(encoder.get_weights())
+    return shared
+
+
+@functools.lru_cache(maxsize=4)
+def _extractor(config, pooling):
+    return FeatureExtractor(Encoder.from_config(json.loads(config)), pooling)
+
+
+def extracted(extractor, manifest, records):
+    """`Features` of all windows of records; without an extractor the windows' times."""
+    if extractor:
+        return features_of_windows(extractor, manifest, records=records)
+    labels = [*manifest.labels, "record", "window"]
+    options = {"batch_size": BATCH, "labels": labels, "modalities": manifest.defaults[:1]}
+    rows = [label for _, label in stream(manifest.folder, records=records, **options).as_numpy_iterator()]
+    columns = {name: np.concatenate([label[name] for label in rows]) for name in labels}
+    people = np.array([record["person"] for record in manifest.records])
+    return Features(columns["window"][:, None].astype(np.float32), columns, people[columns["record"]])
+
+
+def scaled_per_person(features):
+    """Each feature less its mean, by its standard deviation, over all of the person's windows, labels not looked at."""
+    values = np.empty(features.values.shape, np.float32)
+    for person in np.unique(features.people):
+        rows = features.people == person
+        own = features.values[rows].astype(np.float64)
+        values[rows] = (own - own.mean(axis=0)) / (own.std(axis=0) + 1e-9)
+    return replace(features, values=values)
+
+
+def of_people(features, people):
+    """The windows of some people."""
+    rows = np.isin(features.people, people)
+    labels = {name: label[rows] for name, label in features.labels.items()}
+    return replace(features, values=features.values[rows], labels=labels, people=features.people[rows])
+
+
+def scores_of(found, tasks):
+    """Scores of "task, scaling" to scores, of the labelled test windows."""
+    classes = {task.name: task.classes for task in tasks}
+    return {
+        f"{task}, {scaling}": scores(found.targets[task], values)
+        if classes[task]
+        else number_scores(found.targets[task], values[:, 0])
+        for (task, scaling), values in found.columns.items()
+    }
+
+
+def write(folder, found, tasks):
+    """Write `predictions.csv`, a row for each test window, and `subsets.npz`, of the same rows.
+
+    The columns are person, record, window, each task's target (-1 or nan where unlabelled), then "task, scaling: class"
+    with probabilities, or "task, scaling: years".
+    """
+    classes = {task.name: task.classes or ("years",) for task in tasks}
+    text = io.StringIO()
+    writer = csv.writer(text)
+    titles = [f"{task}, {scaling}: {name}" for task, scaling in found.columns for name in classes[task]]
+    writer.writerow([*KEYS, *classes, *titles])
+    targets = zip(*(found.targets[task].tolist() for task in classes), strict=True)
+    values = np.concatenate(list(found.columns.values()), axis=1)
+    for key, target, numbers in zip(found.keys, targets, values, strict=True):
+        writer.writerow([*key, *target, *(f"{number:.8g}" for number in numbers)])
+    write_atomic(folder / PREDICTIONS, text.getvalue())
+    content = io.BytesIO()
+    np.savez_compressed(content, **{f"{t}/{s}": values.astype("float32") for (t, s), values in found.subsets.items()})
+    write_atomic(folder / SUBSETS, content.getvalue())
+
+
+def read(folder, tasks):
+    """What `write` wrote, as `Answers` with keys, targets, columns and subsets."""
+    with open(folder / PREDICTIONS, newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    texts = {title: [row[i] for row in rows] for i, title in enumerate(header)}
+    found = Answers(keys=list(zip(*(texts[name] for name in KEYS), strict=True)))
+    for task in tasks:
+        found.targets[task.name] = np.array(texts[task.name], dtype=np.int64 if task.classes else np.float64)
+        for title in texts:
+            name, _, last = title.rpartition(": ")
+            if last == (task.classes or ("years",))[0] and name.startswith(f"{task.name}, "):
+                own = [texts[f"{name}: {c}"] for c in task.classes or ("years",)]
+                found.columns[task.name, name.removeprefix(f"{task.name}, ")] = np.array(own, dtype=np.float64).T
+    with np.load(folder / SUBSETS, allow_pickle=False) as file:
+        found.subsets = {tuple(name.split("/")): file[name] for name in file.files}
+    return found

@@ -1,0 +1,142 @@
+"""Compare ways of training an encoder, as the paper does, on every task, with several seeds.
+
+    python -m physiokeras.recipes.compare --backend jax
+    python -m physiokeras.recipes.compare --config stress_predict --data PREPARED --backend jax --out runs/stress
+    python -m physiokeras.recipes.compare --resume runs/stress --seeds 5
+
+A strategy is a file of settings laid over those of the run. Every encoder is trained once for each seed (and fold), is
+kept, and is probed on test people; the same command with the same `--out`, or `--resume` with the folder, goes on where
+it stopped, and computes only what is new where strategies or seeds are added. The run folder gets `scores.md`, the page
+to read, its numbers as CSV, and figures.
+"""
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from physiokeras.errors import DataError, TrainingError
+from physiokeras.recipes import run
+from physiokeras.recipes.backend import use
+from physiokeras.recipes.experiment import TrainingSettings
+from physiokeras.recipes.settings import CONFIG_HELP, read, setting
+from physiokeras.recipes.strategies import entrants
+
+STRATEGIES = (
+    *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
+    *("supervised", "untrained"),
+)
+FREE = (
+    *("data", "workers", "seeds", "strategies", "tasks", "reference", "scalings", "subsets", "draws"),
+    *("checkpoint_every", "tensorboard"),
+)
+"""Settings that may differ when a run goes on: cells that they touch are computed again, or not there yet."""
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """Comparison: strategies, data, folds, network, training, supervised training, probes."""
+
+    config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run")
+    strategies: tuple[str, ...] = setting(
+        STRATEGIES, "shipped strategies or TOML files of settings that are laid over all others; and time_alone",
+        "comparison",
+    )  # fmt: skip
+    seeds: int = setting(5, "repetitions of the whole; more can be added to a finished run", "comparison")
+    tasks: tuple[str, ...] = setting((), "tasks to probe; none given: all that the labels allow", "comparison")
+    reference: str = setting("input_dropout", "strategy that the others are compared with", "comparison")
+    subsets: bool = setting(True, "score every subset of the modalities at test time too", "comparison")
+    draws: int = setting(2000, "draws of people for the intervals", "comparison")
+    folds: int = setting(0, "groups of people, each held out once; 0: the data's own splits", "comparison")
+    validation_share: float = setting(
+        0.2, "with folds: share of the other labelled people by whom choices are made", "comparison"
+    )
+    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
+    pretrain_on: tuple[str, ...] = setting(
+        (), "without folds: splits to pretrain on; none given: those of pretrain and train that the data have", "data"
+    )
+    people: int = setting(48, "people with labels to simulate, where no data is given", "data")
+    unlabelled: int = setting(24, "people without labels to simulate", "data")
+    hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
+    workers: int = setting(2, "processes that simulate and convert", "data")
+    supervised_steps: int = setting(300, "most training steps from scratch", "supervised")
+    supervised_interval: int = setting(30, "steps between two looks at the validation people", "supervised")
+    patience: int = setting(4, "looks without a lower loss after which training ends", "supervised")
+    scalings: tuple[Literal["raw", "per person"], ...] = setting(
+        ("raw",), "features as they are, and scaled within each person, which only data of few people need", "probe"
+    )
+    pooling: Literal["mean", "concatenate"] = setting(
+        "mean", "features: mean over modalities, or side by side", "probe"
+    )
+    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status.
+    """
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.compare", description=__doc__.split("\n")[0])
+    use(settings.backend)
+    from physiokeras.recipes import cells, cohort, comparison_report, folds
+
+    manifest = cohort.prepared(settings)
+    tasks = chosen_tasks(settings, manifest)
+    try:
+        parts, compared = folds.of_settings(settings, manifest, tasks), entrants(settings, manifest)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
+    known = {"data_hash": manifest.data_hash, "resume": True, "free": FREE, "accept": settings.accept}
+    with run.start(settings, recipe="compare", **known) as folder:
+        plan = cells.plan(settings, manifest, compared, parts, folder)
+        advice = f"Go on with: python -m physiokeras.recipes.compare --resume {shlex.quote(str(folder))}"
+        for number, cell in enumerate(plan):
+            if not cells.is_done(cell, tasks):
+                cells.compute(cell, manifest, tasks, advice)
+                print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
+        comparison_report.report(folder, plan, tasks, manifest, settings)
+    return 0
+
+
+def chosen_tasks(settings, manifest):
+    """The tasks of `settings.tasks`, or all.
+
+    Raises:
+        DataError: An unknown name, or data without labels.
+    """
+    from physiokeras.analysis.tasks import tasks_of
+
+    known = tasks_of(manifest.labels, age_threshold=settings.age_threshold)
+    unknown = [name for name in settings.tasks if name not in known]
+    if unknown or not known:
+        message = f"no task {', '.join(unknown) or 'at all'}. The labels allow: {', '.join(known) or 'none'}."
+        raise DataError(message, file=manifest.folder)
+    return [task for name, task in known.items() if not settings.tasks or name in settings.tasks]
+
+
+def progress(plan, number, is_done):
+    """A line on a cell that has just ended, and how long the rest will take by the cells that are done."""
+    seconds = {}
+    for cell in filter(is_done, plan):
+        took = sum(json.loads((cell.folder / "cell.json").read_bytes())["seconds"].values())
+        seconds.setdefault(cell.entrant.name, []).append(took)
+    every = [took for own in seconds.values() for took in own]
+    left = 0.0
+    for cell in plan:
+        own = seconds.get(cell.entrant.name, every)
+        left += 0.0 if is_done(cell) else sum(own) / len(own)
+    cell = plan[number]
+    took = json.loads((cell.folder / "cell.json").read_bytes())["seconds"]
+    parts = ", ".join(f"{name} {value:.0f} s" for name, value in took.items())
+    return (
+        f"Cell {number + 1} of {len(plan)}: {cell.entrant.name}, seed {cell.seed}, fold {cell.fold.number}: {parts}; "
+        f"about {left / 60:.0f} min left."
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DataError, TrainingError, OSError) as error:
+        sys.exit(str(error))

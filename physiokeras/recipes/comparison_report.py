@@ -1,0 +1,147 @@
+"""What a comparison ends in: one page, tables as CSV, figures."""
+
+import csv
+import io
+
+import numpy as np
+
+from physiokeras.analysis import comparison_figures, figures
+from physiokeras.analysis.scores import calibration_sums, scored
+from physiokeras.files import write_atomic
+from physiokeras.recipes import comparison_pages as pages
+from physiokeras.recipes import run
+from physiokeras.recipes.answers import RAW
+from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.comparison_scores import AGGREGATE, best_unimodal, pool, scores_of, subset_scores
+from physiokeras.recipes.strategies import UNIMODAL
+
+
+def report(folder, cells, tasks, manifest, settings):
+    """Score finished cells, write it all into the run's folder, and print the main tables.
+
+    Args:
+        folder: The run's folder; `scores.md`, `scores.csv`, `table.csv`, `subsets.csv` and `figures/` go there.
+        cells: list of `Cell`.
+        tasks: list of `Task`.
+        manifest: `Manifest`.
+        settings: Those of the command.
+    """
+    entrants = list({cell.entrant.name: cell.entrant for cell in cells}.values())
+    pooled = pool(cells, tasks)
+    found = scores_of(pooled, settings.draws, settings.seed)
+    subsets = subset_scores(pooled)
+    best = best_unimodal(entrants, found)
+    main = list(pages.main(pooled, found, best, manifest, settings))
+    detail = list(pages.detail(pooled, found, subsets, manifest, cells))
+    print("\n" + "\n".join(main) + f"\n\nEverything is in {folder}", flush=True)
+    write_atomic(folder / "scores.md", "\n".join([*main, *detail]) + "\n")
+    write_atomic(folder / "scores.csv", csv_text(cell_rows(cells, pooled, found)))
+    write_atomic(folder / "table.csv", csv_text(table_rows(found, settings.reference)))
+    if subsets:
+        write_atomic(folder / "subsets.csv", csv_text(subset_rows(subsets)))
+    draw(folder / "figures", entrants, pooled, found, subsets, best, manifest, settings)
+    run.note(folder, cells=[cell.folder.name for cell in cells], verdict=pages.verdict(found, best, settings.reference))
+
+
+def cell_rows(cells, pooled, found):
+    """Rows of `scores.csv`: each cell's scores, and those of all folds together under the fold "all"."""
+    yield "strategy", "seed", "fold", "task", "score", "value"
+    for cell in cells:
+        for key, scores in pages.facts(cell)["scores"].items():
+            task, _, scaling = key.partition(", ")
+            name = cell.entrant.name if scaling == RAW else f"{cell.entrant.name}, {scaling}"
+            for score, value in scores.items():
+                if not isinstance(value, list):
+                    yield name, cell.seed, cell.fold.number, task, score, "" if value is None else f"{value:.6g}"
+    for row, of_tasks in found.items():
+        for task, reached in of_tasks.items():
+            for score, values in reached.seeds.items():
+                for seed, value in enumerate(values):
+                    yield row, seed, "all", task, score, f"{value:.6g}"
+
+
+def table_rows(found, reference):
+    """Rows of `table.csv`: means over seeds with intervals over people, and differences to the reference."""
+    yield (
+        *("strategy", "task", "score", "mean", "sd_over_seeds", "low", "high"),
+        *("less_reference", "less_reference_low", "less_reference_high"),
+    )
+    for row, of_tasks in found.items():
+        other = found.get(pages.reference_of(row, reference), {})
+        for task, reached in of_tasks.items():
+            for score in reached.seeds:
+                own = reached.interval(score)
+                numbers = [own.value, reached.deviation(score), own.low, own.high]
+                if task in other:
+                    less = reached.less(other[task], score)
+                    numbers += [less.value, less.low, less.high]
+                yield row, task, score, *(f"{number:.6g}" for number in numbers)
+
+
+def subset_rows(subsets):
+    """Rows of `subsets.csv`."""
+    yield "strategy", "task", "modalities", "score", "mean", "sd_over_seeds"
+    for name, of_tasks in subsets.items():
+        for task, of_subsets in of_tasks.items():
+            for subset, of_scores in of_subsets.items():
+                for score, values in of_scores.items():
+                    spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
+                    yield name, task, subset, score, f"{np.mean(values):.6g}", f"{spread:.6g}"
+
+
+def csv_text(rows):
+    """The text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def draw(folder, entrants, pooled, found, subsets, best, manifest, settings):
+    """Draw the figures of a comparison into a folder."""
+    note = "simulated" if is_simulated(manifest) else None
+    tasks = [task for task in pooled.tasks if task.classes]
+    drawn = {}
+    for score, text in (("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")):
+        panels = {name: panel(found, name, score) for name in (*(task.name for task in tasks), AGGREGATE)}
+        panels = {name: values for name, values in panels.items() if values}
+        drawn[score] = comparison_figures.points(
+            panels, reference=settings.reference, marked=[best], label=text, note=note
+        )
+    together = {UNIMODAL: [entrant.name for entrant in entrants if entrant.is_unimodal]}
+    together |= {entrant.name: [entrant.name] for entrant in entrants if not entrant.is_unimodal}
+    for task in tasks if any(len(entrant.modalities) > 1 for entrant in entrants) and subsets else ():
+        values = {
+            title: {
+                subset: float(np.mean(scores["balanced_accuracy"]))
+                for name in names
+                for subset, scores in subsets.get(name, {}).get(task.name, {}).items()
+            }
+            for title, names in together.items()
+        }
+        values = {title: row for title, row in values.items() if row}
+        drawn[f"subsets_{task.name}"] = comparison_figures.subset_map(
+            values, task=task.name, chance=1 / len(task.classes), note=note
+        )
+    shown = [name for name in found if name in {best, *together}][: len(figures.SERIES)]
+    for task in tasks:
+        sums = {
+            name: sum(
+                calibration_sums(*scored(pooled.targets[task.name], own)) for own in pooled.answers[name][task.name]
+            )
+            for name in shown
+            if task.name in pooled.answers[name]
+        }
+        drawn[f"calibration_{task.name}"] = comparison_figures.reliability(sums, task=task.name, note=note)
+    folder.mkdir(exist_ok=True)
+    for name, figure in drawn.items():
+        figures.save(figure, folder / f"{name}.png")
+
+
+def panel(found, task, score):
+    """What `comparison_figures.points` shows of a task: row to mean, interval and seeds."""
+    values = {}
+    for row, of_tasks in found.items():
+        if task in of_tasks and score in of_tasks[task].seeds:
+            own = of_tasks[task].interval(score)
+            values[row] = own.value, own.low, own.high, of_tasks[task].seeds[score]
+    return values

@@ -1,0 +1,133 @@
+"""From the cells of a comparison to scores: predictions pooled over folds, every entrant on the same windows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from physiokeras.analysis.bootstrap import Draws
+from physiokeras.analysis.comparison import aggregate, reached, reached_of_people, reached_years
+from physiokeras.analysis.scores import scores
+from physiokeras.errors import DataError
+from physiokeras.recipes import answers
+
+AGGREGATE = "aggregate"
+OF_PEOPLE = " of people"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Predictions of all entrants, in the same order of windows.
+
+    Args:
+        tasks: The `Task`s that every encoder answers.
+        people: `(windows,)`.
+        targets: Task name to `(windows,)`.
+        answers: Row (an entrant's name, with ", SCALING" where features are not raw) to task name to `(seeds, windows,
+            classes)`.
+        subsets: Entrant's name to task name to subset to `(seeds, windows, classes)`.
+    """
+
+    tasks: list
+    people: np.ndarray
+    targets: dict
+    answers: dict
+    subsets: dict
+
+
+def pool(cells, tasks):
+    """Read the cells and put them together.
+
+    Args:
+        cells: list of `Cell`, all of them done.
+        tasks: list of `Task`.
+
+    Returns: `Pool`.
+
+    Raises:
+        DataError: Cells of other windows than the first entrant's, or no task that all encoders answer.
+    """
+    found = {}
+    for cell in cells:
+        seeds = found.setdefault(cell.entrant.name, {})
+        seeds.setdefault(cell.seed, []).append(answers.read(cell.folder, tasks))
+    first = next(iter(found.values()))[0]
+    keys = [fold.keys for fold in first]
+    for cell in cells:
+        if found[cell.entrant.name][cell.seed][cell.fold.number].keys != keys[cell.fold.number]:
+            raise DataError("predicts other windows than the others; remove it and start again.", file=cell.folder)
+    encoders = {cell.entrant.name for cell in cells if not cell.is_supervised} or set(found)
+    every = set.intersection(*({task for task, _ in found[name][0][0].columns} for name in encoders))
+    tasks = [task for task in tasks if task.name in every]
+    if not any(task.classes for task in tasks):
+        raise DataError("no task with classes has labels of two kinds in the training people of every fold.")
+    rows, subsets = {}, {}
+    for name, seeds in found.items():
+        for task, scaling in seeds[0][0].columns:
+            row = name if scaling == answers.RAW else f"{name}, {scaling}"
+            rows.setdefault(row, {})[task] = together(seeds, "columns", (task, scaling))
+        for task, subset in seeds[0][0].subsets:
+            subsets.setdefault(name, {}).setdefault(task, {})[subset] = together(seeds, "subsets", (task, subset))
+    for entrant in {cell.entrant.name: cell.entrant for cell in cells}.values():
+        if entrant.settings.subsets and entrant.modalities:
+            for task, whole in rows[entrant.name].items():
+                of_subsets = subsets.setdefault(entrant.name, {}).setdefault(task, {})
+                of_subsets[answers.subset_name(entrant.modalities)] = whole
+    targets = {task.name: np.concatenate([fold.targets[task.name] for fold in first]) for task in tasks}
+    people = np.array([key[0] for fold in keys for key in fold])
+    return Pool(tasks, people, targets, rows, subsets)
+
+
+def together(seeds, what, key):
+    """Answers of all seeds and folds, `(seeds, windows, classes)`."""
+    return np.stack([np.concatenate([getattr(fold, what)[key] for fold in folds]) for folds in seeds.values()])
+
+
+def scores_of(pooled, draws, seed):
+    """Scores of every row and task.
+
+    Args:
+        pooled: `Pool`.
+        draws: Number of draws of people.
+        seed: Their seed.
+
+    Returns: dict of row to dict of task name to `Reached`; `AGGREGATE` is one of the tasks where a row answers all with
+        classes, and "TASK of people" where a task has one answer a person.
+    """
+    drawn = Draws.of(pooled.people, draws, seed)
+    found = {}
+    for row, of_tasks in pooled.answers.items():
+        own = found[row] = {}
+        for task in (task for task in pooled.tasks if task.name in of_tasks):
+            given = pooled.targets[task.name], of_tasks[task.name], pooled.people, drawn
+            if not task.classes:
+                own[task.name] = reached_years(given[0], given[1][..., 0], *given[2:])
+                continue
+            own[task.name] = reached(*given)
+            if task.of_people:
+                own[task.name + OF_PEOPLE] = reached_of_people(*given)
+        names = [task.name for task in pooled.tasks if task.classes]
+        if all(name in own for name in names):
+            own[AGGREGATE] = aggregate([own[name] for name in names])
+    return found
+
+
+def best_unimodal(entrants, found):
+    """Name of the unimodal entrant with the highest aggregate on the test people, which favours it; or None."""
+    names = [entrant.name for entrant in entrants if entrant.is_unimodal and AGGREGATE in found.get(entrant.name, {})]
+    return max(names, key=lambda name: found[name][AGGREGATE].mean("balanced_accuracy"), default=None)
+
+
+def subset_scores(pooled):
+    """Scores with only some modalities left.
+
+    Returns: dict of entrant to task to subset to score to `(seeds,)`; the whole of an entrant's modalities among them.
+    """
+    found = {}
+    for name, of_tasks in pooled.subsets.items():
+        for task in (task for task in pooled.tasks if task.classes and task.name in of_tasks):
+            for subset, answer in of_tasks[task.name].items():
+                each = [scores(pooled.targets[task.name], own) for own in answer]
+                found.setdefault(name, {}).setdefault(task.name, {})[subset] = {
+                    score: np.array([seed[score] for seed in each]) for score in ("balanced_accuracy", "auroc")
+                }
+    return found

@@ -1,0 +1,24 @@
+import itertools
+
+import numpy as np
+import pytest
+from tiny import CHANNELS, ROWS, encoder, varied, windows
+
+from physiokeras.models import FeatureExtractor
+from physiokeras.models.subsets import SubsetExtractor
+
+
+@pytest.mark.parametrize("fusion", [0, 1, 2])
+@pytest.mark.parametrize("pooling", ["mean", "concatenate"])
+def test_reading_some_modalities_equals_marking_the_others_absent(fusion, pooling):
+    part = varied(encoder(depth=2, fusion=fusion))
+    inputs = windows(absent=[(0, "eeg"), (1, "ecg"), (1, "emg")])
+    names, whole, some = list(part.modalities), FeatureExtractor(part, pooling), SubsetExtractor(part, pooling)
+    for left in itertools.chain(itertools.combinations(range(3), 1), itertools.combinations(range(3), 2)):
+        present = inputs["present"].copy()
+        for number in set(range(3)) - set(left):
+            present[:, CHANNELS[names[number]]] = False
+        expected = whole.predict_on_batch({**inputs, "present": present})
+        found = some.predict_on_batch({**inputs, "left": np.tile(np.array(left, "int32"), (ROWS, 1))})
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        assert np.abs(expected).max() > 0.1

@@ -1,0 +1,396 @@
+import csv
+import json
+import shutil
+import signal
+from dataclasses import replace
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
+
+from physiokeras import checkpoint_folders
+from physiokeras.analysis.features import Features
+from physiokeras.analysis.probing import Probe
+from physiokeras.analysis.tasks import Task, tasks_of
+from physiokeras.callbacks import Checkpoints
+from physiokeras.constants import INT16_SCALE
+from physiokeras.errors import DataError
+from physiokeras.models import FeatureExtractor, load
+from physiokeras.pipelines import Manifest, windows
+from physiokeras.pipelines.conversion import examples
+from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.manifest import combine
+from physiokeras.pipelines.shards import write_shard
+from physiokeras.recipes import answers, cells, compare, folds, strategies, supervised, training, twins
+from physiokeras.recipes.settings import read
+
+PEOPLE = ("ann", "bea", "cyd", "dot", "eva", "fay")
+UNLABELLED = "gil"
+AGES = dict(zip((*PEOPLE, UNLABELLED), (30, 70, 31, 71, 32, 72, 33), strict=True))
+WINDOWS = 16
+STEPS = "--config none --steps 3 --interval 3 --supervised-steps 4 --supervised-interval 2 --draws 8 --tasks stress"
+FOLDS = [*STEPS.split(), "--folds", "2", "--seeds", "1", "--scalings", "raw", "per person"]
+FOLDS += ["--strategies", "input_dropout", "untrained", "supervised", "time_alone"]
+OWN = [*STEPS.split(), "--seeds", "2", "--strategies", "unimodal", "mae", "--reference", "mae"]
+ROWS = ["input_dropout", "untrained", "supervised", "time_alone"]
+ROWS += [f"{name}, per person" for name in ROWS]
+DEFINITION = Definition.from_dict(
+    {
+        "name": "toy",
+        "window": 4.0,
+        "people": "people.csv",
+        "modalities": {"pulse": {"rate": 8, "channels": ["P"]}, "move": {"rate": 4, "channels": ["X", "Y"]}},
+        "labels": {
+            "stress": {"kind": "spans", "annotator": "s", "classes": ["rest", "stress"]},
+            "age": {"kind": "age"},
+        },
+    }
+)
+
+
+def write_record(folder, name):
+    """A person's shard and sidecar: stress is loud, every fifth window is unlabelled, the loudness is the person's."""
+    draw = np.random.default_rng([ord(letter) for letter in name])
+    label = np.where(np.arange(WINDOWS) % 5 == 4, -1, np.arange(WINDOWS) // 3 % 2).astype(np.int32)
+    label = np.full(WINDOWS, -1, np.int32) if name == UNLABELLED else label
+    loud = (1 + (label > 0)) * draw.uniform(500, 1500)
+    stored = {
+        key: (draw.normal(size=(WINDOWS, DEFINITION.samples(key), len(m.channels))) * loud[:, None, None]).astype(
+            "int16"
+        )
+        for key, m in DEFINITION.modalities.items()
+    }
+    labels = {"stress": label, "age": np.full(WINDOWS, AGES[name], np.float32)}
+    written = examples(name, stored, np.ones((WINDOWS, 3), bool), labels)
+    shard = write_shard(folder / "records" / f"{name}.tfrecord", written)
+    values = {key: array.astype(np.int64) for key, array in stored.items()}
+    sidecar = {
+        "present": {},
+        "record": name,
+        **{"seconds": 0, "sex": "fm"[ord(name[0]) % 2], "age": AGES[name], "channels": [], "notes": []},
+        "labels": {"stress": {str(c): int((label == c).sum()) for c in np.unique(label)}},
+        "sums": {key: [v.size, int(v.sum()), int((v**2).sum())] for key, v in values.items()},
+        **shard,
+    }
+    (folder / "records" / f"{name}.json").write_text(json.dumps(sidecar))
+    return sidecar
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Manifest of six people with labels and one without, whose own splits the folds do not follow."""
+    folder = tmp_path_factory.mktemp("prepared")
+    (folder / "records").mkdir()
+    names = [*PEOPLE, UNLABELLED]
+    sidecars = [write_record(folder, name) for name in names]
+    splits = dict(zip(names, ["train", "train", "validation", "test", "test", "train", "pretrain"], strict=True))
+    combine(folder, DEFINITION, sidecars, {name: name for name in names}, splits, {}).write()
+    return Manifest.read(folder)
+
+
+@pytest.fixture(scope="module")
+def run(prepared, small, tmp_path_factory):
+    """A finished run with folds: its `command`, `folder`, and whom it trained on, `seen`: list of (what, people)."""
+    folder, seen = tmp_path_factory.mktemp("compared") / "run", []
+    command = ["--data", str(prepared.folder), "--out", str(folder), *FOLDS, *small]
+
+    class Spy(Probe):
+        @classmethod
+        def fit(cls, task, train, validation):
+            seen.append(("probe", set(train.people) | set(validation.people)))
+            return Probe.fit(task, train, validation)
+
+    def spied(module, what):
+        original = module.stream
+
+        def stream(*arguments, records, **options):
+            seen.append((what, set(records)))
+            return original(*arguments, records=records, **options)
+
+        return stream
+
+    compute = cells.compute
+
+    def noted(cell, *rest):
+        seen.append(("cell", cell))
+        compute(cell, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "Probe", Spy)
+        patch.setattr(training, "stream", spied(training, "pretraining"))
+        patch.setattr(supervised, "stream", spied(supervised, "supervised"))
+        patch.setattr(cells, "compute", noted)
+        assert compare.main(command) == 0
+    return SimpleNamespace(folder=folder, command=command, seen=seen)
+
+
+@pytest.fixture(scope="module")
+def own(prepared, small, tmp_path_factory):
+    """A finished run on the data's own splits, with two seeds: its `command` and `folder`."""
+    folder = tmp_path_factory.mktemp("compared") / "own"
+    command = ["--data", str(prepared.folder), "--out", str(folder), *OWN, *small]
+    assert compare.main(command) == 0
+    return SimpleNamespace(folder=folder, command=command)
+
+
+def cell_folder(run, name):
+    (folder,) = (run.folder / "cells").glob(f"{name}-*")
+    return folder
+
+
+def facts(run, name):
+    return json.loads((cell_folder(run, name) / "cell.json").read_text())
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def predictions(run, strategy, folds=2, seed=0):
+    found = [rows_of(cell_folder(run, f"{strategy}-seed-{seed}-fold-{f}") / "predictions.csv") for f in range(folds)]
+    return [row for rows in found for row in rows]
+
+
+def test_test_people_are_in_no_pretraining_probe_or_training_of_their_cell(run):
+    begins = [i for i, (what, _) in enumerate(run.seen) if what == "cell"]
+    assert len(begins) == 8
+    kinds = {}
+    for begin, end in zip(begins, [*begins[1:], None], strict=True):
+        (_, cell), *seen = run.seen[begin:end]
+        assert len(cell.fold.test) == 3
+        kinds.setdefault(cell.entrant.name, set()).update(what for what, _ in seen)
+        for what, people in seen:
+            assert people.isdisjoint(cell.fold.test), what
+            if what == "pretraining":
+                assert people == {*PEOPLE, UNLABELLED} - set(cell.fold.test)
+    trained = {"input_dropout": {"pretraining", "probe"}, "supervised": {"supervised", "probe"}}
+    assert kinds == {**trained, "untrained": {"probe"}, "time_alone": {"probe"}}
+
+
+def test_every_labelled_person_is_tested_once(run, prepared):
+    parts = folds.split(prepared, ["stress"], 3, 0.3)
+    assert sorted(person for fold in parts for person in fold.test) == sorted(PEOPLE)
+    for fold in parts:
+        assert set(fold.train).isdisjoint(fold.validation)
+        assert {*fold.test, *fold.train, *fold.validation} == set(PEOPLE)
+        assert UNLABELLED in fold.pretrain
+    # Ages make a labelled person of the one without stress.
+    assert UNLABELLED in {p for fold in folds.split(prepared, ["stress", "age"], 3, 0.3) for p in fold.test}
+    data = windows(prepared.folder, labels=["stress", "record", "window"])
+    names = [prepared.records[index]["name"] for index in data["record"]]
+    expected = zip(names, data["window"].tolist(), data["stress"].tolist(), strict=True)
+    found = [(row["record"], int(row["window"]), int(row["stress"])) for row in predictions(run, "input_dropout")]
+    assert sorted(found) == sorted(row for row in expected if row[0] != UNLABELLED)
+
+
+def test_own_splits_are_the_people_of_one_fold(own):
+    people = facts(own, "mae-seed-0-fold-0")["people"]
+    assert {name: sorted(people[name]) for name in ("test", "train", "validation")} == {
+        "test": ["dot", "eva"],
+        "train": ["ann", "bea", "fay"],
+        "validation": ["cyd"],
+    }
+    assert sorted(people["pretrain"]) == ["ann", "bea", "fay", "gil"]
+
+
+def test_tables_hold_the_scores_of_the_predictions(run):
+    table = {(row["strategy"], row["task"], row["score"]): row for row in rows_of(run.folder / "table.csv")}
+    assert {strategy for strategy, _, _ in table} == set(ROWS)
+    page = (run.folder / "scores.md").read_text()
+    for name in ROWS:
+        strategy, _, scaling = name.partition(", ")
+        rows = [row for row in predictions(run, strategy) if row["stress"] != "-1"]
+        target = np.array([int(row["stress"]) for row in rows])
+        stress = np.array([float(row[f"stress, {scaling or 'raw'}: stress"]) for row in rows])
+        auroc, balanced = roc_auc_score(target, stress), balanced_accuracy_score(target, stress > 0.5)
+        assert float(table[name, "stress", "auroc"]["mean"]) == pytest.approx(auroc, abs=1e-5)
+        assert float(table[name, "stress", "balanced_accuracy"]["mean"]) == pytest.approx(balanced, abs=1e-5)
+        assert float(table[name, "aggregate", "balanced_accuracy"]["mean"]) == pytest.approx(balanced, abs=1e-5)
+        assert f"| {name} | {balanced:.3f} | {balanced:.3f} | {auroc:.3f} |" in page
+    each = rows_of(run.folder / "scores.csv")
+    pooled = [row for row in each if row["fold"] == "all" and row["strategy"] == "mae"]
+    assert all(row["seed"] == "0" for row in pooled)
+    assert {row["fold"] for row in each} == {"0", "1", "all"}
+
+
+def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    def fit(*_, records, **__):
+        raise Reached(*sorted(records))
+
+    monkeypatch.setattr(training, "fit", fit)
+    names = ("scores.md", "scores.csv", "table.csv")
+    before = {name: (run.folder / name).read_bytes() for name in names}
+    missing = cell_folder(run, "input_dropout-seed-0-fold-1")
+    shutil.move(missing, run.folder / "aside")
+    with pytest.raises(Reached) as reached:
+        compare.main(run.command)
+    shutil.rmtree(missing)
+    shutil.move(run.folder / "aside", missing)
+    assert list(reached.value.args) == facts(run, "input_dropout-seed-0-fold-1")["people"]["pretrain"]
+    assert compare.main(run.command) == 0
+    assert {name: (run.folder / name).read_bytes() for name in names} == before
+
+
+def test_models_are_kept_and_probed_again_without_training_where_more_is_asked(run, tmp_path, monkeypatch):
+    shutil.copytree(run.folder, tmp_path / "run")
+    monkeypatch.setattr(training, "fit", None)
+    monkeypatch.setattr(supervised, "train", None)
+    words = ["--scalings", "raw", "--strategies", "input_dropout", "supervised"]
+    assert compare.main(["--resume", str(tmp_path / "run"), *words]) == 0
+    rows = rows_of(tmp_path / "run" / "table.csv")
+    assert {row["strategy"] for row in rows} == {"input_dropout", "supervised"}
+    before = {(row["strategy"], row["task"], row["score"]): row for row in rows_of(run.folder / "table.csv")}
+    for row in rows:
+        assert float(row["mean"]) == pytest.approx(float(before[row["strategy"], row["task"], row["score"]]["mean"]))
+
+
+@pytest.mark.parametrize("strategy", ["input_dropout", "supervised"])
+def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, run, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    cell = cell_folder(SimpleNamespace(folder=folder), f"{strategy}-seed-0-fold-1")
+    supervised = strategy == "supervised"
+    metrics = "supervised_stress.csv" if supervised else "metrics.csv"
+    checkpoints = cell / "checkpoints" / "stress" if supervised else cell / "checkpoints"
+    kept = {name: (cell / name).read_bytes() for name in (metrics, "predictions.csv")}
+    assert not list(cell.glob("*checkpoints"))
+    shutil.rmtree(cell)
+    step = Checkpoints.on_train_batch_end
+
+    def terminated(self, batch, logs=None):
+        if self.folder == checkpoints:
+            signal.raise_signal(signal.SIGTERM)
+        step(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "on_train_batch_end", terminated)
+        with pytest.raises(SystemExit):
+            compare.main(["--resume", str(folder)])
+    assert checkpoint_folders.steps(checkpoints) == [1]
+    assert compare.main(["--resume", str(folder)]) == 0
+    assert {name: (cell / name).read_bytes() for name in kept} == kept
+
+
+def test_compiled_model_that_serves_again_trains_as_a_fresh_one(own, tmp_path):
+    name = cell_folder(own, "mae-seed-1-fold-0").name
+    twins.forget()
+    shutil.copytree(own.folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "cells" / name)
+    assert compare.main(["--resume", str(tmp_path / "run")]) == 0
+    for file in ("metrics.csv", "predictions.csv", "model/config.json", "model/weights.safetensors"):
+        again, first = (folder / "cells" / name / file for folder in (tmp_path / "run", own.folder))
+        assert again.read_bytes() == first.read_bytes(), file
+    assert facts(own, "mae-seed-1")["scores"] != facts(own, "mae-seed-0")["scores"]
+
+
+def test_subset_is_answered_from_features_of_windows_that_lack_the_others(own, prepared):
+    folder = cell_folder(own, "mae-seed-0-fold-0")
+    people = facts(own, "mae-seed-0-fold-0")["people"]
+    extractor = FeatureExtractor(load(folder / "model").encoder)
+    data = windows(prepared.folder, labels=["stress", "record"])
+
+    def features(names, absent=()):
+        rows = np.isin(data["record"], [r["index"] for r in prepared.select(records=list(names))])
+        inputs = {name: data[name][rows] * (name not in absent) for name in DEFINITION.modalities}
+        inputs["present"] = data["present"][rows] & np.array(["pulse" not in absent] + ["move" not in absent] * 2)
+        people = np.array([prepared.records[i]["person"] for i in data["record"][rows]])
+        return Features(extractor.predict(inputs, verbose=0), {"stress": data["stress"][rows]}, people)
+
+    task = tasks_of(prepared.labels)["stress"]
+    probe = Probe.fit(task, features(people["train"]), features(people["validation"]))
+    with np.load(folder / "subsets.npz") as file:
+        assert set(file.files) == {"stress/pulse", "stress/move"}
+        for left, absent in (("pulse", "move"), ("move", "pulse")):
+            expected = probe.predict_proba(features(people["test"], [absent]).values)
+            np.testing.assert_allclose(file[f"stress/{left}"], expected, atol=2e-4)
+    subsets = {(row["strategy"], row["modalities"]) for row in rows_of(own.folder / "subsets.csv")}
+    assert subsets == {("unimodal_pulse", "pulse"), ("unimodal_move", "move")} | {
+        ("mae", left) for left in ("pulse", "move", "pulse+move")
+    }
+
+
+def test_run_of_other_settings_is_not_mixed_in(run):
+    with pytest.raises(SystemExit, match="steps: 3 then, 4 now"):
+        compare.main([*run.command, "--steps", "4"])
+
+
+def test_cell_has_another_name_where_its_training_depends_on_something_else(run, prepared, small):
+    settings = read(compare.Settings, [*FOLDS, *small, "--data", str(prepared.folder)])
+    (fold, *_) = folds.split(prepared, ["stress"], 2, 0.2)
+    (entrant,) = strategies.entrants(replace(settings, strategies=("input_dropout",)), prepared)
+
+    def name(fold=fold, manifest=prepared, **changed):
+        return cells.cause(entrant, replace(entrant.settings, **changed), fold, manifest)
+
+    assert name() == name(seeds=9, draws=3, out="elsewhere", checkpoint_every=1, subsets=False, patience=9)
+    changed = [name(steps=4), name(seed=1), name(drop_rate=0.5), name(replace(fold, pretrain=()))]
+    changed += [name(manifest=replace(prepared, data_hash="other"))]
+    assert len({name(), *changed}) == 6
+
+
+def test_strategy_overrides_only_what_it_names(prepared, tmp_path, small):
+    (tmp_path / "mine.toml").write_text("drop_rate = 0.25")
+    words = ["--strategies", str(tmp_path / "mine.toml"), "unimodal", "time_alone", "--width", "24"]
+    settings = read(compare.Settings, ["--config", "none", *small, *words])
+    mine, *unimodal, time = strategies.entrants(settings, prepared)
+    assert mine.settings == replace(settings, drop_rate=0.25)
+    assert [(e.name, e.modalities, e.settings.modalities) for e in unimodal] == [
+        (f"unimodal_{m}", (m,), (m,)) for m in ("pulse", "move")
+    ]
+    assert (time.name, time.modalities) == ("time_alone", ())
+    with pytest.raises(ValueError, match="must have different names"):
+        strategies.entrants(replace(settings, strategies=("mae", "mae")), prepared)
+
+
+def test_variances_are_those_of_the_people_who_pretrain(run, prepared):
+    found = []
+    for fold in range(2):
+        people = facts(run, f"input_dropout-seed-0-fold-{fold}")["people"]["pretrain"]
+        data = windows(prepared.folder, records=people)
+        found.append(load(cell_folder(run, f"input_dropout-seed-0-fold-{fold}") / "model").variances)
+        for name in DEFINITION.modalities:
+            assert found[-1][name] == pytest.approx((data[name] * INT16_SCALE).var(), rel=1e-6)
+    assert found[0] != found[1]
+
+
+def test_scaling_per_person_takes_level_and_spread_of_each_person_away():
+    people = np.array(["a", "b", "a", "b", "a"])
+    draw = np.random.default_rng(0).normal(size=(5, 3))
+    draw[:, 2] = 0.1
+    louder = np.where(people[:, None] == "b", draw * 7 + 3, draw)
+    scaled = [answers.scaled_per_person(Features(v, {}, people)).values for v in (draw, louder)]
+    np.testing.assert_allclose(*scaled, atol=1e-5)
+    own = scaled[0][people == "a"]
+    np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(own.std(axis=0), [1, 1, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("task", [Task("stress", "stress", classes=("rest", "stress")),
+                                  Task("age", "age", "threshold", ("up to 50", "over 50"), 50.0)])  # fmt: skip
+def test_supervised_loss_weighs_classes_alike_and_leaves_unlabelled_windows_out(task, prepared):
+    people = [*PEOPLE[:5], UNLABELLED]
+    stored = windows(prepared.folder, records=people, labels=[task.label])[task.label]
+    counts = np.bincount(task.targets(stored) + 1, minlength=3)[1:]
+    weights = supervised.balanced_weights(prepared, task, people)
+    stored[3] = np.nan if task.threshold else -1
+    target = task.targets(stored)
+    logits = np.random.default_rng(1).normal(size=(len(target), 2)).astype("float32")
+    loss = supervised.BalancedCrossEntropy(weights, task.threshold, reduction="sum")(stored, logits)
+    kept = target >= 0
+    odds = np.exp(logits[kept].astype(np.float64))
+    each = (counts.sum() / counts / 2)[target[kept]]
+    expected = log_loss(target[kept], odds / odds.sum(axis=1, keepdims=True), sample_weight=each) * each.sum()
+    assert float(keras.ops.convert_to_numpy(loss)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_cannot_be_compared_is_said(prepared, small, tmp_path):
+    with pytest.raises(DataError, match=r"no task sleep\. The labels allow: stress, age, age_years"):
+        compare.main(["--config", "none", "--data", str(prepared.folder), "--tasks", "sleep", *small])
+    with pytest.raises(DataError, match=r"7 people with labels \(stress\)"):
+        folds.split(prepared, ["stress"], 7, 0.2)
