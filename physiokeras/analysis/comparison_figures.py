@@ -1,6 +1,7 @@
 """Figures of a comparison: scores with intervals, modalities missing, calibration."""
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from physiokeras.analysis.figure_style import (
     BLACK,
@@ -30,7 +31,7 @@ def points(panels, *, reference=None, marked=(), label="balanced accuracy", note
     Returns: `Figure`.
     """
     names = list(dict.fromkeys(name for values in panels.values() for name in values))
-    figure = new_figure(COLUMN, 0.7 + len(panels) * (0.35 + 0.125 * len(names)))
+    figure = new_figure(COLUMN, 0.8 + len(panels) * (0.35 + 0.125 * len(names)))
     for panel, (heading, values) in zip(
         figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True
     ):
@@ -49,9 +50,10 @@ def points(panels, *, reference=None, marked=(), label="balanced accuracy", note
             text.set_fontsize(6.5)
             text.set_fontweight("bold" if name in marked else "normal")
         panel.set_ylim(len(names) - 0.4, -0.6)
+        panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.grid(axis="x", color="#DDDDDD", linewidth=0.5)
         panel.set_title(heading, loc="left")
-    panel.set_xlabel(f"{label}: mean, 95 % interval over people; seeds as circles", fontsize=6.5)
+    panel.set_xlabel(f"{label}: mean and each seed (circles),\n95 % interval over people")
     title(figure, "Strategies", note)
     return figure
 

@@ -82,7 +82,7 @@ def of(cell, models, manifest, tasks):
         with found.timed("subsets"):
             if cell.settings.subsets and len(cell.entrant.modalities) > 1:
                 answer_subsets(found, extractor, manifest, records_of(manifest, cell.fold.test), askers)
-    test = of_people(features, cell.fold.test)
+    test = extracted(None, manifest, records_of(manifest, cell.fold.test))
     names = [record["name"] for record in manifest.records]
     records = [names[index] for index in test.labels["record"]]
     found.keys = list(zip(test.people.tolist(), records, test.labels["window"].tolist(), strict=True))

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.models import load, save
 from physiokeras.recipes import answers, supervised, training, twins
@@ -70,11 +71,18 @@ def plan(settings, manifest, entrants, folds, folder):
 
 
 def cause(entrant, settings, fold, manifest):
-    """Eight letters that change with whatever a cell's training depends on."""
-    names = [] if entrant.name == TIME else [f.name for f in fields(TrainingSettings) if f.name not in UNUSED]
-    if settings.objective == "supervised":
-        names += SUPERVISED
-    facts = [{name: getattr(settings, name) for name in names}, entrant.modalities, asdict(fold), manifest.data_hash]
+    """Eight letters that change with whatever a cell's training depends on.
+
+    Settings at their default are left out, so that those of a later version do not rename the cells of an earlier one.
+    """
+    names = {} if entrant.name == TIME else {item.name for item in fields(TrainingSettings)} - UNUSED
+    names = {*names, *(SUPERVISED if settings.objective == "supervised" else ())}
+    used = {
+        item.name: getattr(settings, item.name)
+        for item in fields(settings)
+        if item.name in names and (item.name in ("backend", "seed") or getattr(settings, item.name) != item.default)
+    }
+    facts = [used, entrant.modalities, asdict(fold), manifest.data_hash]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -176,6 +184,9 @@ def pretrained(cell, manifest, advice):
 
 def from_scratch(cell, manifest, task, advice):
     """The cell's supervised network for a task; None where the training windows are of one class."""
+    if not cell.fold.validation:
+        message = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
+        raise DataError(message, file=manifest.folder)
     people = {"records": cell.fold.train, "validation": cell.fold.validation}
     records = {name: records_of(manifest, chosen) for name, chosen in people.items()}
     return supervised.train(task, manifest, cell.settings, cell.folder, advice=advice, **records)

@@ -58,6 +58,7 @@ def main(pooled, found, best, manifest, settings):
         yield f"## Differences to {settings.reference}{word}\n"
         yield from table(("strategy", *titles), rows)
         yield "In brackets 95 % over people: seeds averaged, the same people drawn on both sides.\n"
+    yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
     yield from (f"- {line}" for line in verdict(found, best, settings.reference))
     yield ""
@@ -87,7 +88,6 @@ def detail(pooled, found, subsets, manifest, cells):
             yield "Balanced accuracy of the same probes, the other modalities marked absent in the test windows.\n"
             yield from subset_table(subsets, task.name)
             yield f"![Modalities missing](figures/subsets_{task.name}.png)\n"
-    yield "![Scores](figures/balanced_accuracy.png)\n"
     yield "## How it was made\n"
     yield from cost(cells)
     yield from explanation(manifest, cells)

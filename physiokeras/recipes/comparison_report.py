@@ -6,6 +6,7 @@ import io
 import numpy as np
 
 from physiokeras.analysis import comparison_figures, figures
+from physiokeras.analysis.figure_style import SERIES
 from physiokeras.analysis.scores import calibration_sums, scored
 from physiokeras.files import write_atomic
 from physiokeras.recipes import comparison_pages as pages
@@ -122,7 +123,7 @@ def draw(folder, entrants, pooled, found, subsets, best, manifest, settings):
         drawn[f"subsets_{task.name}"] = comparison_figures.subset_map(
             values, task=task.name, chance=1 / len(task.classes), note=note
         )
-    shown = [name for name in found if name in {best, *together}][: len(figures.SERIES)]
+    shown = [name for name in found if name in {best, *together}][: len(SERIES)]
     for task in tasks:
         sums = {
             name: sum(

@@ -56,16 +56,16 @@ def pool(cells, tasks):
         if found[cell.entrant.name][cell.seed][cell.fold.number].keys != keys[cell.fold.number]:
             raise DataError("predicts other windows than the others; remove it and start again.", file=cell.folder)
     encoders = {cell.entrant.name for cell in cells if not cell.is_supervised} or set(found)
-    every = set.intersection(*({task for task, _ in found[name][0][0].columns} for name in encoders))
+    every = set.intersection(*({task for task, _ in common(found[name], "columns")} for name in encoders))
     tasks = [task for task in tasks if task.name in every]
     if not any(task.classes for task in tasks):
         raise DataError("no task with classes has labels of two kinds in the training people of every fold.")
     rows, subsets = {}, {}
     for name, seeds in found.items():
-        for task, scaling in seeds[0][0].columns:
+        for task, scaling in common(seeds, "columns"):
             row = name if scaling == answers.RAW else f"{name}, {scaling}"
             rows.setdefault(row, {})[task] = together(seeds, "columns", (task, scaling))
-        for task, subset in seeds[0][0].subsets:
+        for task, subset in common(seeds, "subsets"):
             subsets.setdefault(name, {}).setdefault(task, {})[subset] = together(seeds, "subsets", (task, subset))
     for entrant in {cell.entrant.name: cell.entrant for cell in cells}.values():
         if entrant.settings.subsets and entrant.modalities:
@@ -75,6 +75,12 @@ def pool(cells, tasks):
     targets = {task.name: np.concatenate([fold.targets[task.name] for fold in first]) for task in tasks}
     people = np.array([key[0] for fold in keys for key in fold])
     return Pool(tasks, people, targets, rows, subsets)
+
+
+def common(seeds, what):
+    """Keys of the answers that every seed and fold has, in order."""
+    folds = [getattr(fold, what) for folds in seeds.values() for fold in folds]
+    return [key for key in folds[0] if all(key in fold for fold in folds)]
 
 
 def together(seeds, what, key):

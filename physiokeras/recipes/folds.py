@@ -69,7 +69,7 @@ def own_splits(manifest, pretrain_on):
     """The data's own splits as a `Fold`; the named ones pretrain.
 
     Raises:
-        DataError: No people in the splits train or test.
+        DataError: No people in the split train, or fewer than two in the split test.
     """
 
     def people(*splits):
@@ -79,6 +79,8 @@ def own_splits(manifest, pretrain_on):
     if missing:
         message = f"no people in the split {' and '.join(missing)}. Hold people out in turn instead, as by --folds 5."
         raise DataError(message, file=manifest.folder)
+    if len(people("test")) < 2:
+        raise DataError("one test person is too few for intervals over people. Try --folds.", file=manifest.folder)
     return Fold(0, people("test"), people("train"), people("validation"), people(*pretrain_on))
 
 
