@@ -16,7 +16,9 @@ from physiokeras.analysis.probing import Probe
 from physiokeras.analysis.scores import number_scores, scores
 from physiokeras.files import write_atomic
 from physiokeras.models import Encoder, FeatureExtractor, LinearProbe
+from physiokeras.models.subsets import SubsetExtractor
 from physiokeras.pipelines import stream
+from physiokeras.recipes.experiment import probe_options
 from physiokeras.recipes.folds import records_of
 from physiokeras.recipes.probing import BATCH, features_of_windows
 from physiokeras.recipes.supervised import predict_proba
@@ -81,6 +83,7 @@ def of(cell, models, manifest, tasks):
         found.parameters = extractor.encoder.count_params() if extractor else 0
         with found.timed("subsets"):
             if cell.settings.subsets and len(cell.entrant.modalities) > 1:
+                extractor = shared_extractor(encoder_of(model), cell.settings.pooling, SubsetExtractor)
                 answer_subsets(found, extractor, manifest, records_of(manifest, cell.fold.test), askers)
     test = extracted(None, manifest, records_of(manifest, cell.fold.test))
     names = [record["name"] for record in manifest.records]
@@ -95,21 +98,22 @@ def answer_tasks(found, cell, model, features, tasks):
 
     Returns: dict of task name to the function that answers from raw features.
     """
-    askers = {}
+    askers, fold = {}, cell.fold
     for task, scaling in itertools.product(tasks, cell.settings.scalings):
         scaled = features if scaling == RAW else scaled_per_person(features)
         if isinstance(model, LinearProbe) and scaling == RAW:
             asker = functools.partial(predict_proba, model)
         else:
-            validation = of_people(scaled, cell.fold.validation) if cell.fold.validation else None
+            scaled = scaled.with_context(cell.settings.context)
+            validation = scaled.of_people(fold.validation) if fold.validation else None
             try:
-                probe = Probe.fit(task, of_people(scaled, cell.fold.train), validation)
+                probe = Probe.fit(task, scaled.of_people(fold.train), validation, **probe_options(cell.settings))
             except ValueError as error:
                 found.left_out[task.name] = str(error)
                 continue
             found.strengths[f"{task.name}, {scaling}"] = probe.strength
             asker = probe.predict_proba if task.classes else lambda values, p=probe: p.predict(values)[:, None]
-        found.columns[task.name, scaling] = asker(of_people(scaled, cell.fold.test).values)
+        found.columns[task.name, scaling] = asker(scaled.of_people(fold.test).values)
         if scaling == RAW:
             askers[task.name] = asker
     return askers
@@ -125,19 +129,18 @@ def answer_subsets(found, extractor, manifest, records, askers):
 
 
 def subset_features(extractor, manifest, records):
-    """Features of windows of which all modalities but some are marked absent.
+    """Features of windows of which only some modalities are left, by a `SubsetExtractor`.
 
     Yields: names of the modalities left, and `(windows, width)`: a batch with each proper subset, then the next batch.
     """
-    modalities = extractor.encoder.modalities
-    channels = np.repeat(list(modalities), [m["channels"] for m in modalities.values()])
-    batches = stream(manifest.folder, records=records, batch_size=BATCH, modalities=list(modalities))
+    modalities = list(extractor.encoder.modalities)
+    batches = stream(manifest.folder, records=records, batch_size=BATCH, modalities=modalities)
     for (inputs,) in batches.as_numpy_iterator():
         count = len(inputs["present"])
         inputs = {name: np.resize(values, (BATCH, *values.shape[1:])) for name, values in inputs.items()}
         for names in proper_subsets(modalities):
-            left = {**inputs, "present": inputs["present"] & np.isin(channels, names)}
-            yield names, np.asarray(extractor.predict_on_batch(left))[:count]
+            left = np.tile(np.array([modalities.index(name) for name in names], np.int32), (BATCH, 1))
+            yield names, np.asarray(extractor.predict_on_batch({**inputs, "left": left}))[:count]
 
 
 def proper_subsets(modalities):
@@ -157,16 +160,16 @@ def encoder_of(model):
     return model if isinstance(model, Encoder) else model.encoder
 
 
-def shared_extractor(encoder, pooling):
-    """A `FeatureExtractor` with the weights of an encoder; encoders of one architecture share one compiled program."""
-    shared = _extractor(json.dumps({**encoder.get_config(), "seed": 0}), pooling)
+def shared_extractor(encoder, pooling, kind=FeatureExtractor):
+    """An extractor with the weights of an encoder; encoders of one architecture share one compiled program."""
+    shared = _extractor(json.dumps({**encoder.get_config(), "seed": 0}), pooling, kind)
     shared.encoder.set_weights(encoder.get_weights())
     return shared
 
 
 @functools.lru_cache(maxsize=4)
-def _extractor(config, pooling):
-    return FeatureExtractor(Encoder.from_config(json.loads(config)), pooling)
+def _extractor(config, pooling, kind):
+    return kind(Encoder.from_config(json.loads(config)), pooling)
 
 
 def extracted(extractor, manifest, records):
@@ -189,13 +192,6 @@ def scaled_per_person(features):
         own = features.values[rows].astype(np.float64)
         values[rows] = (own - own.mean(axis=0)) / (own.std(axis=0) + 1e-9)
     return replace(features, values=values)
-
-
-def of_people(features, people):
-    """The windows of some people."""
-    rows = np.isin(features.people, people)
-    labels = {name: label[rows] for name, label in features.labels.items()}
-    return replace(features, values=features.values[rows], labels=labels, people=features.people[rows])
 
 
 def scores_of(found, tasks):

@@ -11,7 +11,13 @@ from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.models import load, save
 from physiokeras.recipes import answers, supervised, training, twins
-from physiokeras.recipes.experiment import TrainingSettings, build_encoder, build_model, compile_autoencoder
+from physiokeras.recipes.experiment import (
+    ProbeSettings,
+    TrainingSettings,
+    build_encoder,
+    build_model,
+    compile_autoencoder,
+)
 from physiokeras.recipes.folds import Fold, records_of, with_variances_of
 from physiokeras.recipes.run import to_json
 from physiokeras.recipes.settings import INVOCATION, to_toml
@@ -95,14 +101,11 @@ def is_done(cell, tasks):
 
 
 def asked(cell, tasks):
-    """On what a cell's predictions depend besides its models."""
+    """On what a cell's predictions depend besides its models; settings of probes at their default are left out."""
     s = cell.settings
-    return {
-        "tasks": [task.name for task in tasks],
-        "scalings": list(s.scalings),
-        "subsets": s.subsets,
-        **{name: getattr(s, name) for name in ("pooling", "age_threshold")},
-    }
+    probe = {item.name: getattr(s, item.name) for item in fields(ProbeSettings)}
+    probe = {item.name: probe[item.name] for item in fields(ProbeSettings) if probe[item.name] != item.default}
+    return {"tasks": [task.name for task in tasks], "scalings": list(s.scalings), "subsets": s.subsets, **probe}
 
 
 def compute(cell, manifest, tasks, advice=""):
@@ -137,7 +140,8 @@ def compute(cell, manifest, tasks, advice=""):
         "seconds": {"train": round(trained_at - began, 1), **found.seconds},
     }
     write_atomic(cell.folder / FACTS, to_json(facts))
-    shutil.rmtree(cell.folder / "checkpoints", ignore_errors=True)  # many cells would fill the disk
+    for checkpoints in cell.folder.glob("*checkpoints"):
+        shutil.rmtree(checkpoints)  # many cells would fill the disk
 
 
 def trained(cell, manifest, tasks, advice):

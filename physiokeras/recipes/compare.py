@@ -19,7 +19,7 @@ from typing import Literal
 from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import TrainingSettings
+from physiokeras.recipes.experiment import ProbeSettings, TrainingSettings
 from physiokeras.recipes.settings import CONFIG_HELP, read, setting
 from physiokeras.recipes.strategies import entrants
 
@@ -29,13 +29,14 @@ STRATEGIES = (
 )
 FREE = (
     *("data", "workers", "seeds", "strategies", "tasks", "reference", "scalings", "subsets", "draws"),
+    *("pooling", "context", "classifier", "class_weight", "label_share", "age_threshold"),
     *("checkpoint_every", "tensorboard"),
 )
 """Settings that may differ when a run goes on: cells that they touch are computed again, or not there yet."""
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
+class Settings(ProbeSettings, TrainingSettings):
     """Comparison: strategies, data, folds, network, training, supervised training, probes."""
 
     config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run")
@@ -47,7 +48,7 @@ class Settings(TrainingSettings):
     tasks: tuple[str, ...] = setting((), "tasks to probe; none given: all that the labels allow", "comparison")
     reference: str = setting("input_dropout", "strategy that the others are compared with", "comparison")
     subsets: bool = setting(True, "score every subset of the modalities at test time too", "comparison")
-    draws: int = setting(2000, "draws of people for the intervals", "comparison")
+    draws: int = setting(1000, "draws of people for the intervals", "comparison")
     folds: int = setting(0, "groups of people, each held out once; 0: the data's own splits", "comparison")
     validation_share: float = setting(
         0.2, "with folds: share of the other labelled people by whom choices are made", "comparison"
@@ -66,10 +67,11 @@ class Settings(TrainingSettings):
     scalings: tuple[Literal["raw", "per person"], ...] = setting(
         ("raw",), "features as they are, and scaled within each person, which only data of few people need", "probe"
     )
-    pooling: Literal["mean", "concatenate"] = setting(
-        "mean", "features: mean over modalities, or side by side", "probe"
-    )
-    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.context and self.subsets:
+            raise ValueError("subsets of modalities are scored without context: add --no-subsets, or leave --context.")
 
 
 def main(argv=None):

@@ -1,4 +1,5 @@
 import csv
+import itertools
 import json
 import shutil
 import signal
@@ -23,7 +24,17 @@ from physiokeras.pipelines.conversion import examples
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.manifest import combine
 from physiokeras.pipelines.shards import write_shard
-from physiokeras.recipes import answers, cells, compare, folds, strategies, supervised, training, twins
+from physiokeras.recipes import (
+    answers,
+    cells,
+    compare,
+    comparison_report,
+    folds,
+    strategies,
+    supervised,
+    training,
+    twins,
+)
 from physiokeras.recipes.settings import read
 
 PEOPLE = ("ann", "bea", "cyd", "dot", "eva", "fay")
@@ -31,11 +42,9 @@ UNLABELLED = "gil"
 AGES = dict(zip((*PEOPLE, UNLABELLED), (30, 70, 31, 71, 32, 72, 33), strict=True))
 WINDOWS = 16
 STEPS = "--config none --steps 3 --interval 3 --supervised-steps 4 --supervised-interval 2 --draws 8 --tasks stress"
-FOLDS = [*STEPS.split(), "--folds", "2", "--seeds", "1", "--scalings", "raw", "per person"]
-FOLDS += ["--strategies", "input_dropout", "untrained", "supervised", "time_alone"]
-OWN = [*STEPS.split(), "--seeds", "2", "--strategies", "unimodal", "mae", "--reference", "mae"]
-ROWS = ["input_dropout", "untrained", "supervised", "time_alone"]
-ROWS += [f"{name}, per person" for name in ROWS]
+STRATEGIES = ["input_dropout", "untrained", "supervised", "time_alone"]
+FOLDS = [*STEPS.split(), "--folds", "2", "--seeds", "2", "--scalings", "raw", "per person", "--strategies", *STRATEGIES]
+ROWS = [*STRATEGIES, *(f"{name}, per person" for name in STRATEGIES)]
 DEFINITION = Definition.from_dict(
     {
         "name": "toy",
@@ -98,9 +107,9 @@ def run(prepared, small, tmp_path_factory):
 
     class Spy(Probe):
         @classmethod
-        def fit(cls, task, train, validation):
+        def fit(cls, task, train, validation, **options):
             seen.append(("probe", set(train.people) | set(validation.people)))
-            return Probe.fit(task, train, validation)
+            return Probe.fit(task, train, validation, **options)
 
     def spied(module, what):
         original = module.stream
@@ -126,13 +135,10 @@ def run(prepared, small, tmp_path_factory):
     return SimpleNamespace(folder=folder, command=command, seen=seen)
 
 
-@pytest.fixture(scope="module")
-def own(prepared, small, tmp_path_factory):
-    """A finished run on the data's own splits, with two seeds: its `command` and `folder`."""
-    folder = tmp_path_factory.mktemp("compared") / "own"
-    command = ["--data", str(prepared.folder), "--out", str(folder), *OWN, *small]
-    assert compare.main(command) == 0
-    return SimpleNamespace(folder=folder, command=command)
+@pytest.fixture
+def plain(monkeypatch):
+    """Leave the figures out, which take longer than anything else."""
+    monkeypatch.setattr(comparison_report, "draw", lambda *_: None)
 
 
 def cell_folder(run, name):
@@ -156,7 +162,7 @@ def predictions(run, strategy, folds=2, seed=0):
 
 def test_test_people_are_in_no_pretraining_probe_or_training_of_their_cell(run):
     begins = [i for i, (what, _) in enumerate(run.seen) if what == "cell"]
-    assert len(begins) == 8
+    assert len(begins) == 16
     kinds = {}
     for begin, end in zip(begins, [*begins[1:], None], strict=True):
         (_, cell), *seen = run.seen[begin:end]
@@ -186,37 +192,46 @@ def test_every_labelled_person_is_tested_once(run, prepared):
     assert sorted(found) == sorted(row for row in expected if row[0] != UNLABELLED)
 
 
-def test_own_splits_are_the_people_of_one_fold(own):
-    people = facts(own, "mae-seed-0-fold-0")["people"]
-    assert {name: sorted(people[name]) for name in ("test", "train", "validation")} == {
-        "test": ["dot", "eva"],
-        "train": ["ann", "bea", "fay"],
-        "validation": ["cyd"],
-    }
-    assert sorted(people["pretrain"]) == ["ann", "bea", "fay", "gil"]
+def test_own_splits_are_the_people_of_one_fold(prepared):
+    fold = folds.own_splits(prepared, ["pretrain", "train"])
+    assert (fold.test, fold.train, fold.validation) == (("dot", "eva"), ("ann", "bea", "fay"), ("cyd",))
+    assert fold.pretrain == ("ann", "bea", "fay", "gil")
 
 
 def test_tables_hold_the_scores_of_the_predictions(run):
     table = {(row["strategy"], row["task"], row["score"]): row for row in rows_of(run.folder / "table.csv")}
+    each = {(r["strategy"], r["seed"], r["fold"], r["score"]): r for r in rows_of(run.folder / "scores.csv")}
     assert {strategy for strategy, _, _ in table} == set(ROWS)
     page = (run.folder / "scores.md").read_text()
     for name in ROWS:
         strategy, _, scaling = name.partition(", ")
-        rows = [row for row in predictions(run, strategy) if row["stress"] != "-1"]
-        target = np.array([int(row["stress"]) for row in rows])
-        stress = np.array([float(row[f"stress, {scaling or 'raw'}: stress"]) for row in rows])
-        auroc, balanced = roc_auc_score(target, stress), balanced_accuracy_score(target, stress > 0.5)
-        assert float(table[name, "stress", "auroc"]["mean"]) == pytest.approx(auroc, abs=1e-5)
-        assert float(table[name, "stress", "balanced_accuracy"]["mean"]) == pytest.approx(balanced, abs=1e-5)
-        assert float(table[name, "aggregate", "balanced_accuracy"]["mean"]) == pytest.approx(balanced, abs=1e-5)
-        assert f"| {name} | {balanced:.3f} | {balanced:.3f} | {auroc:.3f} |" in page
-    each = rows_of(run.folder / "scores.csv")
-    pooled = [row for row in each if row["fold"] == "all" and row["strategy"] == "mae"]
-    assert all(row["seed"] == "0" for row in pooled)
-    assert {row["fold"] for row in each} == {"0", "1", "all"}
+        found = []
+        for seed in range(2):
+            rows = [row for row in predictions(run, strategy, seed=seed) if row["stress"] != "-1"]
+            target = np.array([int(row["stress"]) for row in rows])
+            stress = np.array([float(row[f"stress, {scaling or 'raw'}: stress"]) for row in rows])
+            found.append((balanced_accuracy_score(target, stress > 0.5), roc_auc_score(target, stress)))
+            for score, value in zip(("balanced_accuracy", "auroc"), found[-1], strict=True):
+                assert float(each[name, str(seed), "all", score]["value"]) == pytest.approx(value, abs=1e-5)
+        mean, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1)
+        for task, score, place in (("stress", "auroc", 1), ("stress", "balanced_accuracy", 0),
+                                   ("aggregate", "balanced_accuracy", 0)):  # fmt: skip
+            row = table[name, task, score]
+            assert float(row["mean"]) == pytest.approx(mean[place], abs=1e-5)
+            assert float(row["sd_over_seeds"]) == pytest.approx(spread[place], abs=1e-5)
+            assert float(row["low"]) <= float(row["mean"]) <= float(row["high"])
+        shown = [f"{m:.3f} ± {d:.3f}" for m, d in zip(mean, spread, strict=True)]
+        assert f"| {name} | {shown[0]} | {shown[0]} | {shown[1]} |" in page
+    assert {key[2] for key in each} == {"0", "1", "all"}
+    assert float(table["untrained", "stress", "auroc"]["less_reference"]) == pytest.approx(
+        float(table["untrained", "stress", "auroc"]["mean"]) - float(table["input_dropout", "stress", "auroc"]["mean"]),
+        abs=1e-5,
+    )
+    drawn = {path.name for path in (run.folder / "figures").iterdir()}
+    assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "subsets_stress", "calibration_stress")}
 
 
-def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, monkeypatch):
+def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, plain, monkeypatch):
     class Reached(Exception):
         pass
 
@@ -237,27 +252,28 @@ def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, monkeypa
     assert {name: (run.folder / name).read_bytes() for name in names} == before
 
 
-def test_models_are_kept_and_probed_again_without_training_where_more_is_asked(run, tmp_path, monkeypatch):
+def test_models_are_kept_and_probed_again_without_training_where_more_is_asked(run, plain, tmp_path, monkeypatch):
     shutil.copytree(run.folder, tmp_path / "run")
     monkeypatch.setattr(training, "fit", None)
     monkeypatch.setattr(supervised, "train", None)
-    words = ["--scalings", "raw", "--strategies", "input_dropout", "supervised"]
+    words = ["--scalings", "raw", "--strategies", "input_dropout", "supervised", "--seeds", "1"]
     assert compare.main(["--resume", str(tmp_path / "run"), *words]) == 0
-    rows = rows_of(tmp_path / "run" / "table.csv")
+    rows = [r for r in rows_of(tmp_path / "run" / "scores.csv") if r["fold"] == "all"]
     assert {row["strategy"] for row in rows} == {"input_dropout", "supervised"}
-    before = {(row["strategy"], row["task"], row["score"]): row for row in rows_of(run.folder / "table.csv")}
+    names = ("strategy", "seed", "fold", "task", "score")
+    before = {tuple(row[n] for n in names): row["value"] for row in rows_of(run.folder / "scores.csv")}
     for row in rows:
-        assert float(row["mean"]) == pytest.approx(float(before[row["strategy"], row["task"], row["score"]]["mean"]))
+        assert float(row["value"]) == pytest.approx(float(before[tuple(row[n] for n in names)]), abs=1e-5)
 
 
 @pytest.mark.parametrize("strategy", ["input_dropout", "supervised"])
-def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, run, tmp_path, monkeypatch):
+def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, run, plain, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     shutil.copytree(run.folder, folder)
     cell = cell_folder(SimpleNamespace(folder=folder), f"{strategy}-seed-0-fold-1")
     supervised = strategy == "supervised"
     metrics = "supervised_stress.csv" if supervised else "metrics.csv"
-    checkpoints = cell / "checkpoints" / "stress" if supervised else cell / "checkpoints"
+    checkpoints = cell / ("supervised_stress_checkpoints" if supervised else "checkpoints")
     kept = {name: (cell / name).read_bytes() for name in (metrics, "predictions.csv")}
     assert not list(cell.glob("*checkpoints"))
     shutil.rmtree(cell)
@@ -277,21 +293,22 @@ def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, run, tmp_p
     assert {name: (cell / name).read_bytes() for name in kept} == kept
 
 
-def test_compiled_model_that_serves_again_trains_as_a_fresh_one(own, tmp_path):
-    name = cell_folder(own, "mae-seed-1-fold-0").name
+def test_compiled_model_that_serves_again_trains_as_a_fresh_one(run, plain, tmp_path):
+    name = cell_folder(run, "input_dropout-seed-1-fold-0").name
     twins.forget()
-    shutil.copytree(own.folder, tmp_path / "run")
+    shutil.copytree(run.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "cells" / name)
     assert compare.main(["--resume", str(tmp_path / "run")]) == 0
     for file in ("metrics.csv", "predictions.csv", "model/config.json", "model/weights.safetensors"):
-        again, first = (folder / "cells" / name / file for folder in (tmp_path / "run", own.folder))
+        again, first = (folder / "cells" / name / file for folder in (tmp_path / "run", run.folder))
         assert again.read_bytes() == first.read_bytes(), file
-    assert facts(own, "mae-seed-1")["scores"] != facts(own, "mae-seed-0")["scores"]
+    other = cell_folder(run, "input_dropout-seed-0-fold-0")
+    assert (other / "metrics.csv").read_bytes() != (run.folder / "cells" / name / "metrics.csv").read_bytes()
 
 
-def test_subset_is_answered_from_features_of_windows_that_lack_the_others(own, prepared):
-    folder = cell_folder(own, "mae-seed-0-fold-0")
-    people = facts(own, "mae-seed-0-fold-0")["people"]
+def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, prepared):
+    folder = cell_folder(run, "input_dropout-seed-0-fold-0")
+    people = facts(run, "input_dropout-seed-0-fold-0")["people"]
     extractor = FeatureExtractor(load(folder / "model").encoder)
     data = windows(prepared.folder, labels=["stress", "record"])
 
@@ -309,10 +326,8 @@ def test_subset_is_answered_from_features_of_windows_that_lack_the_others(own, p
         for left, absent in (("pulse", "move"), ("move", "pulse")):
             expected = probe.predict_proba(features(people["test"], [absent]).values)
             np.testing.assert_allclose(file[f"stress/{left}"], expected, atol=2e-4)
-    subsets = {(row["strategy"], row["modalities"]) for row in rows_of(own.folder / "subsets.csv")}
-    assert subsets == {("unimodal_pulse", "pulse"), ("unimodal_move", "move")} | {
-        ("mae", left) for left in ("pulse", "move", "pulse+move")
-    }
+    subsets = {(row["strategy"], row["modalities"]) for row in rows_of(run.folder / "subsets.csv")}
+    assert subsets == set(itertools.product(STRATEGIES[:3], ("pulse", "move", "pulse+move")))
 
 
 def test_run_of_other_settings_is_not_mixed_in(run):
