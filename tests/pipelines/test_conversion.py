@@ -306,7 +306,7 @@ def test_the_record_whose_worker_dies_is_set_aside_and_the_others_are_converted(
     assert [entry["record"] for entry in manifest.set_aside] == ["b"]
     assert "worker process died" in manifest.set_aside[0]["reason"]
     monkeypatch.undo()
-    assert not run(source, tmp_path / "out", workers=2).set_aside
+    assert not run(source, tmp_path / "out").set_aside
 
 
 KILLED = """
@@ -448,6 +448,6 @@ def test_an_engine_gives_the_same_bytes(source, tmp_path):
 
     (source / "b.dat").write_bytes(b"")
     one = run(source, tmp_path / "engine", engine=engine)
-    assert one.data_hash == run(source, tmp_path / "pool", workers=2).data_hash
-    assert shards(tmp_path / "engine") == shards(tmp_path / "pool")
+    assert one.data_hash == run(source, tmp_path / "own").data_hash
+    assert shards(tmp_path / "engine") == shards(tmp_path / "own")
     assert [entry["record"] for entry in one.set_aside] == ["b"]

@@ -49,6 +49,7 @@ def training_alone(monkeypatch):
     monkeypatch.setattr(pictures, "draw_all", lambda *_: None)
 
 
+@pytest.mark.once  # on each backend, the run that `test_resume.py` interrupts ends with the same metrics
 def test_settings_are_complete_and_repeat_the_run(pretrained, training_alone):
     table = tomllib.loads((pretrained.folder / "settings.toml").read_text())
     known = {item.name for item in fields(pretrain.Settings)}

@@ -1,5 +1,8 @@
+import contextlib
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,31 +23,39 @@ from physiokeras.recipes.settings import read
 TOOL = Path(__file__).parents[2] / "tools" / "kill_training.py"
 
 
-@pytest.fixture
-def training_alone(monkeypatch):
+def leave_out(patch):
     """Leave out probes and figures, which take longer than a few steps."""
-    monkeypatch.setattr(probing, "probe_encoder", lambda *_: ({}, {}))
-    monkeypatch.setattr(pictures, "draw_all", lambda *_: None)
+    patch.setattr(probing, "probe_encoder", lambda *_: ({}, {}))
+    patch.setattr(pictures, "draw_all", lambda *_: None)
 
 
-@pytest.fixture
-def interrupted(pretrained, tmp_path, training_alone, monkeypatch, capsys):
+@pytest.fixture(scope="module")
+def terminated(pretrained, tmp_path_factory):
     """A run like `pretrained` that SIGTERM ended in its second of five steps, inside a Keras epoch of three."""
-    save = Checkpoints.on_train_batch_end
+    follow, folder = Checkpoints.on_train_batch_end, tmp_path_factory.mktemp("terminated") / "run"
 
-    def terminated(self, batch, logs=None):
+    def terminate(self, batch, logs=None):
         if self.step == 1:
             signal.raise_signal(signal.SIGTERM)
-        save(self, batch, logs)
+        follow(self, batch, logs)
 
     settings = ["--config", str(pretrained.folder / "settings.toml"), "--data", str(pretrained.cohort / "prepared")]
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "on_train_batch_end", terminated)
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
+        leave_out(patch)
+        patch.setattr(Checkpoints, "on_train_batch_end", terminate)
         with pytest.raises(SystemExit) as end:
-            pretrain.main([*settings, "--out", str(tmp_path / "run")])
+            pretrain.main([*settings, "--out", str(folder)])
     assert end.value.code == 128 + signal.SIGTERM
-    assert f"Go on with: python -m physiokeras.recipes.pretrain --resume {tmp_path / 'run'}" in capsys.readouterr().err
-    return tmp_path / "run"
+    assert f"Go on with: python -m physiokeras.recipes.pretrain --resume {folder}" in said.getvalue()
+    return folder
+
+
+@pytest.fixture
+def interrupted(terminated, tmp_path, monkeypatch):
+    """A copy of the terminated run, which goes on without probes and figures."""
+    leave_out(monkeypatch)
+    return shutil.copytree(terminated, tmp_path / "run")
 
 
 def state_of(run):
