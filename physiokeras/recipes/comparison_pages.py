@@ -169,9 +169,9 @@ def sentence(pair, less):
     numbers = f"{less.value:+.3f} [{less.low:+.3f}, {less.high:+.3f}]"
     if less.low > 0:
         return f"{first} is above {second}: {numbers}."
-    return (
-        f"{first} is below {second}: {numbers}." if less.high < 0 else f"{first} is not told from {second}: {numbers}."
-    )
+    if less.high < 0:
+        return f"{first} is below {second}: {numbers}."
+    return f"{first} cannot be told from {second}: {numbers}."
 
 
 def in_task(found, task):
