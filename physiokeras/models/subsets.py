@@ -16,7 +16,8 @@ class SubsetExtractor(keras.Model):
         pooling: "mean" over the present modalities, or "concatenate", with zeros for those that are not read.
 
     Call arguments:
-        inputs: As in `Encoder`, and "left", integer `(batch, some)`: numbers of the modalities that are read, rising.
+        inputs: As in `Encoder`, and "left", a tuple of integers `(batch,)`: numbers of the modalities that are read,
+            rising. A tuple, since TensorFlow forgets the sizes of axes that differ between calls.
 
     Returns: float32 `(batch, width)`, or `(batch, modalities * width)` with "concatenate".
     """
@@ -28,7 +29,7 @@ class SubsetExtractor(keras.Model):
         self.built = True
 
     def call(self, inputs):  # noqa: D102
-        encoder, left = self.encoder, inputs["left"]
+        encoder, left = self.encoder, ops.stack(inputs["left"], axis=1)
         signals, present = encoder.read(inputs)
         read = ops.any(ops.one_hot(left, len(encoder.modalities), dtype="bool"), axis=1)
         present = ops.logical_and(encoder.present_modalities(present), read)

@@ -139,7 +139,7 @@ def subset_features(extractor, manifest, records):
         count = len(inputs["present"])
         inputs = {name: np.resize(values, (BATCH, *values.shape[1:])) for name, values in inputs.items()}
         for names in proper_subsets(modalities):
-            left = np.tile(np.array([modalities.index(name) for name in names], np.int32), (BATCH, 1))
+            left = tuple(np.full(BATCH, modalities.index(name), np.int32) for name in names)
             yield names, np.asarray(extractor.predict_on_batch({**inputs, "left": left}))[:count]
 
 

@@ -19,6 +19,6 @@ def test_reading_some_modalities_equals_marking_the_others_absent(fusion, poolin
         for number in set(range(3)) - set(left):
             present[:, CHANNELS[names[number]]] = False
         expected = whole.predict_on_batch({**inputs, "present": present})
-        found = some.predict_on_batch({**inputs, "left": np.tile(np.array(left, "int32"), (ROWS, 1))})
+        found = some.predict_on_batch({**inputs, "left": tuple(np.full(ROWS, number, "int32") for number in left)})
         np.testing.assert_allclose(found, expected, atol=1e-5)
         assert np.abs(expected).max() > 0.1
