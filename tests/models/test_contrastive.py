@@ -22,8 +22,8 @@ def model():
 
 
 def learnable(rows=12):
-    """Windows whose modalities share an amplitude that differs between windows."""
-    inputs, size = windows(rows), np.linspace(-2, 2, rows)[:, None, None]
+    """Windows whose modalities share an amplitude that differs between the six windows of a batch."""
+    inputs, size = windows(rows), np.resize(np.linspace(-2, 2, 6), rows)[:, None, None]
     return {name: (x * 0.2 + size if name in MODALITIES else x).astype(x.dtype) for name, x in inputs.items()}
 
 
