@@ -6,8 +6,8 @@ from physiokeras.analysis import attention_figures
 from physiokeras.analysis.attention import CONDITIONS, attention_sums, attention_table, curve_intervals
 from physiokeras.analysis.attention_measures import flow
 from physiokeras.recipes import analysed
-from physiokeras.recipes.analysis_page import Part, markdown, number
-from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.analysis_page import Part, number
+from physiokeras.recipes.pages import markdown, note_of
 
 MEASURES = {
     "cross_modality": "attention to other\nmodalities / uniform",
@@ -132,7 +132,7 @@ def _curve_rows(sums, step, settings):
 
 
 def _attention_figures(sums, tables, manifest, settings, step):
-    note = "simulated" if is_simulated(manifest) else None
+    note = note_of(manifest)
     first = next(iter(sums))
     names, modalities = sums[first].layers, sums[first].modalities
 

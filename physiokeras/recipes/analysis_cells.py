@@ -13,8 +13,8 @@ from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.errors import DataError
 from physiokeras.models import load
 from physiokeras.recipes import analysed
-from physiokeras.recipes.analysis_page import Part, markdown, number
-from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.analysis_page import Part, number
+from physiokeras.recipes.pages import markdown, note_of
 
 MEASURES = {
     "alignment": "alignment in time (rollout)",
@@ -46,7 +46,7 @@ def explanation(settings, manifest):
     strategies = np.array([row["strategy"] for row in rows])
     lines = [["probe score", "measure", "all encoders", "within strategies"]]
     sentences, figures = [], {}
-    note = "simulated" if is_simulated(manifest) else None
+    note = note_of(manifest)
     for task in tasks:
         score = np.array([row["scores"].get(task, np.nan) for row in rows], float)
         for name, text in MEASURES.items():

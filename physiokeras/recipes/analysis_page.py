@@ -1,7 +1,5 @@
 """The page, tables and figures of an analysis."""
 
-import csv
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 from physiokeras.analysis.figure_style import save
 from physiokeras.files import write_atomic
 from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.pages import CAUTION, write_csv
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def write(parts, settings, manifest):
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     lines = [f"# What {source.resolve().name} has learned", ""]
     if is_simulated(manifest):
-        lines += ["Simulated recordings: these numbers say nothing about people.", ""]
+        lines += [CAUTION, ""]
     for part in parts:
         lines += [f"## {part.title}", ""]
         for paragraph in part.text:
@@ -54,21 +53,12 @@ def write(parts, settings, manifest):
                 save(figure, folder / "figures" / f"{name}.{kind}")
             lines += [f"![{figure.get_suptitle()}](figures/{name}.png)", ""]
         for name, rows in part.tables.items():
-            write_atomic(folder / f"{name}.csv", _csv(rows))
+            write_csv(folder / f"{name}.csv", _table(rows))
         if part.tables:
             lines += ["Numbers: " + ", ".join(f"[{name}.csv]({name}.csv)" for name in part.tables), ""]
     path = folder / "analysis.md"
     write_atomic(path, "\n".join(lines))
     return path
-
-
-def markdown(rows):
-    """A Markdown table; the first row is its head."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
 
 
 def number(value, low=np.nan, high=np.nan, *, digits=2, factor=1):
@@ -79,9 +69,8 @@ def number(value, low=np.nan, high=np.nan, *, digits=2, factor=1):
     return value if low == "nan" else f"{value} [{low}, {high}]"
 
 
-def _csv(rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-    return text.getvalue()
+def _table(rows):
+    """Rows of a CSV from dicts of the same keys, the heading first."""
+    yield list(rows[0]) if rows else []
+    for row in rows:
+        yield [f"{value:.6g}" if isinstance(value, float) else value for value in row.values()]

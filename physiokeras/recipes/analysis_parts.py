@@ -9,8 +9,8 @@ from physiokeras.analysis.representation import embedding, variance_shares
 from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.models import FeatureExtractor
 from physiokeras.recipes import analysed
-from physiokeras.recipes.analysis_page import Part, markdown, number
-from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.analysis_page import Part, number
+from physiokeras.recipes.pages import markdown, note_of
 
 
 def tuning(subjects, manifest, settings):
@@ -41,7 +41,7 @@ def tuning(subjects, manifest, settings):
         "attention. The ablation sets a modality to zero instead.",
         markdown(lines),
     ]
-    note = "simulated" if is_simulated(manifest) else None
+    note = note_of(manifest)
     return Part(
         "Tuning of units", text, {"tuning": rows}, {"tuning": learned_figures.tuning(runs, modalities, note=note)}
     )
@@ -99,7 +99,7 @@ def reconstruction(subjects, manifest, settings):
                 rows.append({**place, **_named("explained", told), **_named("shuffled", shuffled)})
                 if which == "all":
                     runs.setdefault(subject.name, {})[source, target] = told[0], shuffled[0]
-    note = "simulated" if is_simulated(manifest) else None
+    note = note_of(manifest)
     figure = learned_figures.reconstruction(runs, modalities, note=note)
     text = [
         "Share of the variance of a modality, all of it hidden, that is explained from others: 0 is predicting its "
@@ -129,7 +129,7 @@ def representation(subjects, manifest, settings):
     modalities = tuple(subjects[0].encoder.modalities)
     labels = [name for name in ("stage", "age") if name in manifest.labels]
     rows, figures, lines = [], {}, [["share of the features' variance", *(s.name for s in subjects)]]
-    note = "simulated" if is_simulated(manifest) else None
+    note = note_of(manifest)
     cells = {}
     for subject in subjects:
         print(f"features of {subject.name}", flush=True)

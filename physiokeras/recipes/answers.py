@@ -20,6 +20,7 @@ from physiokeras.models.subsets import SubsetExtractor
 from physiokeras.pipelines import stream
 from physiokeras.recipes.experiment import probe_options
 from physiokeras.recipes.folds import records_of
+from physiokeras.recipes.pages import write_csv
 from physiokeras.recipes.probing import BATCH, features_of_windows
 from physiokeras.recipes.supervised import predict_proba
 
@@ -212,15 +213,14 @@ def write(folder, found, tasks):
     with probabilities, or "task, scaling: years".
     """
     classes = {task.name: task.classes or ("years",) for task in tasks}
-    text = io.StringIO()
-    writer = csv.writer(text)
     titles = [f"{task}, {scaling}: {name}" for task, scaling in found.columns for name in classes[task]]
-    writer.writerow([*KEYS, *classes, *titles])
     targets = zip(*(found.targets[task].tolist() for task in classes), strict=True)
     values = np.concatenate(list(found.columns.values()), axis=1)
-    for key, target, numbers in zip(found.keys, targets, values, strict=True):
-        writer.writerow([*key, *target, *(f"{number:.8g}" for number in numbers)])
-    write_atomic(folder / PREDICTIONS, text.getvalue())
+    rows = [
+        (*key, *target, *(f"{number:.8g}" for number in numbers))
+        for key, target, numbers in zip(found.keys, targets, values, strict=True)
+    ]
+    write_csv(folder / PREDICTIONS, [(*KEYS, *classes, *titles), *rows])
     content = io.BytesIO()
     np.savez_compressed(content, **{f"{t}/{s}": values.astype("float32") for (t, s), values in found.subsets.items()})
     write_atomic(folder / SUBSETS, content.getvalue())

@@ -8,8 +8,6 @@ from the recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are poo
 Challenge's rules say. One record at a time is in memory. `--context` counts seconds here.
 """
 
-import csv
-import io
 import sys
 from dataclasses import dataclass
 
@@ -80,9 +78,7 @@ def main(argv=None):
 
 def report(folder, score, histograms, rows, manifest, settings):
     """Print the score with its interval over people, and keep it and each record's own in the run's folder."""
-    from physiokeras.files import write_atomic
-    from physiokeras.recipes.cohort import is_simulated
-    from physiokeras.recipes.probing import markdown
+    from physiokeras.recipes import pages
 
     if not rows:
         raise DataError("no test record has targets: neither -arousal.mat nor .arousal.", file=settings.source)
@@ -93,16 +89,9 @@ def report(folder, score, histograms, rows, manifest, settings):
     for name, title, chance in (("auprc", "gross AUPRC", share), ("auroc", "gross AUROC", 0.5)):
         interval = f"{found[name].low:.3f} to {found[name].high:.3f}" if found else "-"
         shown.append([title, f"{result[name]:.3f}", interval, f"{chance:.3f}"])
-    parts = ["Simulated recordings: these numbers say nothing about people."] if is_simulated(manifest) else []
-    parts += ["\n".join(markdown(shown)), f"{len(rows)} test records, {samples} scored samples, {share:.1%} arousal."]
-    text = "\n\n".join(parts)
-    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
-    write_atomic(folder / "scores.md", text + "\n")
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["record", "person", "auprc", "auroc"])
-    writer.writerows(rows)
-    write_atomic(folder / "records.csv", table.getvalue())
+    said = f"{len(rows)} test records, {samples} scored samples, {share:.1%} arousal."
+    pages.publish(folder, [pages.markdown(shown), said], manifest)
+    pages.write_csv(folder / "records.csv", [("record", "person", "auprc", "auroc"), *rows])
     run.note(folder, scores=result, intervals={name: [i.low, i.high] for name, i in found.items()})
 
 

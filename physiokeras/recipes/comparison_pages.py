@@ -8,6 +8,7 @@ from physiokeras.analysis.scores import scores, scores_by_group
 from physiokeras.recipes.cells import FACTS
 from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.comparison_scores import AGGREGATE, OF_PEOPLE
+from physiokeras.recipes.pages import CAUTION
 from physiokeras.recipes.quality import table
 from physiokeras.recipes.strategies import TIME
 
@@ -35,7 +36,7 @@ def main(pooled, found, best, manifest, settings):
     word = " (simulated)" if is_simulated(manifest) else ""
     yield f"# Comparison of strategies{word}\n"
     if word:
-        yield "Simulated recordings: these numbers say nothing about people.\n"
+        yield f"{CAUTION}\n"
     yield from heading(pooled, manifest, settings)
     columns = shown(pooled)
     titles = [f"{task}: {TITLES[score]}" for task, score in columns]

@@ -1,8 +1,5 @@
 """What a comparison ends in: one page, tables as CSV, figures."""
 
-import csv
-import io
-
 import numpy as np
 
 from physiokeras.analysis import comparison_figures, figures
@@ -12,8 +9,8 @@ from physiokeras.files import write_atomic
 from physiokeras.recipes import comparison_pages as pages
 from physiokeras.recipes import run
 from physiokeras.recipes.answers import RAW
-from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.comparison_scores import AGGREGATE, best_unimodal, pool, scores_of, subset_scores
+from physiokeras.recipes.pages import note_of, write_csv
 from physiokeras.recipes.strategies import UNIMODAL
 
 
@@ -36,10 +33,10 @@ def report(folder, cells, tasks, manifest, settings):
     detail = list(pages.detail(pooled, found, subsets, manifest, cells))
     print("\n" + "\n".join(main) + f"\n\nEverything is in {folder}", flush=True)
     write_atomic(folder / "scores.md", "\n".join([*main, *detail]) + "\n")
-    write_atomic(folder / "scores.csv", csv_text(cell_rows(cells, pooled, found)))
-    write_atomic(folder / "table.csv", csv_text(table_rows(found, settings.reference)))
+    write_csv(folder / "scores.csv", cell_rows(cells, pooled, found))
+    write_csv(folder / "table.csv", table_rows(found, settings.reference))
     if subsets:
-        write_atomic(folder / "subsets.csv", csv_text(subset_rows(subsets)))
+        write_csv(folder / "subsets.csv", subset_rows(subsets))
     draw(folder / "figures", entrants, pooled, found, subsets, best, manifest, settings)
     run.note(folder, cells=[cell.folder.name for cell in cells], verdict=pages.verdict(found, best, settings.reference))
 
@@ -90,16 +87,9 @@ def subset_rows(subsets):
                     yield name, task, subset, score, f"{np.mean(values):.6g}", f"{spread:.6g}"
 
 
-def csv_text(rows):
-    """The text of a CSV file."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
 def draw(folder, entrants, pooled, found, subsets, best, manifest, settings):
     """Draw the figures of a comparison into a folder."""
-    note = "simulated" if is_simulated(manifest) else None
+    note = note_of(manifest)
     tasks = [task for task in pooled.tasks if task.classes]
     drawn = {}
     for score, text in (("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")):

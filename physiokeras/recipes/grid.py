@@ -7,9 +7,8 @@ import numpy as np
 from physiokeras.analysis import search_figures
 from physiokeras.analysis.figures import save
 from physiokeras.analysis.interaction import interaction
-from physiokeras.files import write_atomic
-from physiokeras.recipes.cohort import is_simulated
-from physiokeras.recipes.trials import SCORE, score, write_table
+from physiokeras.recipes import pages
+from physiokeras.recipes.trials import SCORE, score
 from physiokeras.seeds import derive
 
 
@@ -32,21 +31,16 @@ def search(folder, dimensions, task, manifest, settings):
         print(f"Cell {len(rows) + 1} of {scores.size}: {name}", flush=True)
         own = replace(settings, **values, seed=derive(settings.seed, "repetition", seed))
         scores[seed, i, j] = score(folder / "cells" / name, own, task, manifest)
-        rows.append({"seed": seed, **values, "score": scores[seed, i, j]})
-    write_table(folder / "grid.csv", rows)
+        rows.append((seed, *values.values(), scores[seed, i, j]))
+    pages.write_csv(folder / "grid.csv", [("seed", first.name, second.name, "score"), *rows])
     report(folder, scores, first, second, manifest)
 
 
 def report(folder, scores, first, second, manifest):
     """Print what the interaction's test says, and keep it and the heat map in the run's folder."""
-    note = "simulated" if is_simulated(manifest) else None
-    labels = {"axes": (first.name, second.name), "name": SCORE, "note": note}
+    labels = {"axes": (first.name, second.name), "name": SCORE, "note": pages.note_of(manifest)}
     save(search_figures.heat_map(scores, first.values, second.values, **labels), folder / "grid.png")
-    parts = ["Simulated recordings: these numbers say nothing about people."] if note else []
-    parts += [sentence(scores, first, second)]
-    text = "\n\n".join(parts)
-    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
-    write_atomic(folder / "scores.md", text + "\n")
+    pages.publish(folder, [sentence(scores, first, second)], manifest)
 
 
 def sentence(scores, first, second):

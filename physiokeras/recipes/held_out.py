@@ -5,11 +5,9 @@ import numpy as np
 from physiokeras.analysis.probe_task import probe_task
 from physiokeras.analysis.tasks import tasks_of
 from physiokeras.errors import DataError
-from physiokeras.files import write_atomic
 from physiokeras.recipes import run
-from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.experiment import probe_options
-from physiokeras.recipes.probing import markdown
+from physiokeras.recipes.pages import markdown, publish
 
 
 def probe_each_person(features, manifest, settings):
@@ -55,8 +53,7 @@ def report(folder, found, manifest):
         found: As `probe_each_person` returns it.
         manifest: `Manifest`.
     """
-    parts = ["Simulated recordings: these numbers say nothing about people."] if is_simulated(manifest) else []
-    parts.append("Each person is scored by a probe fitted on all others. So few people tell little: no intervals.")
+    parts = ["Each person is scored by a probe fitted on all others. So few people tell little: no intervals."]
     reasons = {}
     for name, people in found.items():
         titles = list(next(iter(people.values())))
@@ -68,11 +65,9 @@ def report(folder, found, manifest):
                 continue
             numbers = [_number(columns[t], score) for score in ("balanced_accuracy", "auroc") for t in titles]
             rows.append([f"{name}, {person}", str(scores[0]["windows"]), *numbers])
-        parts.append("\n".join(markdown(rows)))
+        parts.append(markdown(rows))
     parts += [f"No score of {name} for {person}: {reason}" for (name, person), reason in reasons.items()]
-    text = "\n\n".join(parts)
-    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
-    write_atomic(folder / "scores.md", text + "\n")
+    publish(folder, parts, manifest)
     run.note(folder, scores=found)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from physiokeras.analysis import figures
 from physiokeras.models import MaskedAutoencoder
 from physiokeras.pipelines import windows
-from physiokeras.recipes.cohort import is_simulated
+from physiokeras.recipes.pages import note_of
 from physiokeras.recipes.probing import features_of
 
 
@@ -20,7 +20,7 @@ def draw_all(folder, model, extractor, manifest, results):
         manifest: `Manifest`.
         results: dict of task name -> `ProbeResult`.
     """
-    note = "simulated" if is_simulated(manifest) else None
+    note = note_of(manifest)
     drawn = {"loss": figures.loss_curve(folder / "metrics.csv", note=note)}
     modalities = list(model.encoder.modalities)
     drops = [(), *((name,) for name in modalities if len(modalities) > 1)]

@@ -7,12 +7,11 @@ from physiokeras.analysis.probe_files import save_probe
 from physiokeras.analysis.probe_task import probe_task
 from physiokeras.analysis.reconstruction import dropped_reconstruction
 from physiokeras.analysis.tasks import tasks_of
-from physiokeras.files import write_atomic
 from physiokeras.models import MaskedAutoencoder, digest, save
 from physiokeras.pipelines import stream, windows
 from physiokeras.recipes import run
-from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.experiment import probe_options
+from physiokeras.recipes.pages import markdown, publish
 from physiokeras.recipes.training import extract
 
 SPLITS = ("train", "validation", "test")
@@ -143,22 +142,18 @@ def report(folder, columns, manifest, reconstruction, left_out=None):
         left_out: dict of task name -> why it has no probe.
     """
     parts = []
-    if is_simulated(manifest):
-        parts.append("Simulated recordings: these numbers say nothing about people.")
     if any(columns.values()):
-        parts += ["\n".join(table(columns)), "In brackets: 95 % intervals over test people."]
+        parts += [table(columns), "In brackets: 95 % intervals over test people."]
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
     if reconstruction:
-        parts.append("\n".join(_reconstruction_table(reconstruction)))
-    text = "\n\n".join(parts or ["No probes: the data have no labels."])
-    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
-    write_atomic(folder / "scores.md", text + "\n")
+        parts.append(_reconstruction_table(reconstruction))
+    publish(folder, parts or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
     run.note(folder, scores=scores, reconstruction=reconstruction)
 
 
 def table(columns):
-    """Lines of a Markdown table of probe scores, a column for each encoder.
+    """A Markdown table of probe scores, a column for each encoder.
 
     Args:
         columns: dict of title -> dict of task name -> `ProbeResult`.
@@ -178,15 +173,6 @@ def _reconstruction_table(found):
     for name, numbers in found.items():
         rows.append([name, *(f"{100 * numbers[kind]:.1f} %" for kind in ("explained", "shuffled"))])
     return markdown(rows)
-
-
-def markdown(rows):
-    """Lines of a Markdown table, its first row the heading."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
-    ]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
 def _shown(result):

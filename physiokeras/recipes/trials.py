@@ -1,7 +1,5 @@
 """A search by KerasTuner, and the trial that it and the grid share."""
 
-import csv
-import io
 import json
 import shutil
 from dataclasses import replace
@@ -15,10 +13,10 @@ from physiokeras.analysis.probe_task import score_task
 from physiokeras.analysis.probing import Probe
 from physiokeras.files import write_atomic
 from physiokeras.models import FeatureExtractor
-from physiokeras.recipes import devices, run, training
-from physiokeras.recipes.cohort import is_simulated, training_splits
+from physiokeras.recipes import devices, pages, run, training
+from physiokeras.recipes.cohort import training_splits
 from physiokeras.recipes.experiment import build_model, compile_autoencoder, probe_options
-from physiokeras.recipes.probing import features_of, markdown
+from physiokeras.recipes.probing import features_of
 from physiokeras.search_state import check_search
 
 SCORE = "balanced accuracy on validation people"
@@ -127,31 +125,18 @@ def report(folder, found, names, manifest):
         manifest: `Manifest`.
     """
     found = sorted(found, key=lambda trial: trial["score"], reverse=True)
-    write_table(folder / "trials.csv", found)
-    note = "simulated" if is_simulated(manifest) else None
+    pages.write_csv(folder / "trials.csv", [list(found[0]), *(trial.values() for trial in found)])
     figure = search_figures.trials(
         {name: [trial[name] for trial in found] for name in names},
         [trial["score"] for trial in found],
         name=SCORE,
-        note=note,
+        note=pages.note_of(manifest),
     )
     save(figure, folder / "trials.png")
     rows = [[*names, "steps", SCORE]]
     rows += [[*(_text(trial[name]) for name in names), str(trial["steps"]), f"{trial['score']:.3f}"] for trial in found]
-    parts = ["Simulated recordings: these numbers say nothing about people."] if note else []
-    text = "\n\n".join([*parts, "\n".join(markdown(rows))])
-    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
-    write_atomic(folder / "scores.md", text + "\n")
+    pages.publish(folder, [pages.markdown(rows)], manifest)
     run.note(folder, best=found[0])
-
-
-def write_table(path, rows):
-    """Write dicts with the same keys as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue())
 
 
 def _text(value):

@@ -1,0 +1,43 @@
+"""What commands leave for people to read: Markdown, CSV, and the word "simulated" wherever it belongs."""
+
+import csv
+import io
+
+from physiokeras.files import write_atomic
+from physiokeras.recipes.cohort import is_simulated
+
+CAUTION = "Simulated recordings: these numbers say nothing about people."
+
+
+def note_of(manifest):
+    """Word for the titles of figures; None where the recordings are real."""
+    return "simulated" if is_simulated(manifest) else None
+
+
+def publish(folder, parts, manifest):
+    """Print paragraphs, and keep them in the run's folder as `scores.md`.
+
+    Args:
+        folder: The run's folder.
+        parts: list of texts.
+        manifest: `Manifest`, which says whether they need a word of caution.
+    """
+    text = "\n\n".join([*([CAUTION] if is_simulated(manifest) else []), *parts])
+    print(f"\n{text}\n\nEverything is in {folder}", flush=True)
+    write_atomic(folder / "scores.md", text + "\n")
+
+
+def markdown(rows):
+    """A Markdown table; the first row is its heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def write_csv(path, rows):
+    """Write rows as CSV; the first is its heading."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_atomic(path, text.getvalue())
