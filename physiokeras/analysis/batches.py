@@ -10,27 +10,25 @@ def predict(model, inputs, batch=BATCH):
     """What a model makes of a few windows, whose number is filled up to that of a full batch.
 
     Args:
-        model: A Keras model of dicts of arrays; its outputs are arrays, or structures of these.
-        inputs: dict of arrays `(windows, ...)`, no more than `batch` of them.
+        model: A Keras model of arrays, or structures of these; so are its outputs.
+        inputs: Arrays `(windows, ...)`, or a structure of these, no more than `batch` windows.
         batch: Windows of a full batch.
 
     Returns: as the model, arrays `(windows, ...)`.
     """
-    count = len(next(iter(inputs.values())))
-    filled = {name: np.resize(values, (batch, *values.shape[1:])) for name, values in inputs.items()}
-    made = model.predict_on_batch(filled)
+    count = len(keras.tree.flatten(inputs)[0])
+    if count < batch:
+        inputs = keras.tree.map_structure(lambda values: np.resize(values, (batch, *values.shape[1:])), inputs)
+    made = model.predict_on_batch(inputs)
     return keras.tree.map_structure(lambda values: np.asarray(values)[:count], made)
 
 
 def present_modalities(encoder, inputs):
     """Boolean `(windows, modalities)`: whether any channel of each is there."""
-    first, columns = 0, []
-    rows = len(inputs[next(iter(encoder.modalities))])
-    for m in encoder.modalities.values():
-        own = inputs["present"][:, first : first + m["channels"]] if "present" in inputs else np.ones((rows, 1), bool)
-        columns.append(np.asarray(own, bool).any(axis=1))
-        first += m["channels"]
-    return np.stack(columns, axis=1)
+    if "present" not in inputs:
+        return np.ones((len(inputs[next(iter(encoder.modalities))]), len(encoder.modalities)), bool)
+    present = np.asarray(inputs["present"], bool)
+    return np.stack([present[:, own].any(axis=1) for own in channels_of(encoder).values()], axis=1)
 
 
 def channels_of(encoder):

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from physiokeras.seeds import derive
+from physiokeras.analysis.bootstrap import Draws
 
 
 def sum_intervals(statistic, sums, *, draws=1000, seed=0, level=0.95):
@@ -25,8 +25,7 @@ def sum_intervals(statistic, sums, *, draws=1000, seed=0, level=0.95):
     value = statistic(*(each.sum(axis=0, keepdims=True) for each in sums))[0]
     if people < 2:
         return value, np.full_like(value, np.nan), np.full_like(value, np.nan)
-    generator = np.random.default_rng(derive(seed, "bootstrap"))
-    counts = generator.multinomial(people, np.full(people, 1 / people), size=draws)
+    counts = Draws.of(np.arange(people), draws, seed).counts
     drawn = statistic(*(np.tensordot(counts, each, 1) for each in sums))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # what no draw defines is NaN

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from physiokeras.analysis.batches import BATCH
 from physiokeras.errors import DataError
 from physiokeras.models import Encoder, load
 from physiokeras.pipelines import Manifest, stream
 from physiokeras.recipes import cohort
 from physiokeras.seeds import derive
 
-BATCH = 32
 COHORT = {"data": None, "people": 48, "unlabelled": 24, "hours": 1 / 3, "seed": 0, "coupled": True}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from physiokeras.analysis.batches import predict
 from physiokeras.analysis.features import Features
 from physiokeras.analysis.probing import Probe
 from physiokeras.analysis.scores import number_scores, scores
@@ -138,10 +139,9 @@ def subset_features(extractor, manifest, records):
     batches = stream(manifest.folder, records=records, batch_size=BATCH, modalities=modalities)
     for (inputs,) in batches.as_numpy_iterator():
         count = len(inputs["present"])
-        inputs = {name: np.resize(values, (BATCH, *values.shape[1:])) for name, values in inputs.items()}
         for names in proper_subsets(modalities):
-            left = tuple(np.full(BATCH, modalities.index(name), np.int32) for name in names)
-            yield names, np.asarray(extractor.predict_on_batch({**inputs, "left": left}))[:count]
+            left = tuple(np.full(count, modalities.index(name), np.int32) for name in names)
+            yield names, predict(extractor, {**inputs, "left": left}, BATCH)
 
 
 def proper_subsets(modalities):

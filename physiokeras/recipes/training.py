@@ -4,7 +4,9 @@ import collections
 import importlib.util
 
 import keras
+import numpy as np
 
+from physiokeras.analysis.batches import predict
 from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.pipelines import stream
 from physiokeras.seeds import derive
@@ -95,13 +97,8 @@ def extract(model, batches, batch_size):
 
     Returns: outputs `(windows, ...)`, and dict of labels `(windows,)`.
     """
-    import numpy as np
-
     outputs, labels = [], []
     for inputs, label in batches.as_numpy_iterator():
-        count = len(inputs["present"])
-        if count < batch_size:
-            inputs = {name: np.resize(values, (batch_size, *values.shape[1:])) for name, values in inputs.items()}
-        outputs.append(np.asarray(model.predict_on_batch(inputs))[:count])
+        outputs.append(predict(model, inputs, batch_size))
         labels.append(label)
     return np.concatenate(outputs), {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}
