@@ -1,9 +1,8 @@
 """What `analyze` looks at: models of runs, and the windows that they are shown."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -12,9 +11,8 @@ from physiokeras.errors import DataError
 from physiokeras.models import Encoder, load
 from physiokeras.pipelines import Manifest, stream
 from physiokeras.recipes import cohort
+from physiokeras.recipes.experiment import CohortSettings
 from physiokeras.seeds import derive
-
-COHORT = {"data": None, "people": 48, "unlabelled": 24, "hours": 1 / 3, "seed": 0, "coupled": True}
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,9 @@ def manifest_of(folder, data=None, workers=2):
     """
     if data is not None:
         return Manifest.read(data)
-    table = settings_of(folder)
-    known = {name: table.get(name, default) for name, default in COHORT.items()}
-    return cohort.prepared(SimpleNamespace(**known, out=str(folder), workers=workers))
+    names = {item.name for item in fields(CohortSettings)}
+    known = {name: value for name, value in settings_of(folder).items() if name in names}
+    return cohort.prepared(CohortSettings(**{**known, "out": str(folder), "workers": workers}))
 
 
 def settings_of(folder):

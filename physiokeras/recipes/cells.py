@@ -16,7 +16,7 @@ from physiokeras.recipes.experiment import (
     TrainingSettings,
     build_encoder,
     build_model,
-    compile_autoencoder,
+    compile_model,
 )
 from physiokeras.recipes.folds import Fold, records_of, with_variances_of
 from physiokeras.recipes.run import to_json
@@ -180,7 +180,7 @@ def pretrained(cell, manifest, advice):
     records = records_of(manifest, cell.fold.pretrain)
     manifest = with_variances_of(manifest, records)
     model = build_model(cell.settings, manifest)
-    compile_autoencoder(model, cell.settings)
+    compile_model(model, cell.settings)
     with twins.compiled_before(model, cell.settings, manifest.variances) as twin:
         training.fit(twin, manifest, cell.settings, cell.folder, records=records, advice=advice, verbose=0)
     return model

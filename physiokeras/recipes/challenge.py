@@ -17,12 +17,12 @@ from physiokeras.errors import DataError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import ProbeSettings, probe_options
-from physiokeras.recipes.settings import CommonSettings, read, setting
+from physiokeras.recipes.settings import read, setting
 from physiokeras.seeds import derive
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, CommonSettings):
+class Settings(ProbeSettings):
     """Which model is scored on which recordings, and how the probe is fitted."""
 
     run: str = setting(help="run folder of a command that trains, whose encoder is used", group="data")

@@ -10,8 +10,7 @@ def prepared(settings):
     """A prepared folder's manifest; without `settings.data` a cohort is simulated and converted, or reused.
 
     Args:
-        settings: With `data`, `out`, `people`, `unlabelled`, `hours`, `seed` and `workers`, and optionally `coupled`. A
-            simulated cohort lies beside the run, in a folder named after what it depends on.
+        settings: `CohortSettings`. A simulated cohort lies beside the run, in a folder named after what it depends on.
 
     Returns: `Manifest`.
     """
@@ -19,12 +18,11 @@ def prepared(settings):
         return Manifest.read(settings.data)
     s = settings
     beside = Path(s.out).parent if s.out else Path("runs")
-    coupled = getattr(s, "coupled", True)
-    kind = "simulated" if coupled else "simulated-uncoupled"
+    kind = "simulated" if s.coupled else "simulated-uncoupled"
     folder = beside / f"{kind}-{s.people}-{s.unlabelled}-{round(s.hours * 120)}x30s-{s.seed}"
     print(f"No data given: a cohort is simulated in {folder}.", flush=True)
     source = simulate(
-        folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers, coupled=coupled
+        folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers, coupled=s.coupled
     )
     return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None)
 

@@ -19,7 +19,7 @@ from typing import Literal
 from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import ProbeSettings, TrainingSettings
+from physiokeras.recipes.experiment import CohortSettings, ProbeSettings, TrainingSettings
 from physiokeras.recipes.settings import CONFIG_HELP, read, setting
 from physiokeras.recipes.strategies import entrants
 
@@ -36,7 +36,7 @@ FREE = (
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, TrainingSettings):
+class Settings(ProbeSettings, CohortSettings, TrainingSettings):
     """Comparison: strategies, data, folds, network, training, supervised training, probes."""
 
     config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run")
@@ -53,14 +53,9 @@ class Settings(ProbeSettings, TrainingSettings):
     validation_share: float = setting(
         0.2, "with folds: share of the other labelled people by whom choices are made", "comparison"
     )
-    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
     pretrain_on: tuple[str, ...] = setting(
         (), "without folds: splits to pretrain on; none given: those of pretrain and train that the data have", "data"
     )
-    people: int = setting(48, "people with labels to simulate, where no data is given", "data")
-    unlabelled: int = setting(24, "people without labels to simulate", "data")
-    hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
-    workers: int = setting(2, "processes that simulate and convert", "data")
     supervised_steps: int = setting(300, "most training steps from scratch", "supervised")
     supervised_interval: int = setting(30, "steps between two looks at the validation people", "supervised")
     patience: int = setting(4, "looks without a lower loss after which training ends", "supervised")

@@ -11,8 +11,20 @@ CONTRASTIVE = ("pairwise", "leave_one_out")
 
 
 @dataclass(frozen=True)
-class TrainingSettings(CommonSettings):
-    """Network, objective and training of an encoder."""
+class CohortSettings(CommonSettings):
+    """The data of a command that simulates a cohort where none are given; see `physiokeras.recipes.cohort`."""
+
+    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
+    people: int = setting(48, "people with labels to simulate, where no data is given", "data")
+    unlabelled: int = setting(24, "people without labels to simulate", "data")
+    hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
+    coupled: bool = setting(True, "let one simulated physiology drive all modalities; off: a negative control", "data")
+    workers: int = setting(2, "processes that simulate and convert", "data")
+
+
+@dataclass(frozen=True)
+class OptimizerSettings(CommonSettings):
+    """How weights are trained, by `build_optimizer`, and how a training that was interrupted goes on."""
 
     resume: str | None = setting(
         None, "folder of a run to go on with; its settings hold unless flags say otherwise", "run"
@@ -20,6 +32,24 @@ class TrainingSettings(CommonSettings):
     accept: tuple[str, ...] = setting(
         (), "what may differ from the run that is resumed, such as: code learning_rate", "run"
     )
+    batch_size: int = setting(32, "windows of a step", "training")
+    accumulate: int = setting(1, "steps whose gradients make one update of the weights; saves memory", "training")
+    learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training")
+    warmup: float = setting(0.05, "share of the steps in which the learning rate rises", "training")
+    weight_decay: float = setting(0.05, "decoupled weight decay", "training")
+    clip_norm: float = setting(1.0, "largest global norm of the gradient", "training")
+    checkpoint_every: int = setting(500, "steps between two checkpoints; one is written at the end too", "training")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.accumulate < 1:
+            raise ValueError(f"accumulate must be at least 1. Received: {self.accumulate}.")
+
+
+@dataclass(frozen=True)
+class TrainingSettings(OptimizerSettings):
+    """Network, objective and training of an encoder."""
+
     modalities: tuple[str, ...] = setting((), "modalities to use; none given: the data set's default ones", "data")
     width: int = setting(256, "width of the encoder's tokens", "network")
     depth: int = setting(8, "number of transformer blocks of the encoder", "network")
@@ -60,24 +90,16 @@ class TrainingSettings(CommonSettings):
     normalize_targets: bool = setting(False, "normalise each target patch by its own mean and variance", "objective")
 
     steps: int = setting(100_000, "training steps", "training")
-    batch_size: int = setting(32, "windows of a step", "training")
-    accumulate: int = setting(1, "steps whose gradients make one update of the weights; saves memory", "training")
     devices: int = setting(1, "devices of this machine that share every batch; JAX only", "training")
-    learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training")
-    warmup: float = setting(0.05, "share of the steps in which the learning rate rises", "training")
-    weight_decay: float = setting(0.05, "decoupled weight decay", "training")
-    clip_norm: float = setting(1.0, "largest global norm of the gradient", "training")
     interval: int = setting(1000, "steps between two rows of metrics.csv, each with a validation loss", "training")
     validation_steps: int = setting(20, "batches of each validation", "training")
-    checkpoint_every: int = setting(500, "steps between two checkpoints; one is written at the end too", "training")
     tensorboard: bool = setting(False, "write logs for TensorBoard too; needs physiokeras[logging]", "training")
     precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training")
 
     def __post_init__(self):
+        super().__post_init__()
         if not -1 <= self.fusion <= self.depth:
             raise ValueError(f"fusion must lie in [0, depth], or be -1. Received: {self.fusion}, depth {self.depth}.")
-        if self.accumulate < 1:
-            raise ValueError(f"accumulate must be at least 1. Received: {self.accumulate}.")
         if self.devices < 1 or self.batch_size % self.devices:
             raise ValueError(f"batch_size must divide by devices. Received: {self.batch_size}, {self.devices} devices.")
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
@@ -102,8 +124,8 @@ def build_model(settings, manifest):
 
 
 @dataclass(frozen=True)
-class ProbeSettings:
-    """How a frozen encoder is probed: the first base of the settings of commands that probe, before others."""
+class ProbeSettings(CommonSettings):
+    """How a frozen encoder is probed."""
 
     pooling: Literal["mean", "concatenate"] = setting(
         "mean", "features: mean over modalities, or side by side", "probe"
@@ -119,7 +141,7 @@ class ProbeSettings:
     age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
 
     def __post_init__(self):
-        getattr(super(), "__post_init__", lambda: None)()  # of the other bases
+        super().__post_init__()
         if not 0 < self.label_share <= 1:
             raise ValueError(f"`label_share` must lie in (0, 1]. Received: label_share={self.label_share}.")
         if self.context < 0:
@@ -204,7 +226,7 @@ LONG = 5000
 """Steps from which compiling by XLA pays on TensorFlow: a minute or so on a CPU."""
 
 
-def compile_autoencoder(model, settings):
+def compile_model(model, settings):
     """Compile for training; on TensorFlow by XLA where that pays, also on CPUs: a step then takes a quarter less."""
     import keras
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import ProbeSettings
-from physiokeras.recipes.settings import CommonSettings, read, setting
+from physiokeras.recipes.experiment import OptimizerSettings, ProbeSettings
+from physiokeras.recipes.settings import read, setting
 from physiokeras.seeds import derive
 
 FREE = ("data", "run", "checkpoint_every")
@@ -23,26 +23,16 @@ FREE = ("data", "run", "checkpoint_every")
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, CommonSettings):
+class Settings(ProbeSettings, OptimizerSettings):
     """Which model is fine-tuned on which labels, and how."""
 
-    resume: str | None = setting(
-        None, "folder of a run to go on with; its settings hold unless flags say otherwise", "run"
-    )
-    accept: tuple[str, ...] = setting((), "what may differ from the run that is resumed, such as: code", "run")
     run: str = setting(help="run folder of a command that trains, whose model is fine-tuned", group="data")
     data: str = setting(help="folder that `prepare` made, with people in train, validation and test", group="data")
     task: str | None = setting(None, "label that is learned; none given: the first with a class a window", "data")
     steps: int = setting(1000, "most training steps", "training")
     interval: int = setting(50, "steps between two looks at the validation people", "training")
     patience: int = setting(5, "looks without a lower loss after which training ends", "training")
-    batch_size: int = setting(32, "windows of a step", "training")
-    accumulate: int = setting(1, "steps whose gradients make one update of the weights; saves memory", "training")
-    learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training")
     warmup: float = setting(0.1, "share of the steps in which the learning rate rises", "training")
-    weight_decay: float = setting(0.05, "decoupled weight decay", "training")
-    clip_norm: float = setting(1.0, "largest global norm of the gradient", "training")
-    checkpoint_every: int = setting(500, "steps between two checkpoints; one is written at the end too", "training")
 
 
 def main(argv=None):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from physiokeras.errors import DataError, TrainingError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import ProbeSettings, TrainingSettings
+from physiokeras.recipes.experiment import CohortSettings, ProbeSettings, TrainingSettings
 from physiokeras.recipes.settings import CONFIG_HELP, read, setting
 
 FREE = ("data", "workers", "checkpoint_every", "tensorboard")
@@ -24,19 +24,13 @@ FREE = ("data", "workers", "checkpoint_every", "tensorboard")
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, TrainingSettings):
+class Settings(ProbeSettings, CohortSettings, TrainingSettings):
     """Pretraining: data, network, objective, training."""
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run")
-    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
     pretrain_on: tuple[str, ...] = setting(
         (), "splits that the encoder is trained on; none given: those of pretrain and train that the data have", "data"
     )
-    people: int = setting(48, "people with labels to simulate, where no data is given", "data")
-    unlabelled: int = setting(24, "people without labels to simulate", "data")
-    hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
-    coupled: bool = setting(True, "let one simulated physiology drive all modalities; off: a negative control", "data")
-    workers: int = setting(2, "processes that simulate and convert", "data")
 
     def __post_init__(self):
         super().__post_init__()
@@ -53,14 +47,14 @@ def main(argv=None):
     use(settings.backend)
     from physiokeras.models import FeatureExtractor
     from physiokeras.recipes import cohort, devices, pictures, probing, training
-    from physiokeras.recipes.experiment import build_model, compile_autoencoder
+    from physiokeras.recipes.experiment import build_model, compile_model
 
     manifest = cohort.prepared(settings)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
     with run.start(settings, recipe="pretrain", free=FREE, accept=settings.accept, **known) as folder:
         with devices.sharing(settings.devices):
             model = build_model(settings, manifest)
-            compile_autoencoder(model, settings)
+            compile_model(model, settings)
             advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
             extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
             untrained, _ = probing.probe_encoder(extractor, manifest, settings)

@@ -16,12 +16,12 @@ from physiokeras.errors import DataError
 from physiokeras.recipes import run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import ProbeSettings
-from physiokeras.recipes.settings import CommonSettings, read, setting
+from physiokeras.recipes.settings import read, setting
 from physiokeras.seeds import derive
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, CommonSettings):
+class Settings(ProbeSettings):
     """Which model is probed on which data, and how."""
 
     run: str = setting(help="run folder of a command that trains, whose model is probed", group="data")

@@ -45,6 +45,9 @@ class CommonSettings:
     seed: int = setting(0, "number from which everything random in the run follows", "run")
     out: str | None = setting(None, "folder for the results, made if missing", "run")
 
+    def __post_init__(self):
+        """Where subclasses check what they add, each after `super().__post_init__()`."""
+
 
 def read(kind, argv=None, *, prog=None, description=None):
     """Settings from the command line, over those of the files that `--config` names, over the defaults.

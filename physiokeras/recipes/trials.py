@@ -15,7 +15,7 @@ from physiokeras.files import write_atomic
 from physiokeras.models import FeatureExtractor
 from physiokeras.recipes import devices, pages, run, training
 from physiokeras.recipes.cohort import training_splits
-from physiokeras.recipes.experiment import build_model, compile_autoencoder, probe_options
+from physiokeras.recipes.experiment import build_model, compile_model, probe_options
 from physiokeras.recipes.probing import features_of
 from physiokeras.search_state import check_search
 
@@ -51,7 +51,7 @@ def score(folder, settings, task, manifest):
     keras.utils.clear_session()
     with devices.sharing(settings.devices):
         model = build_model(settings, manifest)
-        compile_autoencoder(model, settings)
+        compile_model(model, settings)
         training.fit(model, manifest, settings, folder, training_splits(settings, manifest))
     extractor = FeatureExtractor(model.encoder, settings.pooling)
     found = features_of(extractor, manifest, ("train", "validation"))
