@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 
 from physiokeras.optimizers import AdamW
 
@@ -22,6 +23,24 @@ def test_ten_steps_equal_those_of_keras():
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+def test_learning_rate_is_worked_out_once_a_step(steps):
+    class Counted(keras.optimizers.schedules.LearningRateSchedule):
+        calls = 0
+
+        def __call__(self, step):
+            self.calls += 1
+            return 0.1
+
+    rate, weights = Counted(), [keras.Variable(np.ones(2)) for _ in range(5)]
+    optimizer = AdamW(rate, weight_decay=0.1, gradient_accumulation_steps=steps)
+    optimizer.build(weights)
+    rate.calls = 0
+    for _ in range(4):
+        optimizer.apply([keras.ops.ones(2)] * 5, weights)
+    assert rate.calls == 4
 
 
 def accumulated(steps, updates=4):

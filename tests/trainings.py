@@ -5,6 +5,7 @@ import numpy as np
 from tiny import MODALITIES, autoencoder, encoder, windows
 
 from physiokeras.callbacks import Checkpoints, MetricsFile, state
+from physiokeras.optimizers import AdamW
 
 TWO = {name: MODALITIES[name] for name in ("ecg", "emg")}
 STEPS, INTERVAL = 11, 4
@@ -26,7 +27,7 @@ def drawing():
     keras.utils.set_random_seed(0)
     model = autoencoder(encoder(TWO, dropout=0.2), dropout={"rate": 0.7})
     rate = keras.optimizers.schedules.CosineDecay(0.0, STEPS, warmup_target=0.01, warmup_steps=3)
-    model.compile(keras.optimizers.AdamW(rate, global_clipnorm=1.0))
+    model.compile(AdamW(rate, global_clipnorm=1.0))
     return model
 
 

@@ -77,6 +77,8 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             DataError: All checkpoints are damaged, or of another model, or `facts` differ; the message lists them.
         """
+        # TensorFlow traces a step twice that has to create the optimizer's variables.
+        model.optimizer.build(model.trainable_variables)
         arrays, facts, complaints = checkpoint_folders.newest(self.folder)
         if arrays is None:
             return self.step
