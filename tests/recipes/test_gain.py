@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import pytest
 
 from physiokeras.recipes import pictures, pretrain
@@ -13,10 +14,10 @@ pytestmark = pytest.mark.once
 def found(tmp_path_factory):
     """What `run.json` says of a run of 300 steps on 40 simulated people."""
     folder = tmp_path_factory.mktemp("gain") / "run"
-    flags = "--backend jax --people 40 --unlabelled 0 --hours 0.25 --modalities eeg eog --steps 300 --interval 300"
+    flags = "--people 40 --unlabelled 0 --hours 0.25 --modalities eeg eog --steps 300 --interval 300"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pictures, "draw_all", lambda *_: None)
-        assert pretrain.main([*flags.split(), "--out", str(folder)]) == 0
+        assert pretrain.main([*flags.split(), "--backend", keras.config.backend(), "--out", str(folder)]) == 0
     return json.loads((folder / "run.json").read_text())
 
 
