@@ -1,6 +1,7 @@
 """How well predicted class probabilities agree with labels."""
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CALIBRATION_BINS = 15
@@ -49,21 +50,41 @@ def scores(labels, probabilities):
     }
 
 
+def main_scores(labels, probabilities):
+    """Of `scores` balanced accuracy, AUROC and F1 per class, in a tenth of the time: for very many models.
+
+    Args:
+        labels: As in `scores`.
+        probabilities: As in `scores`.
+
+    Returns: dict of `balanced_accuracy`, `auroc` and `f1`.
+    """
+    labels, probabilities = scored(labels, probabilities)
+    classes = probabilities.shape[1]
+    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), classes)
+    areas = [_rank_area(labels == index, probabilities[:, index]) for index in ranked_classes(labels, classes)]
+    return {
+        "balanced_accuracy": float(agreement(confusion)["balanced_accuracy"]),
+        "auroc": float(np.mean(areas)) if areas else np.nan,
+        "f1": f1(confusion).tolist(),
+    }
+
+
 def scores_by_group(labels, probabilities, groups):
-    """`scores` of each group of windows, such as by sex or age group.
+    """`main_scores` of each group of windows, such as by sex or age group.
 
     Args:
         labels: `(windows,)`.
         probabilities: `(windows, classes)`.
         groups: `(windows,)` strings; windows of the group "" are left out.
 
-    Returns: dict of group to `scores`, or to None where the group has no scored window.
+    Returns: dict of group to `main_scores`, or to None where the group has no scored window.
     """
     labels, probabilities, groups = np.asarray(labels), np.asarray(probabilities), np.asarray(groups)
     found = {}
     for group in sorted(set(groups.tolist()) - {""}):
         rows = groups == group
-        found[group] = scores(labels[rows], probabilities[rows]) if (labels[rows] >= 0).any() else None
+        found[group] = main_scores(labels[rows], probabilities[rows]) if (labels[rows] >= 0).any() else None
     return found
 
 
@@ -193,6 +214,12 @@ def calibration_error(sums):
 
 def _areas(positive, score):
     return roc_auc_score(positive, score), average_precision_score(positive, score)
+
+
+def _rank_area(positive, score):
+    """AUROC by the sum of ranks (Mann and Whitney 1947)."""
+    hits, misses = positive.sum(), (~positive).sum()
+    return (rankdata(score)[positive].sum() - hits * (hits + 1) / 2) / (hits * misses)
 
 
 def _mean_over_present(values, true):

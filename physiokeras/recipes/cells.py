@@ -7,6 +7,9 @@ import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
+
+from physiokeras.analysis.features import some_people
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.models import load, save
@@ -17,8 +20,9 @@ from physiokeras.recipes.experiment import (
     build_encoder,
     build_model,
     compile_model,
+    probe_options,
 )
-from physiokeras.recipes.folds import Fold, records_of, with_variances_of
+from physiokeras.recipes.folds import Fold, records_of, value_counts, with_variances_of
 from physiokeras.recipes.run import to_json
 from physiokeras.recipes.settings import INVOCATION, to_toml
 from physiokeras.recipes.strategies import TIME, Entrant
@@ -30,7 +34,10 @@ FACTS = "cell.json"
 UNUSED = {*INVOCATION, "out", "checkpoint_every", "tensorboard"}
 """Settings of a training on which its result does not depend."""
 
-SUPERVISED = ("pooling", "age_threshold", "supervised_steps", "supervised_interval", "patience")
+SUPERVISED = (
+    *("pooling", "age_threshold", "class_weight", "label_share"),
+    *("supervised_steps", "supervised_interval", "patience"),
+)
 """Further settings on which supervised networks depend."""
 
 
@@ -191,6 +198,21 @@ def from_scratch(cell, manifest, task, advice):
     if not cell.fold.validation:
         message = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
         raise DataError(message, file=manifest.folder)
-    people = {"records": cell.fold.train, "validation": cell.fold.validation}
+    people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
     records = {name: records_of(manifest, chosen) for name, chosen in people.items()}
     return supervised.train(task, manifest, cell.settings, cell.folder, advice=advice, **records)
+
+
+def learners(cell, manifest, task):
+    """The training people whose labels a network learns from: the share of them that probes are fitted on too."""
+    pairs = [
+        (record["person"], task.targets([value])[0])
+        for record in manifest.records
+        if record["person"] in cell.fold.train
+        for value in value_counts(manifest, record, task.label)
+    ]
+    if cell.settings.label_share == 1 or not pairs:
+        return cell.fold.train
+    people, targets = (np.array(column) for column in zip(*pairs, strict=True))
+    seed = probe_options(cell.settings)["seed"]
+    return some_people(people, targets, cell.settings.label_share, seed).tolist()

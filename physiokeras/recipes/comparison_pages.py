@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from physiokeras.analysis.scores import scores, scores_by_group
+from physiokeras.analysis.scores import main_scores, scores_by_group
 from physiokeras.recipes.cells import FACTS
 from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.comparison_scores import AGGREGATE, OF_PEOPLE
@@ -182,7 +182,7 @@ def in_task(found, task):
 
 def f1_of(pooled, row, task):
     """F1 of each class, mean over seeds."""
-    values = [scores(pooled.targets[task.name], own)["f1"] for own in pooled.answers[row][task.name]]
+    values = [main_scores(pooled.targets[task.name], own)["f1"] for own in pooled.answers[row][task.name]]
     return [f"{value:.3f}" for value in np.mean(values, axis=0)]
 
 
@@ -221,15 +221,16 @@ def subset_table(subsets, task, score="balanced_accuracy"):
 
 
 def cost(cells):
-    """Lines of a table of what each strategy's cells took."""
-    rows = {}
+    """Lines of a table of what each strategy's cells took; the first of a compiled program takes longer."""
+    found = {}
     for cell in cells:
-        rows.setdefault(cell.entrant.name, []).append(facts(cell))
-    return table(("strategy", "parameters", "cells", "seconds a cell", "of these training"), [
-        (name, own[0]["parameters"] or "-", len(own), *(f"{np.mean([f(one) for one in own]):.0f}" for f in (
-            lambda one: sum(one["seconds"].values()), lambda one: one["seconds"]["train"])))
-        for name, own in rows.items()
-    ])  # fmt: skip
+        found.setdefault(cell.entrant.name, []).append(facts(cell))
+    rows = []
+    for name, own in found.items():
+        training = np.median([one["seconds"]["train"] for one in own])
+        whole = np.median([sum(one["seconds"].values()) for one in own])
+        rows.append((name, own[0]["parameters"] or "-", len(own), f"{whole:.0f}", f"{training:.0f}"))
+    return table(("strategy", "encoder's parameters", "cells", "seconds a cell (median)", "of these training"), rows)
 
 
 def explanation(manifest, cells):
@@ -239,10 +240,11 @@ def explanation(manifest, cells):
         "supervised trainings are chosen on validation people; nothing was chosen on test people but which unimodal "
         "strategy is called the best, which favours it. All strategies of a seed begin from weights of the same draw.\n"
     )
-    yield (
-        "Classes weigh alike in probes and supervised trainings, which suits balanced accuracy and distorts "
-        "calibration (ECE: expected calibration error).\n"
-    )
+    if cells[0].settings.class_weight:
+        yield (
+            "Classes weigh alike in probes and supervised trainings, which suits balanced accuracy and distorts "
+            "calibration (ECE: expected calibration error).\n"
+        )
     if any(scaling != "raw" for cell in cells for scaling in cell.settings.scalings):
         robust = [m for m in manifest.modalities if manifest.definition["modalities"][m]["scale"] == "robust"]
         yield (

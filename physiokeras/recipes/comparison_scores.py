@@ -6,7 +6,7 @@ import numpy as np
 
 from physiokeras.analysis.bootstrap import Draws
 from physiokeras.analysis.comparison import aggregate, reached, reached_of_people, reached_years
-from physiokeras.analysis.scores import scores
+from physiokeras.analysis.scores import main_scores
 from physiokeras.errors import DataError
 from physiokeras.recipes import answers
 
@@ -132,7 +132,7 @@ def subset_scores(pooled):
     for name, of_tasks in pooled.subsets.items():
         for task in (task for task in pooled.tasks if task.classes and task.name in of_tasks):
             for subset, answer in of_tasks[task.name].items():
-                each = [scores(pooled.targets[task.name], own) for own in answer]
+                each = [main_scores(pooled.targets[task.name], own) for own in answer]
                 found.setdefault(name, {}).setdefault(task.name, {})[subset] = {
                     score: np.array([seed[score] for seed in each]) for score in ("balanced_accuracy", "auroc")
                 }

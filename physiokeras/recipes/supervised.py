@@ -24,7 +24,7 @@ def train(task, manifest, settings, folder, *, records, validation, advice=""):
     Args:
         task: `Task` with classes.
         manifest: `Manifest`.
-        settings: `TrainingSettings` with `pooling`, `supervised_steps`, `supervised_interval` and `patience`.
+        settings: `TrainingSettings` and `ProbeSettings` with `supervised_steps`, `supervised_interval` and `patience`.
         folder: Where `supervised_TASK.csv`, the losses, and `supervised_TASK_checkpoints/` go.
         records: Names of the records to train on.
         validation: Names of records of other people.
@@ -46,6 +46,7 @@ def train(task, manifest, settings, folder, *, records, validation, advice=""):
         validation=validation,
         advice=advice,
         name=f"supervised_{task.name}",
+        class_weight=settings.class_weight,
         verbose=0,
     )
 

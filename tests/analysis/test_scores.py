@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from physiokeras.analysis.scores import number_scores, scores, scores_by_group
+from physiokeras.analysis.scores import main_scores, number_scores, scores, scores_by_group
 
 pytestmark = pytest.mark.once
 
@@ -23,6 +23,18 @@ def test_scores_equal_those_of_scikit_learn(draw):
     for name, value in expected.items():
         np.testing.assert_allclose(ours[name], value, err_msg=name)
     np.testing.assert_array_equal(ours["confusion"], metrics.confusion_matrix(labels, predicted))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_main_scores_are_those_of_all_scores(classes, draw):
+    labels, probabilities = draw(classes=classes)
+    labels[::7] = -1
+    probabilities = np.round(probabilities, 1)  # ties
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    found, whole = main_scores(labels, probabilities), scores(labels, probabilities)
+    for name, value in found.items():
+        np.testing.assert_allclose(value, whole[name], err_msg=name)
+    assert np.isnan(main_scores(np.zeros(9, int), probabilities[:9])["auroc"])
 
 
 def test_two_classes_are_ranked_by_the_positive_one(draw):
@@ -99,7 +111,7 @@ def test_groups_are_scored_apart(draw):
     labels[:100] = -1
     groups = np.array(["F"] * 50 + ["old"] * 50 + ["M"] * 200 + [""] * 200)
     found = scores_by_group(labels, probabilities, groups)
-    assert found == {"F": None, "M": scores(labels[100:300], probabilities[100:300]), "old": None}
+    assert found == {"F": None, "M": main_scores(labels[100:300], probabilities[100:300]), "old": None}
 
 
 def test_number_scores_equal_those_of_scikit_learn():

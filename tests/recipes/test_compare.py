@@ -35,6 +35,7 @@ from physiokeras.recipes import (
     training,
     twins,
 )
+from physiokeras.recipes.experiment import probe_options
 from physiokeras.recipes.settings import read
 
 PEOPLE = ("ann", "bea", "cyd", "dot", "eva", "fay")
@@ -409,3 +410,21 @@ def test_what_cannot_be_compared_is_said(prepared, small, tmp_path):
         compare.main(["--config", "none", "--data", str(prepared.folder), "--tasks", "sleep", *small])
     with pytest.raises(DataError, match=r"7 people with labels \(stress\)"):
         folds.split(prepared, ["stress"], 7, 0.2)
+
+
+def test_networks_learn_from_the_share_of_people_that_probes_do(prepared, small):
+    words = ["--config", "none", "--label-share", "0.4", "--strategies", "supervised", *small]
+    settings = read(compare.Settings, words)
+    (entrant,) = strategies.entrants(settings, prepared)
+    cell = cells.Cell(entrant, 0, folds.Fold(0, ("gil",), PEOPLE, (), ()), None)
+    task, data = tasks_of(prepared.labels)["stress"], windows(prepared.folder, labels=["stress", "record"])
+    people = np.array([prepared.records[i]["person"] for i in data["record"]])
+    features = Features(np.random.default_rng(0).normal(size=(len(people), 2)), {"stress": data["stress"]}, people)
+    found = cells.learners(cell, prepared, task)
+    assert len(found) == 2
+    options = probe_options(settings)
+    expected = Probe.fit(task, features.of_people(PEOPLE), **options, strengths=[1.0])
+    alone = Probe.fit(task, features.of_people(found), **{**options, "label_share": 1.0}, strengths=[1.0])
+    np.testing.assert_array_equal(expected.weights, alone.weights)
+    whole = replace(cell, entrant=replace(entrant, settings=replace(settings, label_share=1.0)))
+    assert cells.learners(whole, prepared, task) == PEOPLE
