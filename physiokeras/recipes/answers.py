@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from physiokeras.analysis.batches import predict
 from physiokeras.analysis.features import Features
 from physiokeras.analysis.probing import Probe
 from physiokeras.analysis.scores import number_scores, scores
@@ -28,6 +27,7 @@ from physiokeras.recipes.supervised import predict_proba
 PREDICTIONS, SUBSETS = "predictions.csv", "subsets.npz"
 KEYS = ("person", "record", "window")
 RAW = "raw"
+KEPT, REFIT = "kept", "refit"
 
 
 @dataclass
@@ -38,7 +38,8 @@ class Answers:
         keys: A tuple a window: person, record, window in it.
         targets: Task name to `(windows,)`.
         columns: (task name, scaling) to `(windows, classes)` probabilities, or `(windows, 1)` years.
-        subsets: (task name, subset as `subset_name` calls it) to the same, of raw features.
+        subsets: (probe, task name, subset as `subset_name` calls it) to the same, of raw features: by the `KEPT` probe
+            of all modalities, or one that was `REFIT` on windows that lack the same modalities.
         strengths: "task, scaling" to the strength of the probe, chosen on validation people.
         left_out: Task name to why it has no answers.
         parameters: Of the encoder.
@@ -86,7 +87,7 @@ def of(cell, models, manifest, tasks):
         with found.timed("subsets"):
             if cell.settings.subsets and len(cell.entrant.modalities) > 1:
                 extractor = shared_extractor(encoder_of(model), cell.settings.pooling, SubsetExtractor)
-                answer_subsets(found, extractor, manifest, records_of(manifest, cell.fold.test), askers)
+                answer_subsets(found, cell, extractor, manifest, askers, own)
     test = extracted(None, manifest, records_of(manifest, cell.fold.test))
     names = [record["name"] for record in manifest.records]
     records = [names[index] for index in test.labels["record"]]
@@ -107,41 +108,53 @@ def answer_tasks(found, cell, model, features, tasks):
             asker = functools.partial(predict_proba, model)
         else:
             scaled = scaled.with_context(cell.settings.context)
-            validation = scaled.of_people(fold.validation) if fold.validation else None
             try:
-                probe = Probe.fit(task, scaled.of_people(fold.train), validation, **probe_options(cell.settings))
+                asker, strength = fitted(cell, task, scaled)
             except ValueError as error:
                 found.left_out[task.name] = str(error)
                 continue
-            found.strengths[f"{task.name}, {scaling}"] = probe.strength
-            asker = probe.predict_proba if task.classes else lambda values, p=probe: p.predict(values)[:, None]
+            found.strengths[f"{task.name}, {scaling}"] = strength
         found.columns[task.name, scaling] = asker(scaled.of_people(fold.test).values)
         if scaling == RAW:
             askers[task.name] = asker
     return askers
 
 
-def answer_subsets(found, extractor, manifest, records, askers):
-    """Answers where only some modalities are there, by the functions that answer with all of them."""
-    parts = {}
-    for names, values in subset_features(extractor, manifest, records):
-        for task, asker in askers.items():
-            parts.setdefault((task, subset_name(names)), []).append(asker(values))
-    found.subsets |= {key: np.concatenate(answers) for key, answers in parts.items()}
+def fitted(cell, task, features):
+    """A probe of a cell's training people, chosen on its validation people.
 
-
-def subset_features(extractor, manifest, records):
-    """Features of windows of which only some modalities are left, by a `SubsetExtractor`.
-
-    Yields: names of the modalities left, and `(windows, width)`: a batch with each proper subset, then the next batch.
+    Returns: the function that answers from features, and the probe's strength.
     """
-    modalities = list(extractor.encoder.modalities)
-    batches = stream(manifest.folder, records=records, batch_size=BATCH, modalities=modalities)
-    for (inputs,) in batches.as_numpy_iterator():
-        count = len(inputs["present"])
-        for names in proper_subsets(modalities):
-            left = tuple(np.full(count, modalities.index(name), np.int32) for name in names)
-            yield names, predict(extractor, {**inputs, "left": left}, BATCH)
+    fold = cell.fold
+    validation = features.of_people(fold.validation) if fold.validation else None
+    probe = Probe.fit(task, features.of_people(fold.train), validation, **probe_options(cell.settings))
+    return probe.predict_proba if task.classes else lambda values: probe.predict(values)[:, None], probe.strength
+
+
+def answer_subsets(found, cell, extractor, manifest, askers, tasks):
+    """Answers where only some modalities are there, by the functions that answer with all of them, and by others."""
+    fold = cell.fold
+    refit = [task for task in tasks if cell.settings.refit and not cell.is_supervised and task.name in askers]
+    people = {*fold.test, *(fold.train if refit else ()), *(fold.validation if refit else ())}
+    for names in proper_subsets(extractor.encoder.modalities):
+        features = subset_features(extractor, manifest, records_of(manifest, people), names)
+        if not cell.is_supervised:
+            features = features.with_context(cell.settings.context)
+        test = features.of_people(fold.test).values
+        for task, asker in askers.items():
+            found.subsets[KEPT, task, subset_name(names)] = asker(test)
+        for task in refit:
+            found.subsets[REFIT, task.name, subset_name(names)] = fitted(cell, task, features)[0](test)
+
+
+def subset_features(extractor, manifest, records, names):
+    """`Features` of records' windows of which only some modalities are left, by a `SubsetExtractor`."""
+    places = [list(extractor.encoder.modalities).index(name) for name in names]
+
+    def leave(inputs):
+        return {**inputs, "left": tuple(np.full(len(inputs["present"]), place, np.int32) for place in places)}
+
+    return features_of_windows(extractor, manifest, records=records, change=leave)
 
 
 def proper_subsets(modalities):
@@ -222,7 +235,7 @@ def write(folder, found, tasks):
     ]
     write_csv(folder / PREDICTIONS, [(*KEYS, *classes, *titles), *rows])
     content = io.BytesIO()
-    np.savez_compressed(content, **{f"{t}/{s}": values.astype("float32") for (t, s), values in found.subsets.items()})
+    np.savez_compressed(content, **{"/".join(key): values.astype("float32") for key, values in found.subsets.items()})
     write_atomic(folder / SUBSETS, content.getvalue())
 
 

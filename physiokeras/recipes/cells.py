@@ -24,7 +24,7 @@ from physiokeras.recipes.experiment import (
 )
 from physiokeras.recipes.folds import Fold, records_of, value_counts, with_variances_of
 from physiokeras.recipes.run import to_json
-from physiokeras.recipes.settings import INVOCATION, to_toml
+from physiokeras.recipes.settings import INVOCATION, CommonSettings, to_toml
 from physiokeras.recipes.strategies import TIME, Entrant
 from physiokeras.seeds import derive
 
@@ -110,9 +110,11 @@ def is_done(cell, tasks):
 def asked(cell, tasks):
     """On what a cell's predictions depend besides its models; settings of probes at their default are left out."""
     s = cell.settings
-    probe = {item.name: getattr(s, item.name) for item in fields(ProbeSettings)}
-    probe = {item.name: probe[item.name] for item in fields(ProbeSettings) if probe[item.name] != item.default}
-    return {"tasks": [task.name for task in tasks], "scalings": list(s.scalings), "subsets": s.subsets, **probe}
+    common = {item.name for item in fields(CommonSettings)}
+    own = [item for item in fields(ProbeSettings) if item.name not in common]
+    probe = {item.name: getattr(s, item.name) for item in own if getattr(s, item.name) != item.default}
+    answered = {"scalings": list(s.scalings), "subsets": s.subsets, "refit": s.subsets and s.refit}
+    return {"tasks": [task.name for task in tasks], **answered, **probe}
 
 
 def compute(cell, manifest, tasks, advice=""):

@@ -10,6 +10,7 @@ it stopped, and computes only what is new where strategies or seeds are added. T
 to read, its numbers as CSV, and figures.
 """
 
+import itertools
 import json
 import shlex
 import sys
@@ -28,7 +29,7 @@ STRATEGIES = (
     *("supervised", "untrained"),
 )
 FREE = (
-    *("data", "workers", "seeds", "strategies", "tasks", "reference", "scalings", "subsets", "draws"),
+    *("data", "workers", "seeds", "strategies", "tasks", "reference", "scalings", "subsets", "refit", "draws"),
     *("pooling", "context", "classifier", "class_weight", "label_share", "age_threshold"),
     *("checkpoint_every", "tensorboard"),
 )
@@ -48,6 +49,9 @@ class Settings(ProbeSettings, CohortSettings, TrainingSettings):
     tasks: tuple[str, ...] = setting((), "tasks to probe; none given: all that the labels allow", "comparison")
     reference: str = setting("input_dropout", "strategy that the others are compared with", "comparison")
     subsets: bool = setting(True, "score every subset of the modalities at test time too", "comparison")
+    refit: bool = setting(
+        True, "with subsets: also by probes fitted on training windows that lack the same modalities", "comparison"
+    )
     draws: int = setting(1000, "draws of people for the intervals", "comparison")
     folds: int = setting(0, "groups of people, each held out once; 0: the data's own splits", "comparison")
     validation_share: float = setting(
@@ -62,11 +66,6 @@ class Settings(ProbeSettings, CohortSettings, TrainingSettings):
     scalings: tuple[Literal["raw", "per person"], ...] = setting(
         ("raw",), "features as they are, and scaled within each person, which only data of few people need", "probe"
     )
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.context and self.subsets:
-            raise ValueError("subsets of modalities are scored without context: add --no-subsets, or leave --context.")
 
 
 def main(argv=None):
@@ -121,9 +120,9 @@ def progress(plan, number, is_done):
         seconds.setdefault(cell.entrant.name, []).append(took)
     every = [took for own in seconds.values() for took in own]
     left = 0.0
-    for cell in plan:
+    for cell in itertools.filterfalse(is_done, plan):
         own = seconds.get(cell.entrant.name, every)
-        left += 0.0 if is_done(cell) else sum(own) / len(own)
+        left += sum(own) / len(own)
     cell = plan[number]
     took = json.loads((cell.folder / "cell.json").read_bytes())["seconds"]
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in took.items())

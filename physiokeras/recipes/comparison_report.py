@@ -1,5 +1,7 @@
 """What a comparison ends in: one page, tables as CSV, figures."""
 
+import itertools
+
 import numpy as np
 
 from physiokeras.analysis import comparison_figures, figures
@@ -78,13 +80,14 @@ def table_rows(found, reference):
 
 def subset_rows(subsets):
     """Rows of `subsets.csv`."""
-    yield "strategy", "task", "modalities", "score", "mean", "sd_over_seeds"
-    for name, of_tasks in subsets.items():
-        for task, of_subsets in of_tasks.items():
-            for subset, of_scores in of_subsets.items():
-                for score, values in of_scores.items():
-                    spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
-                    yield name, task, subset, score, f"{np.mean(values):.6g}", f"{spread:.6g}"
+    yield "probe", "strategy", "task", "modalities", "score", "mean", "sd_over_seeds"
+    for probe, of_entrants in subsets.items():
+        for name, of_tasks in of_entrants.items():
+            for task, of_subsets in of_tasks.items():
+                for subset, of_scores in of_subsets.items():
+                    for score, values in of_scores.items():
+                        spread = np.std(values, ddof=1) if len(values) > 1 else np.nan
+                        yield probe, name, task, subset, score, f"{np.mean(values):.6g}", f"{spread:.6g}"
 
 
 def draw(folder, entrants, pooled, found, subsets, best, manifest, settings):
@@ -100,17 +103,17 @@ def draw(folder, entrants, pooled, found, subsets, best, manifest, settings):
         )
     together = {UNIMODAL: [entrant.name for entrant in entrants if entrant.is_unimodal]}
     together |= {entrant.name: [entrant.name] for entrant in entrants if not entrant.is_unimodal}
-    for task in tasks if any(len(entrant.modalities) > 1 for entrant in entrants) and subsets else ():
+    for (probe, of_entrants), task in itertools.product(subsets.items(), tasks):
         values = {
             title: {
                 subset: float(np.mean(scores["balanced_accuracy"]))
                 for name in names
-                for subset, scores in subsets.get(name, {}).get(task.name, {}).items()
+                for subset, scores in of_entrants.get(name, {}).get(task.name, {}).items()
             }
             for title, names in together.items()
         }
         values = {title: row for title, row in values.items() if row}
-        drawn[f"subsets_{task.name}"] = comparison_figures.subset_map(
+        drawn[f"subsets_{probe}_{task.name}"] = comparison_figures.subset_map(
             values, task=task.name, chance=1 / len(task.classes), note=note
         )
     shown = [name for name in found if name in {best, *together}][: len(SERIES)]

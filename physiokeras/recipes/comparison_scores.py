@@ -1,5 +1,6 @@
 """From the cells of a comparison to scores: predictions pooled over folds, every entrant on the same windows."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,8 @@ class Pool:
         targets: Task name to `(windows,)`.
         answers: Row (an entrant's name, with ", SCALING" where features are not raw) to task name to `(seeds, windows,
             classes)`.
-        subsets: Entrant's name to task name to subset to `(seeds, windows, classes)`.
+        subsets: Probe, `answers.KEPT` or `answers.REFIT`, to entrant's name to task name to subset to `(seeds, windows,
+            classes)`.
     """
 
     tasks: list
@@ -65,12 +67,14 @@ def pool(cells, tasks):
         for task, scaling in common(seeds, "columns"):
             row = name if scaling == answers.RAW else f"{name}, {scaling}"
             rows.setdefault(row, {})[task] = together(seeds, "columns", (task, scaling))
-        for task, subset in common(seeds, "subsets"):
-            subsets.setdefault(name, {}).setdefault(task, {})[subset] = together(seeds, "subsets", (task, subset))
+        for key in common(seeds, "subsets"):
+            probe, task, subset = key
+            of_subsets = subsets.setdefault(probe, {}).setdefault(name, {}).setdefault(task, {})
+            of_subsets[subset] = together(seeds, "subsets", key)
     for entrant in {cell.entrant.name: cell.entrant for cell in cells}.values():
-        if entrant.settings.subsets and entrant.modalities:
-            for task, whole in rows[entrant.name].items():
-                of_subsets = subsets.setdefault(entrant.name, {}).setdefault(task, {})
+        for probe, (task, whole) in itertools.product(subsets, rows[entrant.name].items()):
+            if entrant.name in subsets[probe] or len(entrant.modalities) == 1:
+                of_subsets = subsets[probe].setdefault(entrant.name, {}).setdefault(task, {})
                 of_subsets[answers.subset_name(entrant.modalities)] = whole
     targets = {task.name: np.concatenate([fold.targets[task.name] for fold in first]) for task in tasks}
     people = np.array([key[0] for fold in keys for key in fold])
@@ -126,14 +130,17 @@ def best_unimodal(entrants, found):
 def subset_scores(pooled):
     """Scores with only some modalities left.
 
-    Returns: dict of entrant to task to subset to score to `(seeds,)`; the whole of an entrant's modalities among them.
+    Returns: dict of probe to entrant to task to subset to score to `(seeds,)`; the whole of an entrant's modalities
+        among them.
     """
     found = {}
-    for name, of_tasks in pooled.subsets.items():
-        for task in (task for task in pooled.tasks if task.classes and task.name in of_tasks):
-            for subset, answer in of_tasks[task.name].items():
-                each = [main_scores(pooled.targets[task.name], own) for own in answer]
-                found.setdefault(name, {}).setdefault(task.name, {})[subset] = {
-                    score: np.array([seed[score] for seed in each]) for score in ("balanced_accuracy", "auroc")
-                }
+    for probe, of_entrants in pooled.subsets.items():
+        for name, of_tasks in of_entrants.items():
+            for task in (task for task in pooled.tasks if task.classes and task.name in of_tasks):
+                own = found.setdefault(probe, {}).setdefault(name, {}).setdefault(task.name, {})
+                for subset, answer in of_tasks[task.name].items():
+                    each = [main_scores(pooled.targets[task.name], seed) for seed in answer]
+                    own[subset] = {
+                        score: np.array([seed[score] for seed in each]) for score in ("balanced_accuracy", "auroc")
+                    }
     return found

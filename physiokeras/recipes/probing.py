@@ -31,7 +31,7 @@ def features_of(extractor, manifest, splits=SPLITS):
     return {split: features_of_windows(extractor, manifest, split) for split in splits if split in manifest.splits}
 
 
-def features_of_windows(extractor, manifest, split=None, records=None):
+def features_of_windows(extractor, manifest, split=None, records=None, change=None):
     """Features, labels and people of the windows of one split, of some records, or of all windows.
 
     Args:
@@ -39,13 +39,14 @@ def features_of_windows(extractor, manifest, split=None, records=None):
         manifest: `Manifest`.
         split: Name of a split, or None.
         records: Names of records, or None.
+        change: Function of each batch's inputs to what the extractor is given.
 
     Returns: `Features`, in the manifest's order; its labels hold "record" and "window" too.
     """
     labels = [*manifest.labels, "record", "window"]
     modalities = list(extractor.encoder.modalities)
     batches = stream(manifest.folder, split, records=records, batch_size=BATCH, labels=labels, modalities=modalities)
-    values, columns = extract(extractor, batches, BATCH)
+    values, columns = extract(extractor, batches, BATCH, change)
     people = np.array([record["person"] for record in manifest.records])
     return Features(values, columns, people[columns["record"]])
 

@@ -87,18 +87,19 @@ def tensorboard(settings, folder):
     return [keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)]
 
 
-def extract(model, batches, batch_size):
+def extract(model, batches, batch_size, change=None):
     """What a model makes of a stream's windows, and their labels.
 
     Args:
         model: A model whose output is one array, such as `FeatureExtractor`.
         batches: Finite stream of `(inputs, labels)`.
         batch_size: Size of its full batches; a smaller one is padded, so that one compiled program serves all.
+        change: Function of each batch's inputs to what the model is given.
 
     Returns: outputs `(windows, ...)`, and dict of labels `(windows,)`.
     """
     outputs, labels = [], []
     for inputs, label in batches.as_numpy_iterator():
-        outputs.append(predict(model, inputs, batch_size))
+        outputs.append(predict(model, change(inputs) if change else inputs, batch_size))
         labels.append(label)
     return np.concatenate(outputs), {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}

@@ -229,7 +229,8 @@ def test_tables_hold_the_scores_of_the_predictions(run):
         abs=1e-5,
     )
     drawn = {path.name for path in (run.folder / "figures").iterdir()}
-    assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "subsets_stress", "calibration_stress")}
+    subsets = {f"subsets_{probe}_stress" for probe in ("kept", "refit")}
+    assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "calibration_stress", *subsets)}
 
 
 def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, plain, monkeypatch):
@@ -323,12 +324,15 @@ def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, p
     task = tasks_of(prepared.labels)["stress"]
     probe = Probe.fit(task, features(people["train"]), features(people["validation"]))
     with np.load(folder / "subsets.npz") as file:
-        assert set(file.files) == {"stress/pulse", "stress/move"}
-        for left, absent in (("pulse", "move"), ("move", "pulse")):
-            expected = probe.predict_proba(features(people["test"], [absent]).values)
-            np.testing.assert_allclose(file[f"stress/{left}"], expected, atol=2e-4)
-    subsets = {(row["strategy"], row["modalities"]) for row in rows_of(run.folder / "subsets.csv")}
-    assert subsets == set(itertools.product(STRATEGIES[:3], ("pulse", "move", "pulse+move")))
+        assert set(file.files) == {f"{kind}/stress/{left}" for kind in ("kept", "refit") for left in ("pulse", "move")}
+        for left, absent in (("pulse", ["move"]), ("move", ["pulse"])):
+            test = features(people["test"], absent).values
+            again = Probe.fit(task, features(people["train"], absent), features(people["validation"], absent))
+            for kind, own in (("kept", probe), ("refit", again)):
+                np.testing.assert_allclose(file[f"{kind}/stress/{left}"], own.predict_proba(test), atol=2e-4)
+    subsets = {(row["probe"], row["strategy"], row["modalities"]) for row in rows_of(run.folder / "subsets.csv")}
+    expected = {("kept", *one) for one in itertools.product(STRATEGIES[:3], ("pulse", "move", "pulse+move"))}
+    assert subsets == {*expected, *(("refit", *rest) for _, *rest in expected if rest[0] != "supervised")}
 
 
 def test_run_of_other_settings_is_not_mixed_in(run):
