@@ -52,6 +52,8 @@ def everything(header, out):
 
 
 def _ours(header, out, names):
+    from scipy import signal  # noqa: F401  which conversion loads when it needs it: no part of the floor's time either
+
     from physiokeras.pipelines.conversion import convert_record
     from physiokeras.pipelines.definition import Definition
     from physiokeras.pipelines.people import read_people

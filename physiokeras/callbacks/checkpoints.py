@@ -13,14 +13,17 @@ from physiokeras import checkpoint_folders
 from physiokeras.callbacks import state
 from physiokeras.errors import DataError, TrainingError
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 class Checkpoints(keras.callbacks.Callback):
     """Save all that training changes, so that it goes on bit for bit (on a CPU, with the same backend) after any end.
 
     A checkpoint is a folder `step-NUMBER`: weights, seed states, the optimizer, and the running metrics of the Keras
     epoch. It is written aside, made durable and renamed. The last two are kept, and the best. Checkpoints are written
-    at the end too, and on SIGTERM, which ends the process with status 143 once the step is done. A loss that is no
-    number, or too large, ends training with `TrainingError`; nothing is saved then.
+    at the end too, and on SIGTERM and Ctrl-C: once the step is done they end the process with status 143, and raise
+    `KeyboardInterrupt`; a second one does so at once. A loss that is no number, or too large, ends training with
+    `TrainingError`; nothing is saved then.
 
         checkpoints = Checkpoints("run/checkpoints", every=100)
         checkpoints.restore(model)
@@ -39,7 +42,7 @@ class Checkpoints(keras.callbacks.Callback):
         largest_loss: Loss above which training has exploded.
         facts: dict of what a run depends on, such as a seed and a data hash; `restore` refuses where they differ.
         describe: Function from a step, counted from 0, to a text about its batch, for the message of a bad loss.
-        advice: How to go on after SIGTERM, a sentence.
+        advice: How to go on after SIGTERM or Ctrl-C, a sentence.
 
     Attributes:
         step: Steps done.
@@ -64,7 +67,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.largest_loss, self.facts, self.describe, self.advice = largest_loss, facts or {}, describe, advice
         self.step, self.best = 0, None
         self._saved, self._epoch_began, self._running = None, 0, None
-        self._terminated, self._handler = False, None
+        self._told, self._handlers = None, {}
 
     def restore(self, model):
         """Give a compiled model the state of the newest checkpoint that is whole; nothing where there are none.
@@ -130,8 +133,8 @@ class Checkpoints(keras.callbacks.Callback):
                 "folder."
             )
         os.makedirs(self.folder, exist_ok=True)
-        if threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+        if threading.current_thread() is threading.main_thread() and not self._handlers:
+            self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
     def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
         self._epoch_began = self.step
@@ -163,7 +166,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_end(self, logs=None):  # noqa: D102
         self._save()
         self._leave_if_told()
-        self._restore_handler()
+        self._restore_handlers()
 
     def _take(self, model, arrays, facts):
         state.restore(model, arrays, checkpoint_folders.place(self.folder, facts["step"]))
@@ -171,7 +174,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._running = {name: array for name, array in arrays.items() if name.startswith("metrics/")}
 
     def _is_due(self):
-        return self._terminated or (self._saved or 0) // self.every < self.step // self.every
+        return self._told is not None or (self._saved or 0) // self.every < self.step // self.every
 
     def _save(self, metrics=False):
         if self._saved == self.step:
@@ -204,22 +207,28 @@ class Checkpoints(keras.callbacks.Callback):
     def _patience_is_over(self):
         return bool(self.patience and self.best and self.step - self.best["step"] >= self.patience)
 
-    def _on_sigterm(self, number, frame):
-        self._restore_handler()  # so that a second one ends the process at once
+    def _on_signal(self, number, frame):
+        self._restore_handlers()  # so that a second one ends the process at once
         while frame and not (frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model):
             frame = frame.f_back
         if frame:
-            self._terminated = True
+            self._told = signal.Signals(number)
+            # Not by `print`, which the signal may have interrupted.
+            os.write(2, f"\n{self._told.name}: this step is finished and saved.\n".encode())
         else:  # an exception ended `fit`, of which Keras tells no callback
             signal.raise_signal(number)
 
-    def _restore_handler(self):
-        if self._handler is not None:
-            signal.signal(signal.SIGTERM, self._handler)
-            self._handler = None
+    def _restore_handlers(self):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
 
     def _leave_if_told(self):
-        if self._terminated:
+        if self._told:
             path = checkpoint_folders.place(self.folder, self.step)
-            print(f"\nSIGTERM: step {self.step} is saved in {path}. {self.advice}", file=sys.stderr, flush=True)
-            raise SystemExit(128 + signal.SIGTERM)
+            print(
+                f"\n{self._told.name}: step {self.step} is saved in {path}. {self.advice}", file=sys.stderr, flush=True
+            )
+            if self._told == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise SystemExit(128 + self._told)

@@ -9,11 +9,10 @@ comparison whether the measures go with the probe scores. Each writes tables (CS
 read, `analysis.md`, by default into `analysis/` of the run. The demo's run takes about two minutes of one core.
 """
 
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.errors import DataError
+from physiokeras.recipes import program
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.settings import CommonSettings, read, setting
 
@@ -67,7 +66,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

@@ -8,13 +8,12 @@ from the recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are poo
 Challenge's rules say. One record at a time is in memory. `--context` counts seconds here.
 """
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.recipes import run
+from physiokeras.recipes import program, run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import ProbeSettings, probe_options
 from physiokeras.recipes.settings import read, setting
@@ -115,7 +114,4 @@ def intervals(histograms, people, settings):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

@@ -13,12 +13,11 @@ to read, its numbers as CSV, and figures.
 import itertools
 import json
 import shlex
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.errors import DataError, TrainingError
-from physiokeras.recipes import run
+from physiokeras.errors import DataError
+from physiokeras.recipes import program, run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import CohortSettings, ProbeSettings, TrainingSettings
 from physiokeras.recipes.settings import CONFIG_HELP, read, setting
@@ -133,7 +132,4 @@ def progress(plan, number, is_done):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, TrainingError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

@@ -8,15 +8,14 @@
 
 import csv
 import io
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from physiokeras.errors import DataError
 from physiokeras.pipelines.people import without_missing_people
+from physiokeras.recipes import program
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.settings import CommonSettings, read, setting
 
@@ -125,7 +124,4 @@ def write_predictions(rows, encoder, definition, settings, out):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

@@ -8,11 +8,10 @@ scored on the test people beside a probe of the frozen encoder. Modalities that 
 """
 
 import shlex
-import sys
 from dataclasses import dataclass
 
-from physiokeras.errors import DataError, TrainingError
-from physiokeras.recipes import run
+from physiokeras.errors import DataError
+from physiokeras.recipes import program, run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import OptimizerSettings, ProbeSettings
 from physiokeras.recipes.settings import read, setting
@@ -107,7 +106,4 @@ def labels_of(manifest, task, split):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, TrainingError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

@@ -15,6 +15,7 @@ from physiokeras.pipelines import Definition
 from physiokeras.pipelines.inspection import inspect_record, label_counts
 from physiokeras.pipelines.people import read_people, without_missing_people
 from physiokeras.pipelines.records import find_records, read_signal
+from physiokeras.recipes import program
 from physiokeras.recipes import settings as settings_module
 from physiokeras.recipes.settings import setting
 
@@ -171,4 +172,4 @@ def _root(path, definition):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

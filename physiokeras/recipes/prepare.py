@@ -15,6 +15,7 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines import convert, plan, verify
+from physiokeras.recipes import program
 from physiokeras.recipes import settings as settings_module
 from physiokeras.recipes.quality import write_report
 from physiokeras.recipes.settings import setting
@@ -91,4 +92,4 @@ def _say(line):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

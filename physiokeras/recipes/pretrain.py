@@ -10,11 +10,9 @@ probes and figures.
 """
 
 import shlex
-import sys
 from dataclasses import dataclass
 
-from physiokeras.errors import DataError, TrainingError
-from physiokeras.recipes import run
+from physiokeras.recipes import program, run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import CohortSettings, ProbeSettings, TrainingSettings
 from physiokeras.recipes.settings import CONFIG_HELP, read, setting
@@ -68,7 +66,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, TrainingError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

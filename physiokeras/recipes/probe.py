@@ -8,12 +8,10 @@ and test, the test people are scored; in data without such splits, each person i
 `extract`.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from physiokeras.errors import DataError
-from physiokeras.recipes import run
+from physiokeras.recipes import program, run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.experiment import ProbeSettings
 from physiokeras.recipes.settings import read, setting
@@ -88,7 +86,4 @@ def untrained(encoder, seed):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

@@ -10,12 +10,11 @@ the trials. With `--grid` every combination of two settings runs with every seed
 same command with the same `--out`, or `--resume` with the folder, goes on where it stopped.
 """
 
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.errors import DataError, TrainingError
-from physiokeras.recipes import pretrain, run
+from physiokeras.errors import DataError
+from physiokeras.recipes import pretrain, program, run
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.settings import read, setting
 from physiokeras.recipes.space import Dimension
@@ -73,7 +72,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (DataError, TrainingError, OSError) as error:
-        sys.exit(str(error))
+    program.run(main)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.simulator import simulate
+from physiokeras.recipes import program
 from physiokeras.recipes import settings as settings_module
 from physiokeras.recipes.settings import setting
 
@@ -60,4 +61,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.run(main)

@@ -34,6 +34,10 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(whole, tmp_pa
         if step == 6:
             signal.raise_signal(signal.SIGTERM)
 
+    def press(step):
+        if step == 9:
+            signal.raise_signal(signal.SIGINT)
+
     with pytest.raises(Interrupted):
         train(tmp_path, stop)
     assert checkpoint_folders.steps(tmp_path / "checkpoints") == [3, 4]
@@ -42,26 +46,30 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(whole, tmp_pa
     assert end.value.code == 143
     message = capsys.readouterr().err
     assert f"SIGTERM: step 7 is saved in {checkpoint_folders.place(tmp_path / 'checkpoints', 7)}. Do this." in message
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, press, every=100)
+    assert "SIGINT: step 10 is saved" in capsys.readouterr().err
     assert_equal(train(tmp_path), whole[1])
     assert len(whole[1][1].splitlines()) == 1 + 3
     assert whole[1][0]["optimizer/0/iteration"] == STEPS
 
 
-def test_sigterm_is_the_callers_again_once_training_has_ended(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_is_the_callers_again_once_training_has_ended(tmp_path, monkeypatch, number):
     def stop(*_):
         raise Interrupted
 
     received = []
-    earlier = signal.signal(signal.SIGTERM, lambda *_: received.append("caller's"))
+    earlier = signal.signal(number, lambda *_: received.append("caller's"))
     try:
         fit(Checkpoints(tmp_path / "a"), 1)
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
         monkeypatch.setattr(Checkpoints, "_check_loss", stop)
         with pytest.raises(Interrupted):
             fit(Checkpoints(tmp_path / "b"), 1)
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(number)
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        signal.signal(number, earlier)
     assert received == ["caller's"] * 2
 
 
