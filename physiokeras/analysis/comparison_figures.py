@@ -53,7 +53,7 @@ def points(panels, *, reference=None, marked=(), label="balanced accuracy", note
         panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.grid(axis="x", color="#DDDDDD", linewidth=0.5)
         panel.set_title(heading, loc="left")
-    panel.set_xlabel(f"{label}: mean and each seed (circles),\n95 % interval over people")
+    panel.set_xlabel(f"{label}: mean, each seed (circles),\n95 % interval over people")
     title(figure, "Strategies", note)
     return figure
 
