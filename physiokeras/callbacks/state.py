@@ -77,7 +77,8 @@ def _metrics(model):
 
 
 def _to_numpy(variable):
-    return keras.ops.convert_to_numpy(variable.value)
+    # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
+    return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
 
 
 def _assign(variables, stored):

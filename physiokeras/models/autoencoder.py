@@ -7,13 +7,14 @@ from keras import ops
 from physiokeras.layers import ModalityDecoder, ModalityDropout, TokenMask
 from physiokeras.losses import hidden_patch_error, normalize_patches
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.replicas import ReplicatedModel, replicas
 from physiokeras.seeds import derive
 
 _DROPS = ("input", "output", "context")
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class MaskedAutoencoder(keras.Model):
+class MaskedAutoencoder(ReplicatedModel):
     """Pretrain an encoder by reconstructing hidden patches, one modality dropped.
 
     `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer
@@ -163,7 +164,8 @@ class MaskedAutoencoder(keras.Model):
             first += m["channels"]
             self.trackers[i].update_state(losses[-1], sample_weight=count)
         some = [ops.cast(count > 0, "float32") for count in counts]
-        return sum(losses[1:], losses[0]) / ops.maximum(sum(some[1:], some[0]), 1.0)
+        # Gradients of replicas are added.
+        return sum(losses[1:], losses[0]) / ops.maximum(sum(some[1:], some[0]), 1.0) / replicas(self)
 
     @property
     def metrics(self):

@@ -6,12 +6,13 @@ from keras import ops
 from physiokeras.layers import TokenPooling
 from physiokeras.losses import leave_one_out_contrast, pairwise_contrast
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.replicas import ReplicatedModel, replicas
 
 _LOSSES = {"pairwise": pairwise_contrast, "leave_one_out": leave_one_out_contrast}
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class ContrastiveModel(keras.Model):
+class ContrastiveModel(ReplicatedModel):
     """Pretrain a late-fusion encoder: the modalities of a window get embeddings alike, and unlike other windows'.
 
     `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer
@@ -65,7 +66,8 @@ class ContrastiveModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The contrastive loss of a batch."""
-        return _LOSSES[self.objective](y_pred["embeddings"], y_pred["present"], self.log_scale)
+        # Gradients of replicas are added.
+        return _LOSSES[self.objective](y_pred["embeddings"], y_pred["present"], self.log_scale) / replicas(self)
 
     def get_config(self):  # noqa: D102
         return {**super().get_config(), "encoder": self.encoder.get_config(), "objective": self.objective}

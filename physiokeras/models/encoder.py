@@ -5,11 +5,12 @@ from keras import ops
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.layers import PatchTokenizer, TokenEmbedding, TokenNormalization, TransformerBlock
+from physiokeras.models.replicas import ReplicatedModel
 from physiokeras.seeds import derive
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class Encoder(keras.Model):
+class Encoder(ReplicatedModel):
     """A tokenizer for each modality, then one transformer over the tokens of all.
 
     Calling it encodes whole windows and never masks. Whatever a recording lacks is invisible: absent modalities are no

@@ -7,10 +7,11 @@ from keras import ops
 
 from physiokeras.layers import TokenPooling
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.replicas import ReplicatedModel
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class FeatureExtractor(keras.Model):
+class FeatureExtractor(ReplicatedModel):
     """One feature vector a window: an encoder and the mean of its tokens.
 
     Args:
@@ -50,7 +51,7 @@ class FeatureExtractor(keras.Model):
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class LinearProbe(keras.Model):
+class LinearProbe(ReplicatedModel):
     """A linear layer for each label on standardised features of an encoder.
 
     With `frozen` only the linear layers train: a probe. Without, the encoder trains too: fine-tuning, or supervised

@@ -13,7 +13,7 @@ from physiokeras.analysis.features import some_people
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.models import load, save
-from physiokeras.recipes import answers, supervised, training, twins
+from physiokeras.recipes import answers, devices, supervised, training, twins
 from physiokeras.recipes.experiment import (
     ProbeSettings,
     TrainingSettings,
@@ -132,7 +132,8 @@ def compute(cell, manifest, tasks, advice=""):
     cell.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
-    models, left_out = trained(cell, manifest, tasks, advice)
+    with devices.sharing(cell.settings.devices):
+        models, left_out = trained(cell, manifest, tasks, advice)
     trained_at = time.monotonic()
     found = answers.of(cell, models, manifest, tasks)
     answers.write(cell.folder, found, tasks)

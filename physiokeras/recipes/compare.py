@@ -74,7 +74,7 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.compare", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.recipes import cells, cohort, comparison_report, devices, folds
+    from physiokeras.recipes import cells, cohort, comparison_report, folds
 
     manifest = cohort.prepared(settings)
     tasks = chosen_tasks(settings, manifest)
@@ -86,11 +86,10 @@ def main(argv=None):
     with run.start(settings, recipe="compare", **known) as folder:
         plan = cells.plan(settings, manifest, compared, parts, folder)
         advice = f"Go on with: python -m physiokeras.recipes.compare --resume {shlex.quote(str(folder))}"
-        with devices.sharing(settings.devices):
-            for number, cell in enumerate(plan):
-                if not cells.is_done(cell, tasks):
-                    cells.compute(cell, manifest, tasks, advice)
-                    print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
+        for number, cell in enumerate(plan):
+            if not cells.is_done(cell, tasks):
+                cells.compute(cell, manifest, tasks, advice)
+                print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
         comparison_report.report(folder, plan, tasks, manifest, settings)
     return 0
 

@@ -1,14 +1,17 @@
 """Training on several devices of one machine."""
 
 import contextlib
+import functools
 
 import keras
 
 
 def sharing(count):
-    """Inside it, models that are built train and predict with every batch laid over several devices.
+    """Inside it, models that are built train with every batch laid over several devices.
 
-    Each device holds all weights, and a step computes what it would on one. Batches must divide by the number.
+    Each device holds all weights. Batches must divide by the number. A step computes what it would on one device, but
+    that on TensorFlow each device draws the same masks for its part of the batch, and contrasts windows of its part
+    alone.
 
     Args:
         count: Number of devices.
@@ -20,11 +23,29 @@ def sharing(count):
     """
     if count == 1:
         return contextlib.nullcontext()
-    if keras.config.backend() != "jax":
-        raise SystemExit(
-            f"--devices {count} needs --backend jax: on {keras.config.backend()} training uses one device."
-        )
-    found = keras.distribution.list_devices()
+    backend = keras.config.backend()
+    if backend == "torch":
+        raise SystemExit(f"--devices {count} needs --backend jax or tensorflow: Keras on torch trains on one device.")
+    found = keras.distribution.list_devices() if backend == "jax" else _tensorflow_devices()
     if len(found) < count:
-        raise SystemExit(f"--devices {count}, but JAX finds {len(found)} here: {', '.join(found)}.")
-    return keras.distribution.DataParallel(devices=found[:count]).scope()
+        name = {"jax": "JAX", "tensorflow": "TensorFlow"}[backend]
+        raise SystemExit(f"--devices {count}, but {name} finds {len(found)} here: {', '.join(found)}.")
+    if backend == "jax":
+        return keras.distribution.DataParallel(devices=found[:count]).scope()
+    return _mirrored(tuple(found[:count])).scope()
+
+
+def _tensorflow_devices():
+    import tensorflow
+
+    names = [
+        f"{device.device_type}:{device.name.rpartition(':')[2]}" for device in tensorflow.config.list_logical_devices()
+    ]
+    return [name for name in names if name.startswith("GPU")] or [name for name in names if name.startswith("CPU")]
+
+
+@functools.cache  # models that share a compiled program must share the strategy
+def _mirrored(devices):
+    import tensorflow
+
+    return tensorflow.distribute.MirroredStrategy(list(devices))

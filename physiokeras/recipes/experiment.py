@@ -90,7 +90,7 @@ class TrainingSettings(OptimizerSettings):
     normalize_targets: bool = setting(False, "normalise each target patch by its own mean and variance", "objective")
 
     steps: int = setting(100_000, "training steps", "training")
-    devices: int = setting(1, "devices of this machine that share every batch; JAX only", "training")
+    devices: int = setting(1, "devices of this machine that share every batch; JAX and TensorFlow", "training")
     interval: int = setting(1000, "steps between two rows of metrics.csv, each with a validation loss", "training")
     validation_steps: int = setting(20, "batches of each validation", "training")
     tensorboard: bool = setting(False, "write logs for TensorBoard too; needs physiokeras[logging]", "training")

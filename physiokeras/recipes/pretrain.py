@@ -53,9 +53,10 @@ def main(argv=None):
         with devices.sharing(settings.devices):
             model = build_model(settings, manifest)
             compile_model(model, settings)
-            advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
-            extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
-            untrained, _ = probing.probe_encoder(extractor, manifest, settings)
+        advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
+        extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
+        untrained, _ = probing.probe_encoder(extractor, manifest, settings)
+        with devices.sharing(settings.devices):
             training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest), advice=advice)
         pretrained, left_out = probing.probe_encoder(extractor, manifest, settings)
         probing.save_all(folder, model, manifest, pretrained, settings.pooling)
