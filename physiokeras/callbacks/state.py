@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.models.saving import named_variables
+from physiokeras.models.saving import array_of, named_variables
 
 
 def arrays(model, metrics=False):
@@ -19,7 +19,7 @@ def arrays(model, metrics=False):
     if keras.config.backend() == "jax":
         model.jax_state_sync()  # inside `fit` the variables are those of an earlier step until this is called
     variables = _variables(model) | (_metrics(model) if metrics else {})
-    return {name: np.require(_to_numpy(variable), requirements="C") for name, variable in variables.items()}
+    return {name: array_of(variable) for name, variable in variables.items()}
 
 
 def is_finite(array):
@@ -76,12 +76,7 @@ def _metrics(model):
     return {f"metrics/{number}/{variable.name}": variable for number, variable in enumerate(model.metrics_variables)}
 
 
-def _to_numpy(variable):
-    # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
-    return keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
-
-
 def _assign(variables, stored):
     for name, variable in variables.items():
         # Backends store seeds in integers of different kinds, whose bits are meant.
-        variable.assign(stored[name].astype(_to_numpy(variable).dtype))
+        variable.assign(stored[name].astype(array_of(variable).dtype))

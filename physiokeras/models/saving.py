@@ -44,7 +44,7 @@ def save(model, folder, **metadata):
     (folder / _METADATA).unlink(missing_ok=True)
     remove_temporaries(folder)
     config = json.dumps({"class": kind, "config": _plain(model.get_config())}, indent=1).encode()
-    weights = safetensors.numpy.save({name: _array(variable) for name, variable in named_weights(model).items()})
+    weights = safetensors.numpy.save({name: array_of(variable) for name, variable in named_weights(model).items()})
     write_atomic(folder / _CONFIG, config)
     write_atomic(folder / _WEIGHTS, weights)
     facts = {
@@ -204,12 +204,14 @@ def digest(model):
     total = hashlib.sha256()
     for name, variable in sorted(named_weights(model).items()):
         total.update(name.encode())
-        total.update(_array(variable).tobytes())
+        total.update(array_of(variable).tobytes())
     return total.hexdigest()
 
 
-def _array(variable):
-    array = keras.ops.convert_to_numpy(variable.value)
+def array_of(variable):
+    """What a variable holds, a contiguous array."""
+    # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
+    array = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
     return array if array.flags["C_CONTIGUOUS"] else array.copy()
 
 

@@ -102,6 +102,10 @@ class TrainingSettings(OptimizerSettings):
             raise ValueError(f"fusion must lie in [0, depth], or be -1. Received: {self.fusion}, depth {self.depth}.")
         if self.devices < 1 or self.batch_size % self.devices:
             raise ValueError(f"batch_size must divide by devices. Received: {self.batch_size}, {self.devices} devices.")
+        if self.devices > 1 and self.accumulate > 1 and self.backend == "tensorflow":
+            raise ValueError(
+                "accumulate with several devices needs backend jax: TensorFlow's cannot wait for each other."
+            )
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
             raise ValueError(f"{self.objective} needs modalities that never meet: fusion -1. Received: {self.fusion}.")
 

@@ -56,6 +56,7 @@ def test_objective_that_trains_on_no_windows_alone_has_no_model(objective):
         ({"fusion": -2}, "fusion must lie in"),
         ({"objective": "pairwise", "fusion": 1}, "pairwise needs modalities that never meet: fusion -1. Received: 1"),
         ({"accumulate": 0}, "accumulate must be at least 1"),
+        ({"accumulate": 2, "devices": 2, "backend": "tensorflow"}, "accumulate with several devices needs backend jax"),
     ],
 )
 def test_settings_that_fit_no_model_are_refused(values, words):
