@@ -77,8 +77,8 @@ def subset_map(values, *, task, score="balanced accuracy", chance=None, note=Non
     width = max(COLUMN, 1.2 + 0.34 * len(values))
     figure = new_figure(width, 1.35 + 0.17 * len(subsets))
     panel = figure.subplots()
-    low = np.nanmin(table) if chance is None else min(chance, np.nanmin(table))
-    image = panel.imshow(table, cmap="cividis", vmin=low, vmax=np.nanmax(table), aspect="auto")
+    known = [*table[~np.isnan(table)], *([] if chance is None else [chance])] or [0.0]
+    image = panel.imshow(table, cmap="cividis", vmin=min(known), vmax=max(known), aspect="auto")
     for row, column in np.ndindex(*table.shape):
         value = table[row, column]
         if not np.isnan(value):

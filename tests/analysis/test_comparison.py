@@ -103,6 +103,12 @@ def test_subset_map_writes_each_score_in_its_place_and_leaves_gaps():
     assert found == {(0, 0): "50", (0, 1): "40", (1, 0): "60", (1, 2): "70"}
 
 
+@pytest.mark.filterwarnings("error")
+def test_subset_map_without_a_score_is_empty():
+    (panel,) = comparison_figures.subset_map({"mae": {"eeg": np.nan}}, task="age").axes
+    assert not panel.texts
+
+
 def test_reliability_is_the_share_right_of_each_bin():
     sums = np.zeros((15, 3))
     sums[9], sums[12], sums[14] = (100, 65, 50), (100, 83, 90), (0, 0, 0)
