@@ -24,14 +24,26 @@ class Correlation:
     high: float
     cells: int
 
-    def sentence(self, measure, score):
-        """What it says, in words."""
+    def sentence(self, measure, score, within=None):
+        """What it says, in words.
+
+        Args:
+            measure: Its name.
+            score: Its name.
+            within: `Correlation` among encoders trained alike, which have to agree.
+        """
         numbers = (
             f"Spearman {self.value:+.2f}, 95 % interval [{self.low:+.2f}, {self.high:+.2f}], {self.cells} encoders"
         )
         if not self.low * self.high > 0:
             return f"No: {measure} is not seen to go with {score} ({numbers})."
-        return f"Yes: the more {measure}, the {'better' if self.value > 0 else 'worse'} {score} ({numbers})."
+        better = "better" if self.value > 0 else "worse"
+        if within is not None and not min(within.low * self.value, within.high * self.value) > 0:
+            return (
+                f"Between strategies alone: more {measure} goes with {better} {score} ({numbers}), but not among "
+                f"encoders trained alike ({within.value:+.2f} [{within.low:+.2f}, {within.high:+.2f}])."
+            )
+        return f"Yes: the more {measure}, the {better} {score} ({numbers})."
 
 
 def rank_correlation(measure, score, groups=None, *, draws=2000, seed=0):

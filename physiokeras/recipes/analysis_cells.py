@@ -55,7 +55,7 @@ def explanation(settings, manifest):
                 rank_correlation(values, score, groups, seed=settings.seed) for groups in (None, strategies)
             )
             lines.append([task, text, *(number(c.value, c.low, c.high) for c in (over, within))])
-            sentences.append(f"- {over.sentence(text, task)}")
+            sentences.append(f"- {over.sentence(text, task, within)}")
         drawn = {text: [row[name] for row in rows] for name, text in MEASURES.items()}
         name = f"explanation_{''.join(c if c.isalnum() else '_' for c in task)}"
         figures[name] = learned_figures.explanations(

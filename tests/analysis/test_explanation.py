@@ -37,6 +37,13 @@ def test_differences_between_strategies_alone_are_gone_within_them():
     assert rank_correlation(a, b).low > 0.5
     within = rank_correlation(a, b, STRATEGY)
     assert within.low < 0 < within.high
+    assert (
+        rank_correlation(a, b)
+        .sentence("a", "b", within)
+        .startswith("Between strategies alone: more a goes with better")
+    )
+    assert rank_correlation(a, b).sentence("a", "b", rank_correlation(a, a)).startswith("Yes")
+    assert rank_correlation(a, b).sentence("a", "b", rank_correlation(a, -a)).startswith("Between")
 
 
 def test_too_few_or_constant_cells_say_no():
