@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Time and memory of converting one full-size record, against bare NumPy and SciPy on the same record.
 
     python tools/bench_conversion.py [--hours 8] [--repeats 3] [--folder DIR]

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """How time and memory grow with the length of a record, the number of records, and the step resumed from.
 
     python tools/bench_growth.py [--hours 1 2 4 8] [--records 50 200 800] [--folder DIR]

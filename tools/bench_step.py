@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Training step of the paper-size autoencoder on each backend, beside a reference written by hand in PyTorch.
 
 Both train on the same cores in turn, a few steps each, so that a change of the machine's speed meets both. Ours runs

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Windows per second of the stream, against bare `TFRecordDataset` on the same bytes.
 
     python tools/bench_stream.py [--records 24] [--windows 400] [--batch-size 64] [--repeats 3]

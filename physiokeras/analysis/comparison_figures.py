@@ -53,7 +53,8 @@ def points(panels, *, reference=None, marked=(), label="balanced accuracy", note
         panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.grid(axis="x", color="#DDDDDD", linewidth=0.5)
         panel.set_title(heading, loc="left")
-    panel.set_xlabel(f"{label}: mean, each seed (circles),\n95 % interval over people")
+    # The panel is narrower than this label: its names of strategies are long.
+    figure.supxlabel(f"{label}: mean, each seed (circles),\n95 % interval over people")
     title(figure, "Strategies", note)
     return figure
 
@@ -90,7 +91,7 @@ def subset_map(values, *, task, score="balanced accuracy", chance=None, note=Non
     panel.set_yticks(range(len(subsets)), [subset.replace("+", " ") for subset in subsets])
     panel.tick_params(length=0, labelsize=6.5)
     panel.spines[:].set_visible(False)
-    panel.set_ylabel("modalities left at test time")
+    panel.set_ylabel("modalities left\nat test time")
     title(figure, f"{task}, {score} (%)", note)
     return figure
 

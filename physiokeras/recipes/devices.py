@@ -26,22 +26,13 @@ def sharing(count):
     backend = keras.config.backend()
     if backend == "torch":
         raise SystemExit(f"--devices {count} needs --backend jax or tensorflow: Keras on torch trains on one device.")
-    found = keras.distribution.list_devices() if backend == "jax" else _tensorflow_devices()
+    found = keras.distribution.list_devices()
     if len(found) < count:
         name = {"jax": "JAX", "tensorflow": "TensorFlow"}[backend]
         raise SystemExit(f"--devices {count}, but {name} finds {len(found)} here: {', '.join(found)}.")
     if backend == "jax":
         return keras.distribution.DataParallel(devices=found[:count]).scope()
     return _mirrored(tuple(found[:count])).scope()
-
-
-def _tensorflow_devices():
-    import tensorflow
-
-    names = [
-        f"{device.device_type}:{device.name.rpartition(':')[2]}" for device in tensorflow.config.list_logical_devices()
-    ]
-    return [name for name in names if name.startswith("GPU")] or [name for name in names if name.startswith("CPU")]
 
 
 @functools.cache  # models that share a compiled program must share the strategy
