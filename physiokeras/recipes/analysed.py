@@ -11,8 +11,7 @@ from physiokeras.errors import DataError
 from physiokeras.models import Encoder, load
 from physiokeras.pipelines import Manifest, stream
 from physiokeras.recipes import cohort
-from physiokeras.recipes.experiment import CohortSettings
-from physiokeras.seeds import derive
+from physiokeras.recipes.experiment import CohortSettings, untrained
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,6 @@ def subjects_of(run, against):
                 file=folder,
             )
     return subjects
-
-
-def untrained(encoder, seed):
-    """The encoder as a run of this seed began with it."""
-    import keras
-
-    keras.utils.set_random_seed(derive(seed, "initial weights"))
-    return Encoder.from_config(encoder.get_config())
 
 
 def batches(manifest, modalities, limit, *, labels=(), records=None, size=BATCH):

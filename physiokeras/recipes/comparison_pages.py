@@ -9,8 +9,7 @@ from physiokeras.recipes.answers import KEPT, REFIT
 from physiokeras.recipes.cells import FACTS
 from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.comparison_scores import AGGREGATE, OF_PEOPLE
-from physiokeras.recipes.pages import CAUTION
-from physiokeras.recipes.quality import table
+from physiokeras.recipes.pages import CAUTION, markdown
 from physiokeras.recipes.strategies import TIME
 
 TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error, years"}
@@ -46,14 +45,11 @@ def main(pooled, found, best, manifest, settings):
     columns = shown(pooled)
     titles = [f"{task}: {TITLES[score]}" for task, score in columns]
     yield f"## Scores{word}\n"
-    yield from table(
-        ("strategy", *titles),
-        [(named(row, best), *(spread(of.get(task), score) for task, score in columns)) for row, of in found.items()],
-    )
-    yield (
-        "Mean ± standard deviation over seeds. The aggregate is ours, the paper's is unknown: the mean of the balanced "
-        f"accuracies of {', '.join(task.name for task in pooled.tasks if task.classes)}.\n"
-    )
+    rows = [(named(row, best), *(spread(of.get(task), score) for task, score in columns)) for row, of in found.items()]
+    yield markdown([("strategy", *titles), *rows]) + "\n"
+    names = [task.name for task in pooled.tasks if task.classes]
+    aggregate = f"the mean of the balanced accuracies of {', '.join(names)}" if names[1:] else "the balanced accuracy"
+    yield f"Mean ± standard deviation over seeds. The aggregate is ours, the paper's is unknown: {aggregate}.\n"
     others = {row: found.get(reference_of(row, settings.reference)) for row in found}
     rows = [
         (named(row, best), *(difference(of, others[row], *column) for column in columns))
@@ -62,7 +58,7 @@ def main(pooled, found, best, manifest, settings):
     ]
     if rows:
         yield f"## Differences to {settings.reference}{word}\n"
-        yield from table(("strategy", *titles), rows)
+        yield markdown([("strategy", *titles), *rows]) + "\n"
         yield "In brackets 95 % over people: seeds averaged, the same people drawn on both sides.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
@@ -77,26 +73,27 @@ def detail(pooled, found, subsets, manifest, cells):
     groups = groups_of(pooled, manifest)
     for task in tasks:
         yield f"## {task.name.capitalize()}{word}\n"
-        yield from table(("strategy", *DETAILS.values(), *(f"F1 {name}" for name in task.classes)), [
+        rows = [
             (row, *(spread(of[task.name], name) for name in DETAILS), *f1_of(pooled, row, task))
             for row, of in in_task(found, task)
-        ])  # fmt: skip
+        ]
+        yield markdown([("strategy", *DETAILS.values(), *(f"F1 {name}" for name in task.classes)), *rows]) + "\n"
         for title, of_windows in groups.items():
             names = sorted(set(of_windows.tolist()) - {""})
             head = [f"{name} ({len(set(pooled.people[of_windows == name].tolist()))} people)" for name in names]
             rows = [(row, *by_group(pooled, row, task, of_windows, names)) for row, _ in in_task(found, task)]
             if len(names) > 1:
                 yield f"Balanced accuracy by {title}:\n"
-                yield from table(("strategy", *head), rows)
+                yield markdown([("strategy", *head), *rows]) + "\n"
         yield f"![Calibration](figures/calibration_{task.name}.png)\n"
         if subsets:
             yield f"### {task.name.capitalize()} where only some modalities are left{word}\n"
         for probe, own in subsets.items():
             yield f"Balanced accuracy of {PROBES[probe]}.\n"
-            yield from subset_table(own, task.name)
+            yield subset_table(own, task.name) + "\n"
             yield f"![Modalities missing](figures/subsets_{probe}_{task.name}.png)\n"
     yield "## How it was made\n"
-    yield from cost(cells)
+    yield cost(cells) + "\n"
     yield from explanation(manifest, cells)
 
 
@@ -111,8 +108,9 @@ def heading(pooled, manifest, settings):
 
 
 def shown(pooled):
-    """Pairs of task and score in the main table, the aggregate first."""
-    columns = [(AGGREGATE, "balanced_accuracy")]
+    """Pairs of task and score in the main table, the aggregate first unless it is the one task's own score."""
+    several = sum(bool(task.classes) for task in pooled.tasks) > 1
+    columns = [(AGGREGATE, "balanced_accuracy")] if several else []
     for task in pooled.tasks:
         columns += [(task.name, score) for score in (("balanced_accuracy", "auroc") if task.classes else ("mae",))]
         columns += [(task.name + OF_PEOPLE, "balanced_accuracy")] if task.classes and task.of_people else []
@@ -217,26 +215,27 @@ def by_group(pooled, row, task, of_windows, names):
 
 
 def subset_table(subsets, task, score="balanced_accuracy"):
-    """Lines of the table of subsets by strategies."""
+    """The table of subsets by strategies."""
     rows = {name: of_tasks[task] for name, of_tasks in subsets.items() if task in of_tasks}
     every = sorted({subset for own in rows.values() for subset in own}, key=lambda name: (name.count("+"), name))
-    return table(("modalities left", *rows), [
+    lines = [
         (subset, *(f"{np.mean(own[subset][score]):.3f}" if subset in own else "-" for own in rows.values()))
         for subset in every
-    ])  # fmt: skip
+    ]
+    return markdown([("modalities left", *rows), *lines])
 
 
 def cost(cells):
-    """Lines of a table of what each strategy's cells took; the first of a compiled program takes longer."""
+    """A table of what each strategy's cells took; the first of a compiled program takes longer."""
     found = {}
     for cell in cells:
         found.setdefault(cell.entrant.name, []).append(facts(cell))
-    rows = []
+    rows = [("strategy", "encoder's parameters", "cells", "seconds a cell (median)", "of these training")]
     for name, own in found.items():
         training = np.median([one["seconds"]["train"] for one in own])
         whole = np.median([sum(one["seconds"].values()) for one in own])
         rows.append((name, own[0]["parameters"] or "-", len(own), f"{whole:.0f}", f"{training:.0f}"))
-    return table(("strategy", "encoder's parameters", "cells", "seconds a cell (median)", "of these training"), rows)
+    return markdown(rows)
 
 
 def explanation(manifest, cells):

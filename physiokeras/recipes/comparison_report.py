@@ -95,8 +95,9 @@ def draw(folder, entrants, pooled, found, subsets, best, manifest, settings):
     note = note_of(manifest)
     tasks = [task for task in pooled.tasks if task.classes]
     drawn = {}
+    rows = [*(task.name for task in tasks), *([AGGREGATE] if tasks[1:] else [])]
     for score, text in (("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")):
-        panels = {name: panel(found, name, score) for name in (*(task.name for task in tasks), AGGREGATE)}
+        panels = {name: panel(found, name, score) for name in rows}
         panels = {name: values for name, values in panels.items() if values}
         drawn[score] = comparison_figures.points(
             panels, reference=settings.reference, marked=[best], label=text, note=note

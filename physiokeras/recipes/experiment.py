@@ -226,6 +226,14 @@ def build_encoder(settings, manifest):
     )
 
 
+def untrained(encoder, seed):
+    """The encoder as a run of this seed begins with it."""
+    import keras
+
+    keras.utils.set_random_seed(derive(seed, "initial weights"))
+    return type(encoder).from_config(encoder.get_config())
+
+
 LONG = 5000
 """Steps from which compiling by XLA pays on TensorFlow: a minute or so on a CPU."""
 

@@ -6,7 +6,6 @@
 `predictions.csv` has the probes' predictions for the same rows, and `hypnogram_RECORD.png` shows the sleep stages.
 """
 
-import csv
 import io
 import tempfile
 from dataclasses import dataclass
@@ -91,8 +90,8 @@ def write_predictions(rows, encoder, definition, settings, out):
     from physiokeras.analysis import figures
     from physiokeras.analysis.features import neighbours
     from physiokeras.analysis.probe_files import load_probe
-    from physiokeras.files import write_atomic
     from physiokeras.models import digest
+    from physiokeras.recipes.pages import write_csv
 
     columns, name = {}, digest(encoder)
     for path in sorted((Path(settings.run) / "probes").glob("*.npz")):
@@ -116,11 +115,8 @@ def write_predictions(rows, encoder, definition, settings, out):
                 )
                 figures.save(figure, out / f"hypnogram_{record}.png")
     if columns:
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(["record", "seconds", *columns])
-        writer.writerows(zip(rows["record"].tolist(), rows["seconds"].tolist(), *columns.values(), strict=True))
-        write_atomic(out / "predictions.csv", text.getvalue())
+        values = zip(rows["record"].tolist(), rows["seconds"].tolist(), *columns.values(), strict=True)
+        write_csv(out / "predictions.csv", [("record", "seconds", *columns), *values])
 
 
 if __name__ == "__main__":

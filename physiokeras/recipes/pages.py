@@ -28,8 +28,11 @@ def publish(folder, parts, manifest):
 
 
 def markdown(rows):
-    """A Markdown table; the first row is its heading."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    """A Markdown table of anything; the first row is its heading, and without others it is a sentence."""
+    if len(rows) == 1:
+        return "None."
+    rows = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from physiokeras.recipes import program, run
 from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import ProbeSettings
+from physiokeras.recipes.experiment import ProbeSettings, untrained
 from physiokeras.recipes.settings import read, setting
-from physiokeras.seeds import derive
 
 
 @dataclass(frozen=True)
@@ -75,14 +74,6 @@ def saved_encoder(folder, data):
     if missing:
         print(f"Absent, since the data lack them: {', '.join(missing)}.", flush=True)
     return restricted
-
-
-def untrained(encoder, seed):
-    """An encoder of the same kind with fresh weights, which follow from the seed."""
-    import keras
-
-    keras.utils.set_random_seed(derive(seed, "untrained"))
-    return type(encoder).from_config(encoder.get_config())
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.channels import ABSENT
 from physiokeras.pipelines.parts import SPLITS
+from physiokeras.recipes.pages import markdown
 
 _SHOWN = 20
 
@@ -49,34 +50,23 @@ def page(manifest, classes, present, amplitudes):
     if records:
         yield "![Windows by class, modalities present, amplitudes](report.png)\n"
     yield "## Windows by split\n"
-    yield from table(("split", "people", "records", "windows", "hours"), _splits(manifest))
+    yield markdown([("split", "people", "records", "windows", "hours"), *_splits(manifest)]) + "\n"
     for name, counts in classes.items():
         yield f"## Windows by {name}\n"
         names = list(dict.fromkeys(key for split in counts.values() for key in split))
-        yield from table(("split", *names), [(s, *(count.get(n, 0) for n in names)) for s, count in counts.items()])
+        rows = [(split, *(count.get(name, 0) for name in names)) for split, count in counts.items()]
+        yield markdown([("split", *names), *rows]) + "\n"
     yield "## Modalities\n"
     yield "Over records: interquartile range after filtering, median and 5th to 95th percentile of its channels.\n"
-    yield from table(("modality", "windows present", "unit", "IQR", "5 % to 95 %", "channels"), [
+    rows = [
         (name, f"{present[name]:.1%}", _unit(manifest, name), *_spread(amplitudes[name]), len(amplitudes[name]))
         for name in manifest.modalities
-    ])  # fmt: skip
+    ]
+    yield markdown([("modality", "windows present", "unit", "IQR", "5 % to 95 %", "channels"), *rows]) + "\n"
     yield "## What was noted\n"
-    yield from table(("note", "channels", "for example"), _notes(manifest))
+    yield markdown([("note", "channels", "for example"), *_notes(manifest)]) + "\n"
     yield "## Records set aside\n"
-    yield from table(("record", "why"), [(entry["record"], entry["reason"]) for entry in manifest.set_aside])
-
-
-def table(head, rows):
-    """Lines of a Markdown table, or of a sentence where it has no rows."""
-    rows = [tuple(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows]
-    if not rows:
-        yield "None.\n"
-        return
-    yield f"| {' | '.join(head)} |"
-    yield f"|{' --- |' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""
+    yield markdown([("record", "why"), *((entry["record"], entry["reason"]) for entry in manifest.set_aside)]) + "\n"
 
 
 def labelled(manifest):
