@@ -36,8 +36,3 @@ def compiled_before(model, settings, *facts):
     state.restore(twin, state.arrays(model), "memory")
     yield twin
     state.restore(model, state.arrays(twin), "memory")
-
-
-def forget():
-    """Keep no model any longer."""
-    _kept.clear()

@@ -1,3 +1,4 @@
+import collections
 import csv
 import itertools
 import json
@@ -295,9 +296,9 @@ def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, run, plain
     assert {name: (cell / name).read_bytes() for name in kept} == kept
 
 
-def test_compiled_model_that_serves_again_trains_as_a_fresh_one(run, plain, tmp_path):
+def test_compiled_model_that_serves_again_trains_as_a_fresh_one(run, plain, tmp_path, monkeypatch):
     name = cell_folder(run, "input_dropout-seed-1-fold-0").name
-    twins.forget()
+    monkeypatch.setattr(twins, "_kept", collections.OrderedDict())  # as in a new process
     shutil.copytree(run.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "cells" / name)
     assert compare.main(["--resume", str(tmp_path / "run")]) == 0
