@@ -16,6 +16,7 @@ class AdamW(keras.optimizers.AdamW):
     """
 
     _rate = None
+    _tensors = None, ()
 
     def _backend_apply_gradients(self, grads, trainable_variables):
         self._rate = super()._get_current_learning_rate()
@@ -52,14 +53,13 @@ class AdamW(keras.optimizers.AdamW):
         from torch.optim.adamw import adamw
 
         step = float(self.iterations)
-        places = [self._get_variable_index(variable) for variable in trainable_variables]
-        values = [variable.value for variable in trainable_variables]
+        values, momentums, velocities = self._tensors_of(trainable_variables)
         with torch.no_grad():
             adamw(
                 values,
                 list(grads),
-                [self._momentums[i].value for i in places],
-                [self._velocities[i].value for i in places],
+                momentums,
+                velocities,
                 [],
                 list(torch.full((len(values),), step, device=values[0].device).unbind()),
                 fused=True,
@@ -72,3 +72,12 @@ class AdamW(keras.optimizers.AdamW):
                 eps=self.epsilon / (1 - self.beta_2 ** (step + 1)) ** 0.5,
                 maximize=False,
             )
+
+    def _tensors_of(self, variables):
+        """PyTorch's tensors of weights and moments, which Keras changes in place; to look them up takes a while."""
+        key = *map(id, variables), id(variables[0].value)  # its value is another one where Keras computes statelessly
+        if self._tensors[0] != key:
+            places = [self._get_variable_index(variable) for variable in variables]
+            columns = variables, *([kept[i] for i in places] for kept in (self._momentums, self._velocities))
+            self._tensors = key, [[variable.value for variable in column] for column in columns]
+        return self._tensors[1]

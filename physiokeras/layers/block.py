@@ -90,10 +90,10 @@ class TransformerBlock(keras.layers.Layer):
     def call(self, tokens, context=None, valid=None, return_attention=False, training=False):  # noqa: D102
         # Sublayers are built and their inputs cast, so they compute without Keras's bookkeeping around each call, which
         # takes a tenth of a training step on PyTorch.
-        query, key, value = self._heads(self.norm_attention.call(tokens), context)
-        mixed = attend(query, key, value, valid, return_attention)
+        query, key, value = self._query_key_value(self.norm_attention.call(tokens), context)
+        mixed = attend(query, key, value, self.heads, valid, return_attention)
         mixed, weights = mixed if return_attention else (mixed, None)
-        mixed = self.mix.call(ops.reshape(mixed, (-1, tokens.shape[1], self.width)))
+        mixed = self.mix.call(mixed)
         if self.drop_attention:
             mixed = self.drop_attention(mixed, training=training)
         tokens = mixed if self.cross else tokens + mixed
@@ -102,17 +102,15 @@ class TransformerBlock(keras.layers.Layer):
             hidden = self.drop_mlp(hidden, training=training)
         return (tokens + hidden, weights) if return_attention else tokens + hidden
 
-    def _heads(self, tokens, context):
-        """Query, key and value, each `(batch, tokens or keys, heads, depth)`."""
-        if self.cross:
-            context = self.norm_context.call(context)
-            # Queries that are the same for every row are computed once.
-            query = self.query.call(tokens)
-            query = ops.broadcast_to(query, (ops.shape(context)[0], *query.shape[1:]))
-            parts = [query, *ops.split(self.key_value.call(context), 2, axis=-1)]
-        else:
-            parts = ops.split(self.query_key_value.call(tokens), 3, axis=-1)
-        return [ops.reshape(x, (-1, x.shape[1], self.heads, self.width // self.heads)) for x in parts]
+    def _query_key_value(self, tokens, context):
+        """Query, key and value, each `(batch, tokens or keys, width)`."""
+        if not self.cross:
+            return ops.split(self.query_key_value.call(tokens), 3, axis=-1)
+        context = self.norm_context.call(context)
+        # Queries that are the same for every row are computed once.
+        query = self.query.call(tokens)
+        query = ops.broadcast_to(query, (ops.shape(context)[0], *query.shape[1:]))
+        return query, *ops.split(self.key_value.call(context), 2, axis=-1)
 
     def get_config(self):  # noqa: D102
         names = ("width", "heads", "mlp_ratio", "dropout", "cross", "seed")
