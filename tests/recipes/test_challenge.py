@@ -49,6 +49,7 @@ def test_targets_are_those_of_the_recordings(pretrained):
         np.testing.assert_array_equal(found, read_targets(path, len(found)))
 
 
+@pytest.mark.once
 def test_score_is_that_of_every_sample_of_all_test_records(pretrained, scored):
     probe = load_probe(scored / "probes" / "arousal_second.npz")
     encoder = load(pretrained.folder / "model").encoder

@@ -2,6 +2,7 @@ import collections
 import csv
 import itertools
 import json
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -137,6 +138,18 @@ def run(prepared, small, tmp_path_factory):
     return SimpleNamespace(folder=folder, command=command, seen=seen)
 
 
+@pytest.fixture(scope="module")
+def brief(prepared, small, tmp_path_factory):
+    """A finished run of what trains, without figures: its `folder`."""
+    folder = tmp_path_factory.mktemp("brief") / "run"
+    trained = ["--folds", "2", "--seeds", "2", "--no-subsets", "--strategies", "input_dropout", "supervised"]
+    command = ["--data", str(prepared.folder), "--out", str(folder), *STEPS.split(), *trained, *small]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison_report, "draw", lambda *_: None)
+        assert compare.main(command) == 0
+    return SimpleNamespace(folder=folder)
+
+
 @pytest.fixture
 def plain(monkeypatch):
     """Leave the figures out, which take longer than anything else."""
@@ -162,6 +175,7 @@ def predictions(run, strategy, folds=2, seed=0):
     return [row for rows in found for row in rows]
 
 
+@pytest.mark.once
 def test_test_people_are_in_no_pretraining_probe_or_training_of_their_cell(run):
     begins = [i for i, (what, _) in enumerate(run.seen) if what == "cell"]
     assert len(begins) == 16
@@ -178,6 +192,7 @@ def test_test_people_are_in_no_pretraining_probe_or_training_of_their_cell(run):
     assert kinds == {**trained, "untrained": {"probe"}, "time_alone": {"probe"}}
 
 
+@pytest.mark.once
 def test_every_labelled_person_is_tested_once(run, prepared):
     parts = folds.split(prepared, ["stress"], 3, 0.3)
     assert sorted(person for fold in parts for person in fold.test) == sorted(PEOPLE)
@@ -194,12 +209,14 @@ def test_every_labelled_person_is_tested_once(run, prepared):
     assert sorted(found) == sorted(row for row in expected if row[0] != UNLABELLED)
 
 
+@pytest.mark.once
 def test_own_splits_are_the_people_of_one_fold(prepared):
     fold = folds.own_splits(prepared, ["pretrain", "train"])
     assert (fold.test, fold.train, fold.validation) == (("dot", "eva"), ("ann", "bea", "fay"), ("cyd",))
     assert fold.pretrain == ("ann", "bea", "fay", "gil")
 
 
+@pytest.mark.once
 def test_tables_hold_the_scores_of_the_predictions(run):
     table = {(row["strategy"], row["task"], row["score"]): row for row in rows_of(run.folder / "table.csv")}
     each = {(r["strategy"], r["seed"], r["fold"], r["score"]): r for r in rows_of(run.folder / "scores.csv")}
@@ -223,7 +240,7 @@ def test_tables_hold_the_scores_of_the_predictions(run):
             assert float(row["sd_over_seeds"]) == pytest.approx(spread[place], abs=1e-5)
             assert float(row["low"]) <= float(row["mean"]) <= float(row["high"])
         shown = [f"{m:.3f} ± {d:.3f}" for m, d in zip(mean, spread, strict=True)]
-        assert f"| {name} | {shown[0]} | {shown[0]} | {shown[1]} |" in page
+        assert re.search(rf"^\| {name} +\| {shown[0]} +\| {shown[1]} +\|$", page, re.MULTILINE)
     assert {key[2] for key in each} == {"0", "1", "all"}
     assert float(table["untrained", "stress", "auroc"]["less_reference"]) == pytest.approx(
         float(table["untrained", "stress", "auroc"]["mean"]) - float(table["input_dropout", "stress", "auroc"]["mean"]),
@@ -234,6 +251,7 @@ def test_tables_hold_the_scores_of_the_predictions(run):
     assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "calibration_stress", *subsets)}
 
 
+@pytest.mark.once
 def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, plain, monkeypatch):
     class Reached(Exception):
         pass
@@ -255,6 +273,7 @@ def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, plain, m
     assert {name: (run.folder / name).read_bytes() for name in names} == before
 
 
+@pytest.mark.once
 def test_models_are_kept_and_probed_again_without_training_where_more_is_asked(run, plain, tmp_path, monkeypatch):
     shutil.copytree(run.folder, tmp_path / "run")
     monkeypatch.setattr(training, "fit", None)
@@ -270,9 +289,9 @@ def test_models_are_kept_and_probed_again_without_training_where_more_is_asked(r
 
 
 @pytest.mark.parametrize("strategy", ["input_dropout", "supervised"])
-def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, run, plain, tmp_path, monkeypatch):
+def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, brief, plain, tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    shutil.copytree(run.folder, folder)
+    shutil.copytree(brief.folder, folder)
     cell = cell_folder(SimpleNamespace(folder=folder), f"{strategy}-seed-0-fold-1")
     supervised = strategy == "supervised"
     metrics = "supervised_stress.csv" if supervised else "metrics.csv"
@@ -296,19 +315,20 @@ def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, run, plain
     assert {name: (cell / name).read_bytes() for name in kept} == kept
 
 
-def test_compiled_model_that_serves_again_trains_as_a_fresh_one(run, plain, tmp_path, monkeypatch):
-    name = cell_folder(run, "input_dropout-seed-1-fold-0").name
+def test_compiled_model_that_serves_again_trains_as_a_fresh_one(brief, plain, tmp_path, monkeypatch):
+    name = cell_folder(brief, "input_dropout-seed-1-fold-0").name
     monkeypatch.setattr(twins, "_kept", collections.OrderedDict())  # as in a new process
-    shutil.copytree(run.folder, tmp_path / "run")
+    shutil.copytree(brief.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "cells" / name)
     assert compare.main(["--resume", str(tmp_path / "run")]) == 0
     for file in ("metrics.csv", "predictions.csv", "model/config.json", "model/weights.safetensors"):
-        again, first = (folder / "cells" / name / file for folder in (tmp_path / "run", run.folder))
+        again, first = (folder / "cells" / name / file for folder in (tmp_path / "run", brief.folder))
         assert again.read_bytes() == first.read_bytes(), file
-    other = cell_folder(run, "input_dropout-seed-0-fold-0")
-    assert (other / "metrics.csv").read_bytes() != (run.folder / "cells" / name / "metrics.csv").read_bytes()
+    other = cell_folder(brief, "input_dropout-seed-0-fold-0")
+    assert (other / "metrics.csv").read_bytes() != (brief.folder / "cells" / name / "metrics.csv").read_bytes()
 
 
+@pytest.mark.once
 def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, prepared):
     folder = cell_folder(run, "input_dropout-seed-0-fold-0")
     people = facts(run, "input_dropout-seed-0-fold-0")["people"]
@@ -336,11 +356,13 @@ def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, p
     assert subsets == {*expected, *(("refit", *rest) for _, *rest in expected if rest[0] != "supervised")}
 
 
+@pytest.mark.once
 def test_run_of_other_settings_is_not_mixed_in(run):
     with pytest.raises(SystemExit, match="steps: 3 then, 4 now"):
         compare.main([*run.command, "--steps", "4"])
 
 
+@pytest.mark.once
 def test_cell_has_another_name_where_its_training_depends_on_something_else(run, prepared, small):
     settings = read(compare.Settings, [*FOLDS, *small, "--data", str(prepared.folder)])
     (fold, *_) = folds.split(prepared, ["stress"], 2, 0.2)
@@ -355,6 +377,7 @@ def test_cell_has_another_name_where_its_training_depends_on_something_else(run,
     assert len({name(), *changed}) == 6
 
 
+@pytest.mark.once
 def test_strategy_overrides_only_what_it_names(prepared, tmp_path, small):
     (tmp_path / "mine.toml").write_text("drop_rate = 0.25")
     words = ["--strategies", str(tmp_path / "mine.toml"), "unimodal", "time_alone", "--width", "24"]
@@ -369,6 +392,7 @@ def test_strategy_overrides_only_what_it_names(prepared, tmp_path, small):
         strategies.entrants(replace(settings, strategies=("mae", "mae")), prepared)
 
 
+@pytest.mark.once
 def test_variances_are_those_of_the_people_who_pretrain(run, prepared):
     found = []
     for fold in range(2):
@@ -380,6 +404,7 @@ def test_variances_are_those_of_the_people_who_pretrain(run, prepared):
     assert found[0] != found[1]
 
 
+@pytest.mark.once
 def test_scaling_per_person_takes_level_and_spread_of_each_person_away():
     people = np.array(["a", "b", "a", "b", "a"])
     draw = np.random.default_rng(0).normal(size=(5, 3))
@@ -394,6 +419,7 @@ def test_scaling_per_person_takes_level_and_spread_of_each_person_away():
 
 @pytest.mark.parametrize("task", [Task("stress", "stress", classes=("rest", "stress")),
                                   Task("age", "age", "threshold", ("up to 50", "over 50"), 50.0)])  # fmt: skip
+@pytest.mark.once
 def test_supervised_loss_weighs_classes_alike_and_leaves_unlabelled_windows_out(task, prepared):
     people = [*PEOPLE[:5], UNLABELLED]
     stored = windows(prepared.folder, records=people, labels=[task.label])[task.label]
@@ -410,6 +436,7 @@ def test_supervised_loss_weighs_classes_alike_and_leaves_unlabelled_windows_out(
     assert float(keras.ops.convert_to_numpy(loss)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.once
 def test_what_cannot_be_compared_is_said(prepared, small, tmp_path):
     with pytest.raises(DataError, match=r"no task sleep\. The labels allow: stress, age, age_years"):
         compare.main(["--config", "none", "--data", str(prepared.folder), "--tasks", "sleep", *small])
@@ -417,6 +444,7 @@ def test_what_cannot_be_compared_is_said(prepared, small, tmp_path):
         folds.split(prepared, ["stress"], 7, 0.2)
 
 
+@pytest.mark.once
 def test_networks_learn_from_the_share_of_people_that_probes_do(prepared, small):
     words = ["--config", "none", "--label-share", "0.4", "--strategies", "supervised", *small]
     settings = read(compare.Settings, words)

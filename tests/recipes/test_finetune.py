@@ -55,6 +55,7 @@ def test_saved_network_reaches_the_written_score_beside_the_frozen_probe(pretrai
     assert "| fine-tuned" in (tuned / "scores.md").read_text()
 
 
+@pytest.mark.once
 def test_run_that_was_ended_goes_on_to_the_same_end(command, tuned, tmp_path, monkeypatch):
     original = Checkpoints.on_train_batch_end
 

@@ -72,6 +72,7 @@ def test_terminated_run_goes_on_and_ends_as_one_that_was_not(interrupted, pretra
     assert (interrupted / "metrics.csv").read_text() == (pretrained.folder / "metrics.csv").read_text()
 
 
+@pytest.mark.once
 def test_resuming_is_refused_with_the_differences_and_changes_nothing(interrupted):
     before = {path: path.read_bytes() for path in interrupted.rglob("*") if path.is_file()}
     with pytest.raises(SystemExit, match=r"learning_rate: 0.003 then, 0.001 now[^$]*--accept learning_rate$"):

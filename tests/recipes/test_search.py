@@ -99,6 +99,7 @@ def test_grid_runs_every_cell_with_every_seed_and_tests_the_interaction(flags, s
     assert matplotlib.image.imread(tmp_path / "run" / "grid.png")[..., :3].std() > 0.01
 
 
+@pytest.mark.once
 def test_trial_is_scored_on_validation_people_and_run_once(flags, tmp_path, monkeypatch):
     settings = read(search.Settings, [*flags, "--steps", "2"])
     manifest = Manifest.read(settings.data)
