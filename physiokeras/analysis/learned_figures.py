@@ -87,27 +87,27 @@ def reconstruction(runs, targets, *, note=None):
 
 
 @styled
-def embedding(places, held, people, *, stages=None, classes=(), ages=None, note=None):
-    """A map of windows, coloured by stage, person and age, as far as these are known.
+def embedding(places, held, people, *, task=None, targets=None, ages=None, note=None):
+    """A map of windows, coloured by class, person and age, as far as these are known.
 
     Args:
         places: `(windows, 2)`.
         held: `(2,)`, share of the variance that each dimension holds.
         people: `(windows,)`, any type that sorts.
-        stages: `(windows,)` class numbers, -1 where unscored.
-        classes: Names of the classes.
+        task: `Task` that has the classes.
+        targets: `(windows,)` class numbers, -1 where unscored.
         ages: `(windows,)` years, NaN where unknown.
         note: Word for the title.
 
     Returns: `Figure`.
     """
-    shown = [name for name, values in (("stage", stages), ("person", people), ("age", ages)) if values is not None]
+    shown = [name for name, values in (("class", targets), ("person", people), ("age", ages)) if values is not None]
     figure = new_figure(PAGE, 2.9)
     panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
     order = np.random.default_rng(0).permutation(len(places))  # so that no class hides those before it
     for panel, name in zip(panels, shown, strict=True):
-        if name == "stage":
-            _classes(panel, places, np.asarray(stages), classes, order)
+        if name == "class":
+            _classes(panel, places, np.asarray(targets), task, order)
         elif name == "person":
             code = np.unique(people, return_inverse=True)[1]
             # Hue alone cannot tell many people apart: this shows whether they lie in clumps, not who is where.
@@ -170,10 +170,10 @@ def _stacked(panel, shares, modalities):
     panel.set_xlabel("layer")
 
 
-def _classes(panel, places, stages, classes, order):
-    colours = np.array([*(SERIES[i % len(SERIES)] for i in range(len(classes))), GREY])
-    panel.scatter(*places[order].T, c=colours[stages[order]], s=4, linewidths=0)
-    for name, colour in zip(classes, colours, strict=False):
+def _classes(panel, places, targets, task, order):
+    colours = np.array([*(SERIES[i % len(SERIES)] for i in range(len(task.classes))), GREY])
+    panel.scatter(*places[order].T, c=colours[targets[order]], s=4, linewidths=0)
+    for name, colour in zip(task.classes, colours, strict=False):
         panel.scatter([], [], s=12, color=colour, label=name, linewidths=0)
-    panel.figure.legend(loc="outside lower left", ncols=len(classes), handletextpad=0, columnspacing=1)
-    panel.set_title("stage")
+    panel.figure.legend(loc="outside lower left", ncols=len(task.classes), handletextpad=0, columnspacing=1)
+    panel.set_title(task.name)

@@ -1,5 +1,6 @@
 """What `analyze` looks at: models of runs, and the windows that they are shown."""
 
+import json
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -7,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.analysis.batches import BATCH
+from physiokeras.analysis.tasks import tasks_of
 from physiokeras.errors import DataError
 from physiokeras.models import Encoder, load
 from physiokeras.pipelines import Manifest, stream
 from physiokeras.recipes import cohort
+from physiokeras.recipes.cells import FACTS
 from physiokeras.recipes.experiment import CohortSettings, untrained
+from physiokeras.recipes.folds import records_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,25 @@ def settings_of(folder):
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+def held_out(folder, manifest):
+    """Names of the records of the people that a cell of a comparison held out; None for any other run.
+
+    Args:
+        folder: The run's folder.
+        manifest: `Manifest`.
+    """
+    try:
+        people = json.loads((Path(folder) / FACTS).read_bytes())["people"]["test"]
+    except FileNotFoundError:
+        return None
+    return records_of(manifest, people)
+
+
+def label_of(manifest):
+    """The `Task` that asks for the first label with one class a window, such as the sleep stage; or None."""
+    return next((task for task in tasks_of(manifest.labels).values() if not task.of_people), None)
+
+
 def subjects_of(run, against):
     """The models to look at: the run's first, then those it is compared with, by default its encoder untrained.
 
@@ -79,7 +102,11 @@ def subjects_of(run, against):
         DataError: A folder without a model, or with one that reads other windows.
     """
     folders = [Path(run), *map(Path, against)]
-    names = [folder.resolve().name for folder in folders]
+    # A cell's name ends in a hash.
+    names = [
+        folder.resolve().name.rpartition("-")[0] if (folder / FACTS).exists() else folder.resolve().name
+        for folder in folders
+    ]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     subjects = [Subject(name, load(folder / "model")) for name, folder in zip(names, folders, strict=True)]

@@ -23,14 +23,14 @@ WORDS = {
 }
 
 
-def attention(subjects, manifest, settings):
+def attention(subjects, manifest, settings, records=None):
     """Rollout and raw attention of each run, with nulls: a `Part`."""
     encoder = subjects[0].encoder
     step = manifest.definition["window"] / encoder.time
     sums, tables, rows = {}, {}, []
     for subject in subjects:
         print(f"attention of {subject.name}", flush=True)
-        windows = analysed.batches(manifest, subject.encoder.modalities, settings.windows)
+        windows = analysed.batches(manifest, subject.encoder.modalities, settings.windows, records=records)
         # The first is the finding, the others are nulls already.
         options = {"seed": settings.seed, "nulls": subject is subjects[0]}
         sums[subject.name] = attention_sums(subject.encoder, ((x, p) for x, p, _ in windows), **options)

@@ -84,8 +84,7 @@ def _measured(folder, manifest, settings):
     if len(encoder.modalities) < 2:
         return None
     print(f"measures of {folder.name}", flush=True)
-    test = set(facts.get("people", {}).get("test", ()))
-    records = [record["name"] for record in manifest.records if record["person"] in test] or None
+    records = analysed.held_out(folder, manifest)
     windows = analysed.batches(manifest, encoder.modalities, settings.windows, records=records)
     sums = attention_sums(encoder, ((inputs, people) for inputs, people, _ in windows), nulls=False)
     mass, even = sums.total(CONDITIONS[0])

@@ -13,12 +13,12 @@ from physiokeras.recipes.analysis_page import Part, number
 from physiokeras.recipes.pages import markdown, note_of
 
 
-def tuning(subjects, manifest, settings):
+def tuning(subjects, manifest, settings, records=None):
     """Tuning of units of each run: a `Part`, or None with one modality."""
     modalities = tuple(subjects[0].encoder.modalities)
     if len(modalities) < 2:
         return None
-    inputs, _, _ = analysed.arrays(manifest, modalities, settings.few_windows)
+    inputs, _, _ = analysed.arrays(manifest, modalities, settings.few_windows, records=records)
     runs, rows, lines = {}, [], [["last layer", *(s.name for s in subjects)]]
     found = {}
     for subject in subjects:
@@ -74,28 +74,29 @@ def _tuning_rows(name, found):
     return rows
 
 
-def reconstruction(subjects, manifest, settings):
+def reconstruction(subjects, manifest, settings, records=None):
     """Which modality tells what of which: a `Part`, or None where no model reconstructs."""
     subjects = [subject for subject in subjects if subject.reconstructs]
     if not subjects:
         return None
     modalities = tuple(subjects[0].encoder.modalities)
-    labels = ["stage"] if "stage" in manifest.labels else []
-    inputs, people, found = analysed.arrays(manifest, modalities, settings.few_windows, labels=labels)
-    classes = manifest.labels["stage"]["classes"] if labels else []
+    task = analysed.label_of(manifest)
+    labels, classes = ([task.label], task.classes) if task else ([], ())
+    options = {"labels": labels, "records": records}
+    inputs, people, found = analysed.arrays(manifest, modalities, settings.few_windows, **options)
     names, person = np.unique(people, return_inverse=True)
     kinds = len(classes) + 1  # the last for unscored windows
-    stage = found["stage"] % kinds if labels else np.zeros(len(people), int)
+    kind = found[task.label] % kinds if task else np.zeros(len(people), int)
     groups = np.arange(len(names) * kinds).reshape(len(names), kinds)
     chosen = {"all": groups, **{name: groups[:, [i]] for i, name in enumerate(classes)}}
     rows, runs = [], {}
     for subject in subjects:
         print(f"reconstruction by {subject.name}", flush=True)
-        sums = source_target(subject.model, inputs, groups[person, stage], size=groups.size, seed=settings.seed)
+        sums = source_target(subject.model, inputs, groups[person, kind], size=groups.size, seed=settings.seed)
         for (source, target), each in sums.items():
             for which, numbers in chosen.items():
                 told, shuffled = explained_intervals(each, numbers, draws=settings.draws, seed=settings.seed)
-                place = {"run": subject.name, "source": " + ".join(source), "target": target, "stage": which}
+                place = {"run": subject.name, "source": " + ".join(source), "target": target, "class": which}
                 rows.append({**place, **_named("explained", told), **_named("shuffled", shuffled)})
                 if which == "all":
                     runs.setdefault(subject.name, {})[source, target] = told[0], shuffled[0]
@@ -105,7 +106,7 @@ def reconstruction(subjects, manifest, settings):
         "Share of the variance of a modality, all of it hidden, that is explained from others: 0 is predicting its "
         "mean. With sources taken from other windows nothing is told, and below 0 is a guess that is wrong with "
         "confidence. Where training dropped one modality at a time, fewer sources than all others are beyond it.",
-        _stage_table(rows, subjects[0].name, modalities, list(chosen)),
+        _class_table(rows, subjects[0].name, modalities, list(chosen)),
     ]
     return Part("Reconstruction between modalities", text, {"reconstruction": rows}, {"reconstruction_matrix": figure})
 
@@ -114,43 +115,37 @@ def _named(name, triple):
     return dict(zip((name, f"{name}_low", f"{name}_high"), triple, strict=True))
 
 
-def _stage_table(rows, run, modalities, stages):
-    lines = [["from all others, explained (%)", *stages]]
+def _class_table(rows, run, modalities, classes):
+    lines = [["from all others, explained (%)", *classes]]
     for target in modalities:
         source = " + ".join(name for name in modalities if name != target)
         mine = [r for r in rows if (r["run"], r["source"], r["target"]) == (run, source, target)]
-        cells = {r["stage"]: (r["explained"], r["explained_low"], r["explained_high"]) for r in mine}
-        lines.append([target, *(number(*cells[stage], digits=1, factor=100) for stage in stages)])
+        cells = {r["class"]: (r["explained"], r["explained_low"], r["explained_high"]) for r in mine}
+        lines.append([target, *(number(*cells[name], digits=1, factor=100) for name in classes)])
     return markdown(lines)
 
 
-def representation(subjects, manifest, settings):
-    """How much of the features is person and how much is stage, and a map of windows: a `Part`."""
-    modalities = tuple(subjects[0].encoder.modalities)
-    labels = [name for name in ("stage", "age") if name in manifest.labels]
-    rows, figures, lines = [], {}, [["share of the features' variance", *(s.name for s in subjects)]]
-    note = note_of(manifest)
-    cells = {}
+def representation(subjects, manifest, settings, records=None):
+    """How much of the features is person and how much is class, and a map of windows: a `Part`."""
+    modalities, task = tuple(subjects[0].encoder.modalities), analysed.label_of(manifest)
+    labels = [*([task.label] if task else []), *(["age"] if "age" in manifest.labels else [])]
+    rows, figures, cells = [], {}, {}
     for subject in subjects:
         print(f"features of {subject.name}", flush=True)
-        values, people, known = _features(subject.encoder, manifest, modalities, labels, settings)
-        if "stage" in known:
-            scored = known["stage"] >= 0
-            found = variance_shares(values[scored], people[scored], known["stage"][scored], seed=settings.seed)
-            for name, share in zip(("person", "stage"), found, strict=True):
+        values, people, known = _features(subject.encoder, manifest, modalities, labels, settings, records)
+        if task:
+            scored = known[task.label] >= 0
+            found = variance_shares(values[scored], people[scored], known[task.label][scored], seed=settings.seed)
+            for name, share in zip(("person", task.name), found, strict=True):
                 cells[subject.name, name] = share
                 rows.append({"run": subject.name, "label": name, **vars(share)})
-        places, held = embedding(values)
-        drawn = {
-            "stages": known.get("stage"),
-            "ages": known.get("age"),
-            "note": f"{subject.name}{', simulated' if note else ''}",
-        }
-        classes = manifest.labels["stage"]["classes"] if "stage" in known else ()
-        figures[f"embedding_{subject.name}"] = learned_figures.embedding(places, held, people, classes=classes, **drawn)
-    if not rows:
-        return Part("Representation", ["No stages are known: a map of windows only."], {}, figures)
-    for name in ("person", "stage"):
+        note = f"{subject.name}{', simulated' if note_of(manifest) else ''}"
+        drawn = {"task": task, "targets": known[task.label] if task else None, "ages": known.get("age"), "note": note}
+        figures[f"embedding_{subject.name}"] = learned_figures.embedding(*embedding(values), people, **drawn)
+    if not task:
+        return Part("Representation", ["No classes are known: a map of windows only."], {}, figures)
+    lines = [["share of the features' variance", *(subject.name for subject in subjects)]]
+    for name in ("person", task.name):
         for kind, text in (
             ("alone", name),
             ("beyond", f"{name}, beyond the other"),
@@ -159,16 +154,18 @@ def representation(subjects, manifest, settings):
             values = [getattr(cells[s.name, name], kind) for s in subjects]
             lines.append([text, *(number(value, digits=1, factor=100) + " %" for value in values)])
     text = [
-        "Between persons and between stages (eta squared of standardised features, mean over features).",
+        f"Between persons and between classes of {task.name} (eta squared of standardised features, mean over "
+        "features).",
         markdown(lines),
     ]
     return Part("Representation", text, {"representation": rows}, figures)
 
 
-def _features(encoder, manifest, modalities, labels, settings):
+def _features(encoder, manifest, modalities, labels, settings, records):
     extractor = FeatureExtractor(encoder, settings.pooling)
     values, people, known = [], [], []
-    for inputs, whose, label in analysed.batches(manifest, modalities, settings.windows, labels=labels):
+    options = {"labels": labels, "records": records}
+    for inputs, whose, label in analysed.batches(manifest, modalities, settings.windows, **options):
         values.append(predict(extractor, inputs))
         people.append(whose)
         known.append(label)

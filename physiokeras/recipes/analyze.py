@@ -53,13 +53,14 @@ def main(argv=None):
         parts = [analysis_cells.explanation(settings, manifest)]
     else:
         subjects = analysed.subjects_of(settings.run, settings.against)
+        records = analysed.held_out(settings.run, manifest)
         makers = (
             analysis_attention.attention,
             analysis_parts.tuning,
             analysis_parts.reconstruction,
             analysis_parts.representation,
         )
-        parts = [make(subjects, manifest, settings) for make in makers]
+        parts = [make(subjects, manifest, settings, records) for make in makers]
     page = analysis_page.write([part for part in parts if part], settings, manifest)
     print(f"Everything is in {page.parent}; read {page}", flush=True)
     return 0

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from physiokeras.analysis import attention_figures, figures, learned_figures
+from physiokeras.analysis.tasks import Task
 
 pytestmark = pytest.mark.once
 
@@ -41,8 +42,8 @@ DRAWN = {
     "tuning of one": lambda **o: learned_figures.tuning({"trained": tuned()}, NAMES, **o),
     "reconstruction": lambda **o: learned_figures.reconstruction({"trained": MATRIX}, NAMES, **o),
     "embedding": lambda **o: learned_figures.embedding(
-        DRAW.normal(size=(60, 2)), (0.4, 0.2), np.repeat(list("abc"), 20), stages=np.arange(60) % 3 - 1,
-        classes=("W", "N"), ages=np.linspace(20, 80, 60), **o
+        DRAW.normal(size=(60, 2)), (0.4, 0.2), np.repeat(list("abc"), 20), targets=np.arange(60) % 3 - 1,
+        task=Task("stage", "stage", classes=("W", "N")), ages=np.linspace(20, 80, 60), **o
     ),
     "explanations": lambda **o: learned_figures.explanations(
         {"alignment": DRAW.random(12), "cross-modality": DRAW.random(12)}, DRAW.random(12),

@@ -81,12 +81,45 @@ def test_windows_are_spread_evenly_in_full_batches(pretrained):
     assert set(people) == {record["person"] for record in manifest.records[:2]}
 
 
+def test_cell_is_analysed_on_the_people_that_it_held_out(pretrained, tmp_path, monkeypatch):
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    learners = sorted({record["person"] for record in manifest.select("train")})[:2]
+    shutil.copytree(pretrained.folder / "model", tmp_path / "cell" / "model")
+    shutil.copy(pretrained.folder / "settings.toml", tmp_path / "cell")
+    (tmp_path / "cell" / "cell.json").write_text(json.dumps({"people": {"test": learners}}))
+    seen, batches = [], analysed.batches
+
+    def spied(*arguments, **options):
+        for inputs, people, labels in batches(*arguments, **options):
+            seen.append(set(people))
+            yield inputs, people, labels
+
+    monkeypatch.setattr(analysed, "batches", spied)
+    monkeypatch.setattr(analysis_page, "save", lambda figure, path: path.touch())
+    few = ["--windows", "12", "--few-windows", "6", "--draws", "20", "--data", str(manifest.folder)]
+    assert analyze.main(["--run", str(tmp_path / "cell"), *few]) == 0
+    assert len(seen) >= 6
+    assert set.union(*seen) == set(learners)
+
+
+def test_classes_of_any_label_are_told_apart(pretrained, tmp_path, monkeypatch):
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    assert analysed.label_of(manifest).name == "stage"
+    monkeypatch.setitem(manifest.labels, "stage", {"kind": "age", "classes": None})
+    assert analysed.label_of(manifest).classes == ("no arousal", "arousal")
+    monkeypatch.setitem(manifest.labels, "arousal", {"kind": "age", "classes": None})
+    assert analysed.label_of(manifest) is None
+
+
 def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_path, monkeypatch):
     folder = tmp_path / "compare"
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    tested = sorted({record["person"] for record in manifest.select("test")})
     for number in range(4):
         cell = folder / "cells" / f"mae-seed-{number}"
         cell.mkdir(parents=True)
         facts = {"strategy": "mae", "seed": number, "fold": 0, "scores": {"stage, raw": {"balanced_accuracy": number}}}
+        facts["people"] = {"test": tested}
         (cell / "cell.json").write_text(json.dumps(facts))
     shutil.copytree(pretrained.folder / "model", folder / "cells" / "mae-seed-0" / "model")
     shutil.copy(pretrained.folder / "settings.toml", folder)
