@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Time and memory of converting one full-size record, against bare NumPy and SciPy on the same record.
 
-    python tools/bench_conversion.py [--hours 8] [--repeats 3] [--folder DIR]
-    python tools/bench_conversion.py --records 8 [--folder DIR]
+    tools/bench_conversion.py [--hours 8] [--repeats 3] [--folder DIR]
+    tools/bench_conversion.py --records 8 [--repeats 3] [--folder DIR]
 
 The record is simulated (13 channels at 200 Hz). The floor reads it and takes its nine EEG, EOG, EMG and ECG channels
 to half their rate, through a band-pass, their percentiles and int16, and writes nothing. "nine" converts the same nine
 channels, labels and a shard on disk included; "all" converts all 13. Every run is a process of its own.
 Target: nine at most 1.5 times the floor, and a peak of resident memory under 450 MB.
 
-With `--records` it converts as many records with one worker and with two, by the command line, and sums the memory of
+With `--records` it converts as many records with one worker and with two in turn, by the command line, and sums the memory of
 all processes over time. Target: at least 1.7 times faster, under 900 MB. Where other jobs take part of the cores, the
 processor time tells more than the clock: what two workers need more than one is what the second one costs.
 """
@@ -17,6 +17,7 @@ processor time tells more than the clock: what two workers need more than one is
 import argparse
 import dataclasses
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -73,28 +74,35 @@ def _ours(header, out, names):
 RUNS = {"floor": floor, "nine": nine, "all": everything}
 
 
-def parallel(folder, records, hours):
-    """One worker against two on the same records: seconds and peak memory of all processes together."""
+def parallel(folder, records, hours, repeats):
+    """One worker against two on the same records, in turn: seconds and peak memory of all processes together."""
     from physiokeras.pipelines.simulator import simulate
 
     simulate(folder / "source", people=records, hours=hours, workers=2)
-    seconds = {}
     print(f"{records} simulated records of {hours:g} h")
-    for workers in (1, 2):
-        with tempfile.TemporaryDirectory(dir=folder) as out:
-            command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", "simulated", "--no-report"]
-            command += ["--source", str(folder / "source"), "--out", out, "--workers", str(workers)]
-            start, peak, used = time.perf_counter(), 0, processor_seconds()
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            while process.poll() is None:
-                peak = max(peak, memory_of(process.pid))
-                time.sleep(0.05)
-            seconds[workers] = time.perf_counter() - start
-        if process.returncode:
-            sys.exit(process.returncode)
-        gain = seconds[1] / seconds[workers]
-        used = processor_seconds() - used
-        print(f"{workers} worker(s) {seconds[workers]:6.1f} s  {gain:5.2f} x  {used:6.1f} s CPU  {peak:5.0f} MB peak")
+    gains = []
+    for _ in range(repeats):
+        one, two = (prepare(folder, workers) for workers in (1, 2))
+        gains.append(one / two)
+        print(f"two workers {gains[-1]:.2f} times as fast", flush=True)
+    print(f"median of {repeats} pairs: {statistics.median(gains):.2f} ({min(gains):.2f} to {max(gains):.2f})")
+
+
+def prepare(folder, workers):
+    """Convert the records by the command line; seconds."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", "simulated", "--no-report"]
+        command += ["--source", str(folder / "source"), "--out", out, "--workers", str(workers)]
+        start, peak, used = time.perf_counter(), 0, processor_seconds()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            peak = max(peak, memory_of(process.pid))
+            time.sleep(0.05)
+        seconds, used = time.perf_counter() - start, processor_seconds() - used
+    if process.returncode:
+        sys.exit(process.returncode)
+    print(f"{workers} worker(s) {seconds:6.1f} s  {used:6.1f} s CPU  {peak:5.0f} MB peak", flush=True)
+    return seconds
 
 
 def processor_seconds():
@@ -134,7 +142,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         if arguments.records:
-            parallel(folder, arguments.records, arguments.hours)
+            parallel(folder, arguments.records, arguments.hours, arguments.repeats)
             return
         from physiokeras.pipelines.simulator import simulate
 
