@@ -9,9 +9,9 @@ to half their rate, through a band-pass, their percentiles and int16, and writes
 channels, labels and a shard on disk included; "all" converts all 13. Every run is a process of its own.
 Target: nine at most 1.5 times the floor, and a peak of resident memory under 450 MB.
 
-With `--records` it converts as many records with one worker and with two in turn, by the command line, and sums the memory of
-all processes over time. Target: at least 1.7 times faster, under 900 MB. Where other jobs take part of the cores, the
-processor time tells more than the clock: what two workers need more than one is what the second one costs.
+With `--records` it converts as many records with one worker and with two in turn, by the command line, and sums the
+memory of all processes over time. Target: at least 1.7 times faster, under 900 MB. Where other jobs take part of the
+cores, the processor time tells more than the clock: what two workers need more than one is what the second one costs.
 """
 
 import argparse
