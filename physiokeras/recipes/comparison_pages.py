@@ -103,7 +103,7 @@ def heading(pooled, manifest, settings):
     people = len(np.unique(pooled.people))
     yield (
         f"{manifest.definition['name']}: {people} test people, {len(pooled.people)} windows; {held}, {settings.seeds} "
-        f"seeds, {settings.steps} steps, {settings.backend}.\n"
+        f"seed{'s' * (settings.seeds > 1)}, {settings.steps} steps, {settings.backend}.\n"
     )
 
 
@@ -123,8 +123,8 @@ def named(row, best):
 
 
 def spread(reached, score):
-    """Mean ± standard deviation over seeds; the mean alone where there is one seed."""
-    if reached is None or score not in reached.seeds:
+    """Mean ± standard deviation over seeds; the mean alone where there is one seed, "-" where no score is defined."""
+    if reached is None or score not in reached.seeds or np.isnan(reached.mean(score)):
         return "-"
     digits = 1 if score == "mae" else 3
     several = len(reached.seeds[score]) > 1
@@ -136,6 +136,8 @@ def difference(own, other, task, score):
     if task not in own or task not in other or score not in own[task].seeds or score not in other[task].seeds:
         return "-"
     found, digits = own[task].less(other[task], score), 1 if score == "mae" else 3
+    if np.isnan(found.value):
+        return "-"
     return f"{found.value:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
@@ -162,10 +164,11 @@ def verdict(found, best, reference):
 
 
 def aggregate_less(found, first, second):
-    """`Interval` of the difference of two rows' aggregates; None where either has none."""
+    """`Interval` of the difference of two rows' aggregates; None where either has none, or one that is not defined."""
     if any(AGGREGATE not in found.get(name, {}) for name in (first, second)):
         return None
-    return found[first][AGGREGATE].less(found[second][AGGREGATE], "balanced_accuracy")
+    less = found[first][AGGREGATE].less(found[second][AGGREGATE], "balanced_accuracy")
+    return None if np.isnan(less.value) else less
 
 
 def sentence(pair, less):

@@ -32,6 +32,14 @@ def test_verdict_is_silent_where_there_is_nothing_to_compare():
     assert only == "mae is above untrained: +0.100 [+0.100, +0.100]."
 
 
+def test_score_that_is_not_defined_is_a_dash_and_compared_with_nothing():
+    found = {"mae": row(0.7), "untrained": row(np.nan)}
+    assert pages.verdict(found, None, "mae") == []
+    score = (AGGREGATE, "balanced_accuracy")
+    assert pages.difference(found["mae"], found["untrained"], *score) == "-"
+    assert [pages.spread(of[AGGREGATE], score[1]) for of in found.values()] == ["0.700", "-"]
+
+
 def test_rows_of_scaled_features_are_compared_with_the_reference_scaled_alike():
     assert pages.reference_of("mae", "input_dropout") == "input_dropout"
     assert pages.reference_of("mae, per person", "input_dropout") == "input_dropout, per person"
