@@ -38,6 +38,11 @@ class Correlation:
         if not self.low * self.high > 0:
             return f"No: {measure} is not seen to go with {score} ({numbers})."
         better = "better" if self.value > 0 else "worse"
+        if within is not None and not np.isfinite(within.low + within.high):
+            return (
+                f"Between strategies alone: more {measure} goes with {better} {score} ({numbers}); among encoders "
+                "trained alike it cannot be told, which takes several seeds."
+            )
         if within is not None and not min(within.low * self.value, within.high * self.value) > 0:
             return (
                 f"Between strategies alone: more {measure} goes with {better} {score} ({numbers}), but not among "
@@ -53,8 +58,8 @@ def rank_correlation(measure, score, groups=None, *, draws=2000, seed=0):
         measure: `(cells,)`, one number an encoder; NaN left out.
         score: `(cells,)`; NaN left out.
         groups: `(cells,)`, such as strategies. Given, each group's mean is taken from both sides first: what is left is
-            whether the measure goes with the score among encoders trained alike.
-        draws: Resamplings of cells.
+            whether the measure goes with the score among encoders trained alike. Groups of one are left out.
+        draws: Resamplings of cells, within their groups.
         seed: Seed of these.
 
     Returns: `Correlation`, NaN with fewer than three cells.
@@ -62,24 +67,38 @@ def rank_correlation(measure, score, groups=None, *, draws=2000, seed=0):
     measure, score = np.asarray(measure, np.float64), np.asarray(score, np.float64)
     known = np.isfinite(measure) & np.isfinite(score)
     measure, score = measure[known], score[known]
+    code = np.zeros(len(measure), int)
     if groups is not None:
         code = np.unique(np.asarray(groups)[known], return_inverse=True)[1]
-        measure, score = (_centred(side, code) for side in (measure, score))
+        several = (np.bincount(code) > 1)[code]
+        measure, score, code = measure[several], score[several], np.unique(code[several], return_inverse=True)[1]
     cells = len(measure)
     if cells < 3:
         return Correlation(np.nan, np.nan, np.nan, cells)
+    # Cells are drawn within their group, whose mean is taken anew: deviations from one mean are not independent.
+    order = np.argsort(code, kind="stable")
+    measure, score, sizes = measure[order], score[order], np.bincount(code)
     draw = np.random.default_rng(derive(seed, "cells"))
-    drawn = np.array([_spearman(measure[rows], score[rows]) for rows in draw.integers(0, cells, (draws, cells))])
+    starts = np.cumsum(sizes) - sizes
+    rows = np.concatenate(
+        [start + draw.integers(0, size, (draws, size)) for start, size in zip(starts, sizes, strict=True)], axis=1
+    )
+    drawn = _spearman(*(_centred(side[rows], sizes) for side in (measure, score)))
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (np.nan, np.nan)
-    return Correlation(_spearman(measure, score), float(low), float(high), cells)
+    (value,) = _spearman(*(_centred(side[None], sizes) for side in (measure, score)))
+    return Correlation(float(value), float(low), float(high), cells)
 
 
 def _spearman(a, b):
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+    """Of each row of two `(rows, cells)`; NaN where either does not vary."""
+    a, b = (rankdata(side, axis=1) for side in (a, b))
+    a, b = (side - side.mean(axis=1, keepdims=True) for side in (a, b))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (a * b).sum(axis=1) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
 
 
-def _centred(values, code):
-    return values - (np.bincount(code, values) / np.bincount(code))[code]
+def _centred(values, sizes):
+    """Rows `(rows, cells)` without the means of groups of these sizes, which lie side by side."""
+    parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
+    return np.concatenate([part - part.mean(axis=1, keepdims=True) for part in parts], axis=1)

@@ -34,9 +34,11 @@ def tuning(runs, modalities, *, note=None):
     for number, (name, run) in enumerate(runs.items()):
         low, middle, high = np.asarray(run["distributedness"]).T
         along = np.arange(len(middle))
-        below[0].plot(along, middle, "o-", markersize=3, color=SERIES[number], label=name)
-        below[0].fill_between(along, low, high, color=SERIES[number], alpha=0.2, linewidth=0)
-        below[1].plot(along, 100 * np.asarray(run["others"]), "o-", markersize=3, color=SERIES[number], label=name)
+        below[0].plot(along, middle, "o-", markersize=3, color=SERIES[number % len(SERIES)], label=name)
+        below[0].fill_between(along, low, high, color=SERIES[number % len(SERIES)], alpha=0.2, linewidth=0)
+        below[1].plot(
+            along, 100 * np.asarray(run["others"]), "o-", markersize=3, color=SERIES[number % len(SERIES)], label=name
+        )
     below[0].set_ylim(0, 1.02)
     below[0].set_ylabel("distributedness (quartiles)")
     below[1].set_ylim(0, 100)

@@ -6,12 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.analysis.batches import predict, present_modalities
+from physiokeras.analysis.batches import channels_of, predict, present_modalities
 from physiokeras.seeds import derive
 
 ROWS = 64
-POOLED = "all"
-"""Name of the place at which units are read as probes see them: mean over all present modalities' tokens."""
 
 
 class LayerMeans(keras.Model):
@@ -124,11 +122,7 @@ def encoder_tuning(encoder, inputs, **options):
     Returns: `Tuning` of units `(1 + depth, modalities + 1, width)`: tokenizers, then blocks; places of reading in the
         order of the modalities, the mean of all last.
     """
-    reader = LayerMeans(encoder)
-    first, channels = 0, {}
-    for name, m in encoder.modalities.items():
-        channels[name] = slice(first, first + m["channels"])
-        first += m["channels"]
+    reader, channels = LayerMeans(encoder), channels_of(encoder)
 
     def respond(batch):
         weight = present_modalities(encoder, batch)[:, None, :, None]

@@ -4,7 +4,7 @@ from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.contrastive import ContrastiveModel
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.probe import FeatureExtractor, LinearProbe
-from physiokeras.models.saving import digest, load, save
+from physiokeras.models.saving import digest, encoder_of, load, save
 
 __all__ = [
     "ContrastiveModel",
@@ -13,6 +13,7 @@ __all__ = [
     "LinearProbe",
     "MaskedAutoencoder",
     "digest",
+    "encoder_of",
     "load",
     "save",
 ]

@@ -51,7 +51,7 @@ def save(model, folder, **metadata):
         "format": FORMAT,
         "keras": keras.__version__,
         "backend": keras.config.backend(),
-        "modalities": list(_encoder(model).modalities),
+        "modalities": list(encoder_of(model).modalities),
         "sha256": {_CONFIG: _sha256(config), _WEIGHTS: _sha256(weights)},
         **metadata,
     }
@@ -215,7 +215,8 @@ def array_of(variable):
     return array if array.flags["C_CONTIGUOUS"] else array.copy()
 
 
-def _encoder(model):
+def encoder_of(model):
+    """The `Encoder` in any of the models of this package; an encoder is its own."""
     return model if isinstance(model, Encoder) else model.encoder
 
 

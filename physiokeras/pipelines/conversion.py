@@ -40,12 +40,12 @@ def convert_one(path, definition, people, out, strict, sums):
         reason = f"{path}: {error}"
     except Exception as error:
         reason = f"{path}: unexpected {type(error).__name__}: {error}"
-    return set_aside(out, path, reason)
+    return set_aside(out, path, reason, conversion_key(path.stem, definition, people))
 
 
-def set_aside(out, path, reason):
+def set_aside(out, path, reason, key):
     """The sidecar of a record that could not be converted, written."""
-    sidecar = {"record": path.stem, "set_aside": reason}
+    sidecar = {"record": path.stem, "key": key, "set_aside": reason}
     write_sidecar(out, sidecar)
     return sidecar
 

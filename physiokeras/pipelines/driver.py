@@ -9,7 +9,7 @@ from physiokeras.files import locked, remove_temporaries
 from physiokeras.pipelines import pool
 from physiokeras.pipelines.channels import ABSENT
 from physiokeras.pipelines.checksums import FILE as SUMS
-from physiokeras.pipelines.conversion import convert_one, read_sidecar, set_aside
+from physiokeras.pipelines.conversion import convert_one, set_aside
 from physiokeras.pipelines.manifest import FILE, Manifest, combine
 from physiokeras.pipelines.progress import Progress
 from physiokeras.pipelines.split import assign_splits
@@ -20,7 +20,17 @@ _SHOWN = 10
 
 
 def convert(
-    source, definition, out, *, workers=1, shard_index=0, num_shards=1, strict=True, engine=None, progress=print
+    source,
+    definition,
+    out,
+    *,
+    workers=1,
+    shard_index=0,
+    num_shards=1,
+    strict=True,
+    engine=None,
+    progress=print,
+    wait=False,
 ):
     """Convert a data set into a prepared folder; a rerun converts only what is missing, failed or changed.
 
@@ -39,6 +49,7 @@ def convert(
         engine: What runs the conversions instead of processes here: a function of `(function, arguments)`, a list of
             tuples, such as `physiokeras.pipelines.beam.engine` makes. It may yield `(number, result)` as they come.
         progress: Function that is given each line of progress, or None.
+        wait: Wait for another process that converts into the folder, instead of refusing.
 
     Returns: the `Manifest`; None where other parts are not done yet.
 
@@ -50,7 +61,7 @@ def convert(
     work = Work.of(source, definition, out, shard_index, num_shards, strict)
     say = progress or (lambda line: None)
     (work.out / "records").mkdir(parents=True, exist_ok=True)
-    with _hold(work, shard_index, num_shards):
+    with _hold(work, shard_index, num_shards, wait):
         _refuse_other(work.out, work.definition)
         found = [entry for entry in survey(work.mine, work.definition) if not work.done(entry.path)]
         by = "by an engine" if engine else f"by {workers} worker(s)"
@@ -60,7 +71,8 @@ def convert(
         arguments = [work.arguments(entry.path) for entry in found]
         for number, outcome in (engine or functools.partial(pool.run, workers=workers))(convert_one, arguments) or ():
             if isinstance(outcome, str):
-                outcome = set_aside(work.out, found[number].path, outcome)
+                path = found[number].path
+                outcome = set_aside(work.out, path, outcome, work.key(path))
             reason = outcome.get("set_aside")
             lines.done(number, f"set aside: {reason}" if reason else f"{outcome['windows']} windows")
         with locked(work.out / ".lock-manifest", wait=True):
@@ -89,7 +101,7 @@ def _say_missing(work, say):
 def _write_manifest(work, say):
     definition, out = work.definition, work.out
     names = [path.stem for path in work.headers]
-    sidecars = [read_sidecar(out, name) for name in names]
+    sidecars = [work.sidecar(path) for path in work.headers]
     missing = [name for name, sidecar in zip(names, sidecars, strict=True) if sidecar is None]
     if missing:
         say(f"The manifest waits for {len(missing)} records of other parts, {missing[0]} among them.")
@@ -116,11 +128,11 @@ def _write_manifest(work, say):
 
 
 @contextlib.contextmanager
-def _hold(work, shard_index, num_shards):
+def _hold(work, shard_index, num_shards, wait):
     """Keep other converters out of the folder; parts of one conversion let each other in, but not their like."""
     with contextlib.ExitStack() as held:
-        held.enter_context(locked(work.out / ".lock", shared=num_shards > 1))
-        held.enter_context(locked(work.out / f".lock-{shard_index}-of-{num_shards}"))
+        held.enter_context(locked(work.out / ".lock", shared=num_shards > 1, wait=wait))
+        held.enter_context(locked(work.out / f".lock-{shard_index}-of-{num_shards}", wait=wait))
         remove_temporaries(work.out / "records", [path.stem for path in work.mine])
         yield
 

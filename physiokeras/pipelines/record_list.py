@@ -15,7 +15,7 @@ def find_records(source, definition):
     Returns: list of paths, sorted by record name.
 
     Raises:
-        DataError: No record, a listed one is missing or outside the folder, or two have the same name.
+        DataError: No record, a listed one is outside the folder, or two have the same name.
     """
     source = Path(source)
     _inside(definition.records, source, "records")
@@ -32,7 +32,7 @@ def find_records(source, definition):
         other = names.setdefault(path.stem, path)
         if other != path:
             raise DataError(f"two records are called {path.stem}; the other is {other}. Rename one.", file=path)
-    return sorted(paths, key=lambda path: path.stem)
+    return [names[name] for name in sorted(names)]
 
 
 def _listed(source, path):

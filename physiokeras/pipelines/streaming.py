@@ -1,4 +1,4 @@
-"""Prepared shards to `tf.data`: besides `remote`, the only module of the package that imports TensorFlow by itself."""
+"""Prepared shards to `tf.data`."""
 
 import contextlib
 
@@ -137,6 +137,8 @@ def damage_named(folder, split=None, records=None):
     """
     try:
         yield
+    except tf.errors.ResourceExhaustedError:
+        raise  # a training's memory, say
     except tf.errors.OpError:
         checking.verify(folder, split, records=records)
         raise

@@ -1,5 +1,6 @@
 """What a conversion will read and write, from headers and file sizes alone."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -41,6 +42,9 @@ def survey(paths, definition):
 def _found(path, definition):
     try:
         header = read_header(path)
+        for modality in definition.modalities.values():
+            for channel in modality.channels:
+                header.index(channel)  # raises where one that is required lacks
         if definition.windows(header.seconds) < 1:
             raise DataError(f"lasts {header.seconds:g} s, less than a window of {definition.window:g} s.", file=path)
         size = sum(file.stat().st_size for file in source_files(path, definition))
@@ -80,7 +84,8 @@ def seconds_per_hour(found, definition):
             noise = random.normal(modality.offset, 1, round(max(_PROBE, definition.window) * rates[0]))
             noise = noise.astype(np.float32)
             start = time.perf_counter()
-            channel_windows(noise, rates[0], modality, definition.window, out)
+            with contextlib.suppress(DataError):  # such as a band above the rate: the record will be set aside
+                channel_windows(noise, rates[0], modality, definition.window, out)
             total += len(rates) * (time.perf_counter() - start)
     return total * 3600 / max(_PROBE, definition.window) * _REST
 

@@ -54,11 +54,19 @@ class Work:
         person = {name: self.people[name] for name in (path.stem,) if name in self.people}
         return path, self.definition, person, self.out, self.strict, self._sums_beside(path)
 
+    def key(self, path):
+        """Hash of all that shapes a record's shard besides its files."""
+        return conversion_key(path.stem, self.definition, self.people)
+
+    def sidecar(self, path):
+        """A record's sidecar; None where there is none, or one that another definition or version wrote."""
+        found = read_sidecar(self.out, path.stem)
+        return found if found and found.get("key") == self.key(path) else None
+
     def done(self, path):
         """Whether a record's shard is there, whole, and made from these files by this definition and code."""
-        sidecar = read_sidecar(self.out, path.stem)
-        key = conversion_key(path.stem, self.definition, self.people)
-        if not sidecar or "set_aside" in sidecar or sidecar.get("key") != key:
+        sidecar = self.sidecar(path)
+        if not sidecar or "set_aside" in sidecar:
             return False
         sums = self._sums_beside(path) if self.strict else {}
         if any(contradiction(name, facts["sha256"], sums) for name, facts in sidecar["sources"].items()):

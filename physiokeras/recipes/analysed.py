@@ -5,13 +5,11 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
-
-from physiokeras.analysis.batches import BATCH
 from physiokeras.analysis.tasks import tasks_of
 from physiokeras.errors import DataError
-from physiokeras.models import Encoder, load
-from physiokeras.pipelines import Manifest, stream
+from physiokeras.models import encoder_of, load
+from physiokeras.models.saving import metadata
+from physiokeras.pipelines import Manifest
 from physiokeras.recipes import cohort
 from physiokeras.recipes.cells import FACTS
 from physiokeras.recipes.experiment import CohortSettings, untrained
@@ -33,7 +31,7 @@ class Subject:
     @property
     def encoder(self):
         """The model's encoder."""
-        return self.model if isinstance(self.model, Encoder) else self.model.encoder
+        return encoder_of(self.model)
 
     @property
     def reconstructs(self):
@@ -53,6 +51,9 @@ def manifest_of(folder, data=None, workers=2):
     """
     if data is not None:
         return Manifest.read(data)
+    folder = Path(folder).resolve()
+    if (folder / FACTS).exists():
+        folder = folder.parents[1]  # a cell's data are its comparison's
     names = {item.name for item in fields(CohortSettings)}
     known = {name: value for name, value in settings_of(folder).items() if name in names}
     return cohort.prepared(CohortSettings(**{**known, "out": str(folder), "workers": workers}))
@@ -70,18 +71,32 @@ def settings_of(folder):
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def held_out(folder, manifest):
+def held_out(folder, manifest, against=()):
     """Names of the records of the people that a cell of a comparison held out; None for any other run.
 
     Args:
         folder: The run's folder.
         manifest: `Manifest`.
+        against: Folders of other runs, which must have held out the same people.
+
+    Raises:
+        DataError: A cell of other data, or runs that held out other people.
     """
-    try:
-        people = json.loads((Path(folder) / FACTS).read_bytes())["people"]["test"]
-    except FileNotFoundError:
-        return None
-    return records_of(manifest, people)
+    people = _test_people(folder, manifest)
+    for other in against:
+        if _test_people(other, manifest) != people:
+            raise DataError(f"held out other people than {folder}: it knows some of those.", file=other)
+    return records_of(manifest, people) if (Path(folder) / FACTS).exists() else None
+
+
+def _test_people(folder, manifest):
+    """Sorted names of the people that a run held out."""
+    folder = Path(folder)
+    if not (folder / FACTS).exists():
+        return sorted({record["person"] for record in manifest.select("test")} if "test" in manifest.splits else ())
+    if metadata(folder / "model").get("data_hash") != manifest.data_hash:
+        raise DataError(f"was trained on other data than {manifest.folder}. Give its own by --data.", file=folder)
+    return sorted(json.loads((folder / FACTS).read_bytes())["people"]["test"])
 
 
 def label_of(manifest):
@@ -121,53 +136,3 @@ def subjects_of(run, against):
                 file=folder,
             )
     return subjects
-
-
-def batches(manifest, modalities, limit, *, labels=(), records=None, size=BATCH):
-    """Windows spread evenly over the test people (or those of the named records), in full batches but for the last.
-
-    Args:
-        manifest: `Manifest`.
-        modalities: Names.
-        limit: Most windows.
-        labels: Names of labels to give besides.
-        records: Names of records, instead of those of the test people; without test people, all.
-        size: Windows of a batch.
-
-    Yields: inputs, people `(windows,)`, and dict of labels.
-    """
-    split = "test" if records is None and "test" in manifest.splits else None
-    count = sum(record["windows"] for record in manifest.select(split, records))
-    keep = np.zeros(count, bool)
-    keep[np.linspace(0, count - 1, min(count, limit)).astype(int)] = True
-    people = np.array([record["person"] for record in manifest.records])
-    chosen = {"labels": [*labels, "record"], "modalities": list(modalities), "records": records}
-    waiting, place = None, 0
-    for inputs, label in stream(manifest.folder, split, batch_size=4 * size, **chosen).as_numpy_iterator():
-        table = {**{("input", k): v for k, v in inputs.items()}, **{("label", k): v for k, v in label.items()}}
-        rows = keep[place : place + len(inputs["present"])]
-        place += len(rows)
-        table = {key: values[rows] for key, values in table.items()}
-        waiting = table if waiting is None else {k: np.concatenate([v, table[k]]) for k, v in waiting.items()}
-        while len(waiting["label", "record"]) >= size:
-            yield _parts({key: values[:size] for key, values in waiting.items()}, people)
-            waiting = {key: values[size:] for key, values in waiting.items()}
-    if len(waiting["label", "record"]):
-        yield _parts(waiting, people)
-
-
-def arrays(manifest, modalities, limit, **options):
-    """The windows of `batches`, together: inputs, people, labels."""
-    parts = list(batches(manifest, modalities, limit, **options))
-    inputs, people, labels = zip(*parts, strict=True)
-    return _joined(inputs), np.concatenate(people), _joined(labels)
-
-
-def _parts(table, people):
-    inputs = {name: values for (kind, name), values in table.items() if kind == "input"}
-    labels = {name: values for (kind, name), values in table.items() if kind == "label"}
-    return inputs, people[labels["record"]], labels
-
-
-def _joined(tables):
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}

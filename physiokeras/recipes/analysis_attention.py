@@ -5,7 +5,7 @@ import numpy as np
 from physiokeras.analysis import attention_figures
 from physiokeras.analysis.attention import CONDITIONS, attention_sums, attention_table, curve_intervals
 from physiokeras.analysis.attention_measures import flow
-from physiokeras.recipes import analysed
+from physiokeras.recipes import sampling
 from physiokeras.recipes.analysis_page import Part, number
 from physiokeras.recipes.pages import markdown, note_of
 
@@ -30,7 +30,7 @@ def attention(subjects, manifest, settings, records=None):
     sums, tables, rows = {}, {}, []
     for subject in subjects:
         print(f"attention of {subject.name}", flush=True)
-        windows = analysed.batches(manifest, subject.encoder.modalities, settings.windows, records=records)
+        windows = sampling.batches(manifest, subject.encoder.modalities, settings.windows, records=records)
         # The first is the finding, the others are nulls already.
         options = {"seed": settings.seed, "nulls": subject is subjects[0]}
         sums[subject.name] = attention_sums(subject.encoder, ((x, p) for x, p, _ in windows), **options)
@@ -75,13 +75,16 @@ def _cell(table, condition, measure, layer="rollout"):
 
 
 def _beside(tables, first, other, words):
-    """A sentence that says in which measures two runs differ: their intervals do not overlap."""
+    """A sentence that says in which measures two runs surely differ: their intervals do not overlap."""
     more, less, alike = [], [], []
     for measure, text in words.items():
         a, b = (_cell(tables[name], CONDITIONS[0], measure) for name in (first, other))
-        (more if a[1] > b[2] else less if a[2] < b[1] else alike).append(text)
+        if np.isfinite(a[0] + b[0]):
+            (more if a[1] > b[2] else less if a[2] < b[1] else alike).append(text)
     said = [
-        f"{what}: {'; '.join(some)}" for what, some in (("more", more), ("less", less), ("no different", alike)) if some
+        f"{what}: {'; '.join(some)}"
+        for what, some in (("more", more), ("less", less), ("not told apart", alike))
+        if some
     ]
     return f"{first} beside {other}: {'. '.join(said)}."
 

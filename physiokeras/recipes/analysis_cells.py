@@ -11,8 +11,8 @@ from physiokeras.analysis.attention_measures import alignment_of_others, cross_m
 from physiokeras.analysis.explanation import rank_correlation
 from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.errors import DataError
-from physiokeras.models import load
-from physiokeras.recipes import analysed
+from physiokeras.models import encoder_of, load
+from physiokeras.recipes import analysed, sampling
 from physiokeras.recipes.analysis_page import Part, number
 from physiokeras.recipes.pages import markdown, note_of
 
@@ -34,7 +34,11 @@ def explanation(settings, manifest):
     Raises:
         DataError: Fewer than three cells with an encoder of several modalities.
     """
-    folders = sorted(path.parent for path in Path(settings.compare).glob("cells/*/cell.json"))
+    folder = Path(settings.compare)
+    try:
+        folders = [folder / "cells" / name for name in json.loads((folder / "run.json").read_bytes())["cells"]]
+    except (FileNotFoundError, KeyError) as error:
+        raise DataError("is no finished comparison.", file=folder) from error
     rows = [row for folder in folders if (row := _measured(folder, manifest, settings))]
     if len(rows) < 3:
         raise DataError(
@@ -79,16 +83,15 @@ def _measured(folder, manifest, settings):
     if not (folder / "model").is_dir():
         return None
     facts = json.loads((folder / "cell.json").read_bytes())
-    model = load(folder / "model")
-    encoder = getattr(model, "encoder", model)
+    encoder = encoder_of(load(folder / "model"))
     if len(encoder.modalities) < 2:
         return None
     print(f"measures of {folder.name}", flush=True)
     records = analysed.held_out(folder, manifest)
-    windows = analysed.batches(manifest, encoder.modalities, settings.windows, records=records)
+    windows = sampling.batches(manifest, encoder.modalities, settings.windows, records=records)
     sums = attention_sums(encoder, ((inputs, people) for inputs, people, _ in windows), nulls=False)
     mass, even = sums.total(CONDITIONS[0])
-    inputs, _, _ = analysed.arrays(manifest, encoder.modalities, settings.few_windows, records=records)
+    inputs, _, _ = sampling.arrays(manifest, encoder.modalities, settings.few_windows, records=records)
     tuned = encoder_tuning(encoder, inputs, seed=settings.seed)
     return {
         "cell": folder.name,

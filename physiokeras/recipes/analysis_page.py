@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.analysis.figure_style import save
+from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.pages import CAUTION, write_csv
@@ -26,6 +27,16 @@ class Part:
     text: list
     tables: dict = field(default_factory=dict)
     figures: dict = field(default_factory=dict)
+
+
+def made(title, make, *arguments):
+    """A `Part`, or one that says why these data cannot have it, so that the others are not lost."""
+    try:
+        return make(*arguments)
+    except DataError:
+        raise
+    except ValueError as error:
+        return Part(title, [f"Not made: {error}"])
 
 
 def write(parts, settings, manifest):

@@ -1,5 +1,7 @@
 """The sections of an analysis on what was learned: tuning, reconstruction, representation."""
 
+import re
+
 import numpy as np
 
 from physiokeras.analysis import learned_figures
@@ -8,7 +10,7 @@ from physiokeras.analysis.reconstruction import explained_intervals, source_targ
 from physiokeras.analysis.representation import embedding, variance_shares
 from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.models import FeatureExtractor
-from physiokeras.recipes import analysed
+from physiokeras.recipes import analysed, sampling
 from physiokeras.recipes.analysis_page import Part, number
 from physiokeras.recipes.pages import markdown, note_of
 
@@ -18,7 +20,7 @@ def tuning(subjects, manifest, settings, records=None):
     modalities = tuple(subjects[0].encoder.modalities)
     if len(modalities) < 2:
         return None
-    inputs, _, _ = analysed.arrays(manifest, modalities, settings.few_windows, records=records)
+    inputs, _, _ = sampling.arrays(manifest, modalities, settings.few_windows, records=records)
     runs, rows, lines = {}, [], [["last layer", *(s.name for s in subjects)]]
     found = {}
     for subject in subjects:
@@ -83,7 +85,7 @@ def reconstruction(subjects, manifest, settings, records=None):
     task = analysed.label_of(manifest)
     labels, classes = ([task.label], task.classes) if task else ([], ())
     options = {"labels": labels, "records": records}
-    inputs, people, found = analysed.arrays(manifest, modalities, settings.few_windows, **options)
+    inputs, people, found = sampling.arrays(manifest, modalities, settings.few_windows, **options)
     names, person = np.unique(people, return_inverse=True)
     kinds = len(classes) + 1  # the last for unscored windows
     kind = found[task.label] % kinds if task else np.zeros(len(people), int)
@@ -141,7 +143,9 @@ def representation(subjects, manifest, settings, records=None):
                 rows.append({"run": subject.name, "label": name, **vars(share)})
         note = f"{subject.name}{', simulated' if note_of(manifest) else ''}"
         drawn = {"task": task, "targets": known[task.label] if task else None, "ages": known.get("age"), "note": note}
-        figures[f"embedding_{subject.name}"] = learned_figures.embedding(*embedding(values), people, **drawn)
+        figures[f"embedding_{re.sub(r'[^-.0-9A-Za-z_]+', '_', subject.name)}"] = learned_figures.embedding(
+            *embedding(values), people, **drawn
+        )
     if not task:
         return Part("Representation", ["No classes are known: a map of windows only."], {}, figures)
     lines = [["share of the features' variance", *(subject.name for subject in subjects)]]
@@ -165,7 +169,7 @@ def _features(encoder, manifest, modalities, labels, settings, records):
     extractor = FeatureExtractor(encoder, settings.pooling)
     values, people, known = [], [], []
     options = {"labels": labels, "records": records}
-    for inputs, whose, label in analysed.batches(manifest, modalities, settings.windows, **options):
+    for inputs, whose, label in sampling.batches(manifest, modalities, settings.windows, **options):
         values.append(predict(extractor, inputs))
         people.append(whose)
         known.append(label)

@@ -53,14 +53,16 @@ def main(argv=None):
         parts = [analysis_cells.explanation(settings, manifest)]
     else:
         subjects = analysed.subjects_of(settings.run, settings.against)
-        records = analysed.held_out(settings.run, manifest)
-        makers = (
-            analysis_attention.attention,
-            analysis_parts.tuning,
-            analysis_parts.reconstruction,
-            analysis_parts.representation,
-        )
-        parts = [make(subjects, manifest, settings, records) for make in makers]
+        records = analysed.held_out(settings.run, manifest, settings.against)
+        makers = {
+            "Attention": analysis_attention.attention,
+            "Tuning of units": analysis_parts.tuning,
+            "Reconstruction between modalities": analysis_parts.reconstruction,
+            "Representation": analysis_parts.representation,
+        }
+        parts = [
+            analysis_page.made(title, make, subjects, manifest, settings, records) for title, make in makers.items()
+        ]
     page = analysis_page.write([part for part in parts if part], settings, manifest)
     print(f"Everything is in {page.parent}; read {page}", flush=True)
     return 0

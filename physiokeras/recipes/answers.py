@@ -15,9 +15,10 @@ from physiokeras.analysis.features import Features
 from physiokeras.analysis.probing import Probe
 from physiokeras.analysis.scores import number_scores, scores
 from physiokeras.files import write_atomic
-from physiokeras.models import Encoder, FeatureExtractor, LinearProbe
+from physiokeras.models import Encoder, FeatureExtractor, LinearProbe, encoder_of
 from physiokeras.models.subsets import SubsetExtractor
 from physiokeras.pipelines import stream
+from physiokeras.recipes import sampling
 from physiokeras.recipes.experiment import probe_options
 from physiokeras.recipes.folds import records_of
 from physiokeras.recipes.pages import write_csv
@@ -167,13 +168,6 @@ def subset_name(names):
     return "+".join(names)
 
 
-def encoder_of(model):
-    """The encoder in any of our models."""
-    if isinstance(model, LinearProbe):
-        return model.extractor.encoder
-    return model if isinstance(model, Encoder) else model.encoder
-
-
 def shared_extractor(encoder, pooling, kind=FeatureExtractor):
     """An extractor with the weights of an encoder; encoders of one architecture share one compiled program."""
     shared = _extractor(json.dumps({**encoder.get_config(), "seed": 0}), pooling, kind)
@@ -192,7 +186,8 @@ def extracted(extractor, manifest, records):
         return features_of_windows(extractor, manifest, records=records)
     labels = [*manifest.labels, "record", "window"]
     options = {"batch_size": BATCH, "labels": labels, "modalities": manifest.defaults[:1]}
-    rows = [label for _, label in stream(manifest.folder, records=records, **options).as_numpy_iterator()]
+    batches = stream(manifest.folder, records=records, **options)
+    rows = [label for _, label in sampling.read(batches, manifest, records=records)]
     columns = {name: np.concatenate([label[name] for label in rows]) for name in labels}
     people = np.array([record["person"] for record in manifest.records])
     return Features(columns["window"][:, None].astype(np.float32), columns, people[columns["record"]])
@@ -228,7 +223,7 @@ def write(folder, found, tasks):
     classes = {task.name: task.classes or ("years",) for task in tasks}
     titles = [f"{task}, {scaling}: {name}" for task, scaling in found.columns for name in classes[task]]
     targets = zip(*(found.targets[task].tolist() for task in classes), strict=True)
-    values = np.concatenate(list(found.columns.values()), axis=1)
+    values = np.concatenate([np.empty((len(found.keys), 0)), *found.columns.values()], axis=1)
     rows = [
         (*key, *target, *(f"{number:.8g}" for number in numbers))
         for key, target, numbers in zip(found.keys, targets, values, strict=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from physiokeras.errors import DataError
 from physiokeras.pipelines import Manifest, convert, simulate
 from physiokeras.pipelines.manifest import TRAINING
 
@@ -24,11 +25,21 @@ def prepared(settings):
     source = simulate(
         folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers, coupled=s.coupled
     )
-    return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None)
+    return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None, wait=True)
 
 
 def training_splits(settings, manifest):
-    """Names of the splits to pretrain on: `settings.pretrain_on`, or those of pretrain and train that the data have."""
+    """Names of the splits to pretrain on: `settings.pretrain_on`, or those of pretrain and train that the data have.
+
+    Raises:
+        DataError: The test people are among them, or a split that the data lack.
+    """
+    for name in settings.pretrain_on:
+        if name == "test":
+            raise DataError("the test people are held out, from pretraining too.", file=manifest.folder)
+        if name not in manifest.splits:
+            there = ", ".join(f"{split} ({windows} windows)" for split, windows in manifest.splits.items())
+            raise DataError(f"no record has the split {name}. There are: {there}.", file=manifest.folder)
     return settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
 
 

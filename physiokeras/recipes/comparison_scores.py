@@ -72,7 +72,7 @@ def pool(cells, tasks):
             of_subsets = subsets.setdefault(probe, {}).setdefault(name, {}).setdefault(task, {})
             of_subsets[subset] = together(seeds, "subsets", key)
     for entrant in {cell.entrant.name: cell.entrant for cell in cells}.values():
-        for probe, (task, whole) in itertools.product(subsets, rows[entrant.name].items()):
+        for probe, (task, whole) in itertools.product(subsets, rows.get(entrant.name, {}).items()):
             if entrant.name in subsets[probe] or len(entrant.modalities) == 1:
                 of_subsets = subsets[probe].setdefault(entrant.name, {}).setdefault(task, {})
                 of_subsets[answers.subset_name(entrant.modalities)] = whole

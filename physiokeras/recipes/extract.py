@@ -38,13 +38,14 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.extract", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.models import load
+    from physiokeras.models import encoder_of, load
     from physiokeras.models.saving import metadata
     from physiokeras.pipelines import Definition, convert
+    from physiokeras.recipes.pages import note_of
     from physiokeras.recipes.reconcile import encoder_for
 
     model_folder = Path(settings.run) / "model"
-    facts, encoder = metadata(model_folder), load(model_folder).encoder
+    facts, encoder = metadata(model_folder), encoder_of(load(model_folder))
     definition = Definition.read(settings.dataset) if settings.dataset else Definition.from_dict(facts["definition"])
     encoder = encoder_for(encoder, definition, facts["definition"])
     out = Path(settings.out)
@@ -55,7 +56,7 @@ def main(argv=None):
         )
         rows = read_rows(encoder, manifest, facts["pooling"])
         write_features(rows, out / "features.npz")
-        write_predictions(rows, encoder, definition, settings, out)
+        write_predictions(rows, encoder, definition, settings, out, note_of(manifest))
     print(f"{len(rows['record'])} windows of {len(set(rows['record'].tolist()))} recordings are in {out}")
     return int(bool(manifest.set_aside))
 
@@ -85,7 +86,7 @@ def write_features(rows, path):
     write_atomic(path, content.getvalue())
 
 
-def write_predictions(rows, encoder, definition, settings, out):
+def write_predictions(rows, encoder, definition, settings, out, note=None):
     """Write what the run's probes predict, and a hypnogram for each recording."""
     from physiokeras.analysis import figures
     from physiokeras.analysis.features import neighbours
@@ -112,6 +113,7 @@ def write_predictions(rows, encoder, definition, settings, out):
                     predicted[here],
                     classes=probe.task.classes,
                     window=definition.window,
+                    note=note,
                 )
                 figures.save(figure, out / f"hypnogram_{record}.png")
     if columns:

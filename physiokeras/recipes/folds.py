@@ -121,6 +121,11 @@ def split(manifest, labels, count, validation_share, seed=0):
             (p for p in labelled if p not in test), key=lambda p, n=number: derive(seed, "validation person", n, p)
         )
         few = max(1, round(validation_share * len(rest)))
+        if few >= len(rest):
+            message = (
+                f"fold {number} leaves {len(rest)} of {len(labelled)} people with labels, and {few} validate: none "
+            )
+            raise DataError(message + "is left to train. Try more folds.", file=manifest.folder)
         everyone = tuple(sorted(set(windows) - test))
         folds.append(Fold(number, tuple(sorted(test)), tuple(sorted(rest[few:])), tuple(sorted(rest[:few])), everyone))
     return folds

@@ -88,7 +88,7 @@ def hypnogram(extractor, manifest, probe, note=None):
 
     Returns: `Figure`.
     """
-    features = features_of(extractor, manifest, splits=["test"])["test"]
+    features = features_of(extractor, manifest, splits=["test"])["test"].with_context(probe.context)
     rows = np.flatnonzero(features.labels["record"] == _test_records(manifest)[0]["index"])
     return figures.hypnogram(
         features.labels["stage"][rows],

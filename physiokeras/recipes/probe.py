@@ -63,12 +63,12 @@ def saved_encoder(folder, data):
     Raises:
         DataError: No model there, or data that it cannot read.
     """
-    from physiokeras.models import load
+    from physiokeras.models import encoder_of, load
     from physiokeras.models.saving import metadata
     from physiokeras.recipes.reconcile import absent, encoder_for
 
     model = Path(folder) / "model"
-    encoder = load(model).encoder
+    encoder = encoder_of(load(model))
     missing = absent(encoder, data)
     restricted = encoder_for(encoder, data, metadata(model).get("definition"))
     if missing:

@@ -8,8 +8,8 @@ from physiokeras.analysis.probe_task import probe_task
 from physiokeras.analysis.reconstruction import dropped_reconstruction
 from physiokeras.analysis.tasks import tasks_of
 from physiokeras.models import MaskedAutoencoder, digest, save
-from physiokeras.pipelines import stream, windows
-from physiokeras.recipes import run
+from physiokeras.pipelines import stream
+from physiokeras.recipes import run, sampling
 from physiokeras.recipes.experiment import probe_options
 from physiokeras.recipes.pages import markdown, publish
 from physiokeras.recipes.training import extract
@@ -46,7 +46,7 @@ def features_of_windows(extractor, manifest, split=None, records=None, change=No
     labels = [*manifest.labels, "record", "window"]
     modalities = list(extractor.encoder.modalities)
     batches = stream(manifest.folder, split, records=records, batch_size=BATCH, labels=labels, modalities=modalities)
-    values, columns = extract(extractor, batches, BATCH, change)
+    values, columns = extract(extractor, sampling.read(batches, manifest, split, records), BATCH, change)
     people = np.array([record["person"] for record in manifest.records])
     return Features(values, columns, people[columns["record"]])
 
@@ -123,13 +123,10 @@ def dropped(model, manifest, seed=0, limit=256):
     Returns: dict of modality -> numbers; empty with one modality, fewer than two windows, or a model without decoders.
     """
     modalities = list(model.encoder.modalities)
-    split = "test" if "test" in manifest.splits else None
-    inputs = windows(manifest.folder, split, modalities=modalities)
-    count = len(inputs["present"])
-    chosen = np.linspace(0, count - 1, min(count, limit)).astype(int)
-    if len(modalities) < 2 or len(chosen) < 2 or not isinstance(model, MaskedAutoencoder):
+    if len(modalities) < 2 or not isinstance(model, MaskedAutoencoder):
         return {}
-    return dropped_reconstruction(model, {name: values[chosen] for name, values in inputs.items()}, seed)
+    inputs, people, _ = sampling.arrays(manifest, modalities, limit)
+    return dropped_reconstruction(model, inputs, seed) if len(people) > 1 else {}
 
 
 def report(folder, columns, manifest, reconstruction, left_out=None):

@@ -11,6 +11,7 @@ from physiokeras.pipelines import stream
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.labels import arousal_targets
 from physiokeras.pipelines.records import find_records, read_header
+from physiokeras.recipes import sampling
 from physiokeras.recipes.training import extract
 from physiokeras.seeds import derive
 
@@ -110,7 +111,7 @@ def features_of_record(extractor, manifest, name, context=0):
     """
     modalities = list(extractor.encoder.modalities)
     batches = stream(manifest.folder, records=[name], batch_size=BATCH, labels=["window"], modalities=modalities)
-    values, _ = extract(extractor, batches, BATCH)
+    values, _ = extract(extractor, sampling.read(batches, manifest, records=[name]), BATCH)
     values = values.reshape(-1, values.shape[-1])
     return neighbours(values, np.zeros(len(values)), np.arange(len(values)), context) if context else values
 

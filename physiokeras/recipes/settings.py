@@ -118,21 +118,15 @@ def from_toml(kind, name):
     return table
 
 
-def write(settings, path, *, note=None):
-    """Write the complete settings as TOML from which `read` makes an equal instance, `config` apart.
+def to_toml(settings, *, note=None):
+    """The complete settings as TOML from which `read` makes an equal instance, `config` apart.
 
     What belongs to one invocation (`INVOCATION`) is left out, and so is None where it is the default.
 
     Args:
         settings: An instance of a settings dataclass.
-        path: The file to write; replaced if there.
         note: Text for a comment on top.
     """
-    Path(path).write_text(to_toml(settings, note=note), encoding="utf-8")
-
-
-def to_toml(settings, *, note=None):
-    """The text that `write` writes."""
     import tomli_w  # here, so that `--help` works before anything is installed
 
     table = {}

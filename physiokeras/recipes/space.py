@@ -1,10 +1,11 @@
 """What a search varies: settings by name, with ranges or lists of values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from physiokeras.recipes.experiment import TrainingSettings
 from physiokeras.recipes.flags import closest
 from physiokeras.recipes.setting_types import choices, hints, without_none
+from physiokeras.recipes.settings import INVOCATION, CommonSettings
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ class Dimension:
             ValueError: The message says what is wrong and how it is written.
         """
         name, _, rest = text.partition("=")
-        types = {key: without_none(hint)[0] for key, hint in hints(TrainingSettings).items()}
+        types = {key: without_none(hint)[0] for key, hint in hints(TrainingSettings).items() if key not in _FIXED}
+        types = {key: kind for key, kind in types.items() if choices(kind) or kind in (int, float, bool)}
         name = name.strip().replace("-", "_")
         if name not in types:
-            raise ValueError(f"`{name}` is no setting of the training.{closest(name, types)}")
+            raise ValueError(f"`{name}` is no setting that a search can vary.{closest(name, types)}")
         allowed = choices(types[name])
         kind = type(allowed[0]) if allowed else types[name]
         try:
@@ -64,5 +66,8 @@ class Dimension:
         add = hyperparameters.Int if self.kind is int else hyperparameters.Float
         return add(self.name, self.low, self.high, step=self.step)
 
+
+_FIXED = {*(item.name for item in fields(CommonSettings)), *INVOCATION, "checkpoint_every", "tensorboard"}
+"""Settings that are the same in all trials."""
 
 _BOOLEANS = {"true": True, "on": True, "false": False, "off": False}

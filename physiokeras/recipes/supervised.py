@@ -9,6 +9,7 @@ from keras import ops
 from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.models import LinearProbe
 from physiokeras.pipelines import stream
+from physiokeras.pipelines.streaming import damage_named
 from physiokeras.recipes import twins
 from physiokeras.recipes.experiment import build_encoder, build_optimizer
 from physiokeras.recipes.folds import value_counts
@@ -41,7 +42,7 @@ def train(task, manifest, settings, folder, *, records, validation, advice=""):
         settings,
         folder,
         steps=settings.supervised_steps,
-        interval=settings.supervised_interval,
+        interval=min(settings.supervised_interval, settings.supervised_steps),
         records=records,
         validation=validation,
         advice=advice,
@@ -106,7 +107,8 @@ def fit(
         facts=facts(settings, manifest),
         advice=advice,
     )
-    with twins.compiled_before(network, settings, task.name, weights.tolist(), steps) as model:
+    trained = twins.compiled_before(network, settings, task.name, weights.tolist(), steps)
+    with damage_named(manifest.folder, records=[*records, *validation]), trained as model:
         if checkpoints.restore(model):
             print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
         for part in checkpoints.parts(max(1, steps // interval) * interval, interval):

@@ -9,6 +9,7 @@ import numpy as np
 from physiokeras.analysis.batches import predict
 from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.pipelines import stream
+from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
 
 
@@ -49,15 +50,16 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
     verbose = (2 if settings.steps > 100 * interval else 1) if verbose is None else verbose
     if checkpoints.restore(model):
         print(f"Going on from step {checkpoints.step} of {settings.steps}.", flush=True)
-    for part in checkpoints.parts(settings.steps, interval):
-        model.fit(
-            stream(manifest.folder, splits, start_step=checkpoints.step, **order),
-            validation_data=valid,
-            shuffle=False,
-            callbacks=callbacks,
-            verbose=verbose,
-            **part,
-        )
+    with damage_named(manifest.folder, splits, records):
+        for part in checkpoints.parts(settings.steps, interval):
+            model.fit(
+                stream(manifest.folder, splits, start_step=checkpoints.step, **order),
+                validation_data=valid,
+                shuffle=False,
+                callbacks=callbacks,
+                verbose=verbose,
+                **part,
+            )
 
 
 def facts(settings, manifest):
@@ -92,14 +94,14 @@ def extract(model, batches, batch_size, change=None):
 
     Args:
         model: A model whose output is one array, such as `FeatureExtractor`.
-        batches: Finite stream of `(inputs, labels)`.
+        batches: Iterable of `(inputs, labels)` as arrays.
         batch_size: Size of its full batches; a smaller one is padded, so that one compiled program serves all.
         change: Function of each batch's inputs to what the model is given.
 
     Returns: outputs `(windows, ...)`, and dict of labels `(windows,)`.
     """
     outputs, labels = [], []
-    for inputs, label in batches.as_numpy_iterator():
+    for inputs, label in batches:
         outputs.append(predict(model, change(inputs) if change else inputs, batch_size))
         labels.append(label)
     return np.concatenate(outputs), {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}

@@ -88,7 +88,8 @@ def search(folder, dimensions, task, manifest, settings):
     class Search(_TUNERS[settings.tuner]):
         def run_trial(self, trial, **_):
             share = trial.hyperparameters.values.get("tuner/epochs", BUDGET) / BUDGET
-            own = replace(settings, **values(trial), steps=max(1, round(settings.steps * share)))
+            own = replace(settings, **values(trial))
+            own = replace(own, steps=max(1, round(own.steps * share)))
             text = ", ".join(f"{name} {value}" for name, value in values(trial).items())
             print(f"Trial {trial.trial_id}: {text}, {own.steps} steps", flush=True)
             return {"score": score(folder / "trials" / trial.trial_id, own, task, manifest)}

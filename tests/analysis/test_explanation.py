@@ -46,6 +46,22 @@ def test_differences_between_strategies_alone_are_gone_within_them():
     assert rank_correlation(a, b).sentence("a", "b", rank_correlation(a, -a)).startswith("Between")
 
 
+def test_interval_within_groups_of_few_holds_zero_where_nothing_goes_together():
+    groups = np.repeat(np.arange(6), 2)
+    missed = 0
+    for _ in range(100):
+        found = rank_correlation(*DRAW.normal(size=(2, 12)), groups, draws=200)
+        missed += not found.low <= 0 <= found.high
+    assert missed < 15
+
+
+def test_one_seed_tells_nothing_among_encoders_trained_alike():
+    a = DRAW.normal(size=20)
+    alone = rank_correlation(a, a, np.arange(20))
+    assert (alone.cells, np.isnan(alone.value)) == (0, True)
+    assert rank_correlation(a, a).sentence("a", "b", alone).endswith("cannot be told, which takes several seeds.")
+
+
 def test_too_few_or_constant_cells_say_no():
     for a, b in (([1, 2], [1, 2]), ([1, 1, 1], [1, 2, 3])):
         found = rank_correlation(a, b)

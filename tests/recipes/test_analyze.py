@@ -8,7 +8,7 @@ import pytest
 
 from physiokeras.models import digest, load
 from physiokeras.pipelines import Manifest
-from physiokeras.recipes import analysed, analysis_cells, analysis_page, analyze, cohort, experiment
+from physiokeras.recipes import analysed, analysis_cells, analysis_page, analyze, cohort, experiment, sampling
 from physiokeras.recipes.pretrain import Settings
 from physiokeras.recipes.settings import from_toml, read
 
@@ -70,14 +70,14 @@ def test_untrained_encoder_is_the_one_that_the_run_began_with(pretrained):
 
 def test_windows_are_spread_evenly_in_full_batches(pretrained):
     manifest = analysed.manifest_of(pretrained.folder)
-    whole = list(analysed.batches(manifest, ["eeg", "ecg"], 1000, size=5))
+    whole = list(sampling.batches(manifest, ["eeg", "ecg"], 1000, size=5))
     count = manifest.splits["test"]
     assert [len(people) for _, people, _ in whole] == [5] * (count // 5) + [count % 5] * (count % 5 > 0)
-    inputs, people, _labels = analysed.arrays(manifest, ["ecg"], count // 2, labels=["window"], size=5)
+    inputs, people, _labels = sampling.arrays(manifest, ["ecg"], count // 2, labels=["window"], size=5)
     assert len(people) == len(inputs["ecg"]) == count // 2
     assert set(people) == {record["person"] for record in manifest.select("test")}
     named = [record["name"] for record in manifest.records][:2]
-    _, people, _ = analysed.arrays(manifest, ["ecg"], 1000, records=named)
+    _, people, _ = sampling.arrays(manifest, ["ecg"], 1000, records=named)
     assert set(people) == {record["person"] for record in manifest.records[:2]}
 
 
@@ -87,14 +87,14 @@ def test_cell_is_analysed_on_the_people_that_it_held_out(pretrained, tmp_path, m
     shutil.copytree(pretrained.folder / "model", tmp_path / "cell" / "model")
     shutil.copy(pretrained.folder / "settings.toml", tmp_path / "cell")
     (tmp_path / "cell" / "cell.json").write_text(json.dumps({"people": {"test": learners}}))
-    seen, batches = [], analysed.batches
+    seen, batches = [], sampling.batches
 
     def spied(*arguments, **options):
         for inputs, people, labels in batches(*arguments, **options):
             seen.append(set(people))
             yield inputs, people, labels
 
-    monkeypatch.setattr(analysed, "batches", spied)
+    monkeypatch.setattr(sampling, "batches", spied)
     monkeypatch.setattr(analysis_page, "save", lambda figure, path: path.touch())
     few = ["--windows", "12", "--few-windows", "6", "--draws", "20", "--data", str(manifest.folder)]
     assert analyze.main(["--run", str(tmp_path / "cell"), *few]) == 0
@@ -123,6 +123,7 @@ def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_pat
         (cell / "cell.json").write_text(json.dumps(facts))
     shutil.copytree(pretrained.folder / "model", folder / "cells" / "mae-seed-0" / "model")
     shutil.copy(pretrained.folder / "settings.toml", folder)
+    (folder / "run.json").write_text(json.dumps({"cells": [f"mae-seed-{number}" for number in range(4)]}))
     data = ["--data", str(pretrained.cohort / "prepared"), "--windows", "12", "--few-windows", "6"]
     with pytest.raises(analysed.DataError, match="1 finished cells"):
         analyze.main(["--compare", str(folder), *data])
