@@ -160,13 +160,8 @@ def measures(runs, *, titles, note=None):
             value, low, high = np.array(list(points.values()), float).T
             places = np.arange(len(points)) + 0.12 * (number - (len(runs) - 1) / 2)
             error = np.nan_to_num(np.stack([value - low, high - value]))
-            style = {
-                "fmt": "o-",
-                "markersize": 3,
-                "linewidth": 0.8,
-                "elinewidth": 0.8,
-                "color": SERIES[number % len(SERIES)],
-            }
+            style = {"fmt": "o-", "markersize": 3, "linewidth": 0.8, "elinewidth": 0.8}
+            style["color"] = SERIES[number % len(SERIES)]
             panel.errorbar(places, value, np.maximum(error, 0), label=name, **style)
             panel.set_xticks(range(len(points)), points)
         panel.set_ylabel(text)

@@ -122,10 +122,8 @@ def split(manifest, labels, count, validation_share, seed=0):
         )
         few = max(1, round(validation_share * len(rest)))
         if few >= len(rest):
-            message = (
-                f"fold {number} leaves {len(rest)} of {len(labelled)} people with labels, and {few} validate: none "
-            )
-            raise DataError(message + "is left to train. Try more folds.", file=manifest.folder)
+            left = f"{len(rest)} of {len(labelled)} people with labels, and {few} validate"
+            raise DataError(f"fold {number} leaves {left}: none trains. Try more folds.", file=manifest.folder)
         everyone = tuple(sorted(set(windows) - test))
         folds.append(Fold(number, tuple(sorted(test)), tuple(sorted(rest[few:])), tuple(sorted(rest[:few])), everyone))
     return folds

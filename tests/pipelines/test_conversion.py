@@ -150,6 +150,17 @@ def test_parts_converted_apart_equal_the_whole(source, tmp_path):
     assert shards(tmp_path / "parts") == shards(tmp_path / "whole")
 
 
+def test_parts_of_another_definition_are_not_taken_for_done(source, tmp_path):
+    run(source, tmp_path / "out")
+    changed = Definition.from_dict({**TABLE, "window": 3.0})
+    first = (tmp_path / "out" / "manifest.json").read_bytes()
+    options = {"num_shards": 2, "progress": None}
+    assert convert(source, changed, tmp_path / "out", shard_index=0, **options) is None
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == first
+    parts = convert(source, changed, tmp_path / "out", shard_index=1, **options)
+    assert parts.data_hash == convert(source, changed, tmp_path / "whole", progress=None).data_hash
+
+
 def test_a_rerun_converts_nothing_that_is_done(source, tmp_path):
     run(source, tmp_path / "out")
     before = times(tmp_path / "out")

@@ -347,8 +347,9 @@ def test_records_are_found_by_pattern_and_by_list(tmp_path):
         (tmp_path / name).parent.mkdir()
         (tmp_path / f"{name}.hea").touch()
     assert [path.stem for path in find_records(tmp_path, definition_of("**/*.hea"))] == ["r1", "r2"]
-    (tmp_path / "RECORDS").write_text("a/r2\r\n\n")
-    assert [path.stem for path in find_records(tmp_path, definition_of("RECORDS"))] == ["r2"]
+    for text in ("a/r2\r\n\n", "a/r2\na/r2\n"):
+        (tmp_path / "RECORDS").write_text(text)
+        assert [path.stem for path in find_records(tmp_path, definition_of("RECORDS"))] == ["r2"]
 
 
 @pytest.mark.parametrize("line", ["../r1", "/etc/r1", "a/../../r1", "http://x/r1", "..\\r1"])

@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,26 @@ def test_cell_is_analysed_on_the_people_that_it_held_out(pretrained, tmp_path, m
     assert analyze.main(["--run", str(tmp_path / "cell"), *few]) == 0
     assert len(seen) >= 6
     assert set.union(*seen) == set(learners)
+
+
+def test_runs_that_held_out_other_people_are_not_shown_beside_each_other(pretrained, tmp_path):
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    tested = sorted({record["person"] for record in manifest.select("test")})
+    for name, people in (("same", tested), ("other", tested[:1])):
+        shutil.copytree(pretrained.folder / "model", tmp_path / name / "model")
+        (tmp_path / name / "cell.json").write_text(json.dumps({"people": {"test": people}}))
+    assert analysed.held_out(pretrained.folder, manifest, [tmp_path / "same"]) is None
+    with pytest.raises(analysed.DataError, match="held out other people"):
+        analysed.held_out(pretrained.folder, manifest, [tmp_path / "other"])
+    with pytest.raises(analysed.DataError, match="was trained on other data"):
+        analysed.held_out(tmp_path / "same", replace(manifest, data_hash="0"))
+
+
+def test_section_that_cannot_be_made_says_so_and_leaves_the_others():
+    def make():
+        raise ValueError("EMG is nowhere.")
+
+    assert analysis_page.made("Tuning", make).text == ["Not made: EMG is nowhere."]
 
 
 def test_classes_of_any_label_are_told_apart(pretrained, tmp_path, monkeypatch):

@@ -200,6 +200,8 @@ def test_every_labelled_person_is_tested_once(run, prepared):
         assert set(fold.train).isdisjoint(fold.validation)
         assert {*fold.test, *fold.train, *fold.validation} == set(PEOPLE)
         assert UNLABELLED in fold.pretrain
+    with pytest.raises(DataError, match="3 of 6 people with labels, and 3 validate: none trains"):
+        folds.split(prepared, ["stress"], 2, 0.9)
     # Ages make a labelled person of the one without stress.
     assert UNLABELLED in {p for fold in folds.split(prepared, ["stress", "age"], 3, 0.3) for p in fold.test}
     data = windows(prepared.folder, labels=["stress", "record", "window"])
@@ -286,6 +288,22 @@ def test_models_are_kept_and_probed_again_without_training_where_more_is_asked(r
     before = {tuple(row[n] for n in names): row["value"] for row in rows_of(run.folder / "scores.csv")}
     for row in rows:
         assert float(row["value"]) == pytest.approx(float(before[tuple(row[n] for n in names)]), abs=1e-5)
+
+
+@pytest.mark.once
+def test_features_scaled_per_person_can_be_all_that_is_asked_for(run, plain, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "run")
+    words = ["--scalings", "per person", "--strategies", "input_dropout", "time_alone", "--seeds", "1"]
+    assert compare.main(["--resume", str(tmp_path / "run"), *words]) == 0
+    found = {row["strategy"] for row in rows_of(tmp_path / "run" / "table.csv")}
+    assert found == {"input_dropout, per person", "time_alone, per person"}
+
+
+@pytest.mark.once
+def test_cell_without_an_answer_is_kept(tmp_path):
+    task = Task("stress", "stress", classes=("rest", "stress"))
+    answers.write(tmp_path, answers.Answers(keys=[("ann", "a", 0)], targets={"stress": np.array([1])}), [task])
+    assert answers.read(tmp_path, [task]).columns == {}
 
 
 @pytest.mark.parametrize("strategy", ["input_dropout", "supervised"])

@@ -3,6 +3,7 @@ import importlib
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -144,6 +145,26 @@ def test_backend_that_is_not_installed_is_said_in_one_sentence(tmp_path):
 def test_training_is_on_what_is_named_or_on_all_that_may_train(given, there, expected):
     settings, manifest = SimpleNamespace(pretrain_on=given), SimpleNamespace(splits=dict.fromkeys(there, 1))
     assert cohort.training_splits(settings, manifest) == expected
+
+
+def test_test_people_are_not_pretrained_on():
+    settings, manifest = SimpleNamespace(pretrain_on=("test",)), SimpleNamespace(splits={"test": 1}, folder="data")
+    with pytest.raises(DataError, match="the test people are held out"):
+        cohort.training_splits(settings, manifest)
+
+
+def test_damaged_shard_is_named_wherever_it_is_read(pretrained, small, tmp_path, training_alone):
+    shutil.copytree(pretrained.cohort / "prepared", tmp_path / "prepared")
+    manifest = Manifest.read(tmp_path / "prepared")
+    shard = manifest.shard(manifest.select("pretrain")[0]["name"])
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match=shard.name):
+        pretrain.main(["--data", str(manifest.folder), *small, "--steps", "50", "--out", str(tmp_path / "run")])
+    extractor = FeatureExtractor(load(pretrained.folder / "model").encoder)
+    with pytest.raises(DataError, match=shard.name):
+        probing.features_of_windows(extractor, manifest, "pretrain")
 
 
 def test_split_that_the_data_lack_is_an_error_that_lists_theirs(pretrained, small, tmp_path, training_alone):

@@ -8,7 +8,7 @@ import pytest
 from physiokeras.errors import DataError
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Definition, Manifest, convert, windows
-from physiokeras.recipes import probe, probing
+from physiokeras.recipes import pictures, probe, probing
 from physiokeras.recipes.reconcile import encoder_for
 
 
@@ -40,8 +40,10 @@ def test_context_and_gradient_descent_reach_the_probe(pretrained, monkeypatch):
     monkeypatch.setattr(gradient, "STEPS", 20)
     extractor = FeatureExtractor(load(pretrained.folder / "model").encoder)
     settings = probe.Settings(run="", data="", context=1, classifier="gradient", class_weight=None, label_share=0.5)
-    found, _ = probing.probe_encoder(extractor, Manifest.read(pretrained.cohort / "prepared"), settings)
+    manifest = Manifest.read(pretrained.cohort / "prepared")
+    found, _ = probing.probe_encoder(extractor, manifest, settings)
     assert found["stage"].probe.context == 1
+    assert pictures.hypnogram(extractor, manifest, found["stage"].probe).axes
     assert len(found["stage"].probe.mean) == 3 * extractor.width
     assert set(found["stage"].probe.tried) == set(gradient.RATE_GRID)
 

@@ -139,7 +139,10 @@ def test_space_is_read_as_it_is_written(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("drop_rat=0:1", "is no setting of the training. Did you mean `drop_rate`"),
+        ("drop_rat=0:1", "is no setting that a search can vary. Did you mean `drop_rate`"),
+        ("seed=1,2", "is no setting that a search can vary"),
+        ("backend=jax,torch", "is no setting that a search can vary"),
+        ("modalities=eeg,ecg", "is no setting that a search can vary"),
         ("drop_rate", "Write a range as drop_rate=LOW:HIGH"),
         ("drop_rate=1:0", "cannot be searched"),
         ("drop_from=input,side", "among input, output, context"),
