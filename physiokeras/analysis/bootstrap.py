@@ -101,28 +101,6 @@ def bootstrap_over_people(statistic, arrays, people, *, draws=1000, seed=0, leve
     return interval(statistic(*arrays), values, level)
 
 
-def bootstrap_difference(statistic, labels, first, second, people, **options):
-    """Interval of the paired difference `statistic(labels, first) - statistic(labels, second)`.
-
-    Both sides see the same drawn people, which leaves what is common to them out of the interval.
-
-    Args:
-        statistic: Function of labels and predictions to a number.
-        labels: `(windows, ...)`.
-        first: Predictions `(windows, ...)` of one model.
-        second: Those of the other, for the same windows.
-        people: `(windows,)`.
-        **options: As in `bootstrap_over_people`.
-
-    Returns: `Interval`.
-    """
-
-    def difference(labels, first, second):
-        return statistic(labels, first) - statistic(labels, second)
-
-    return bootstrap_over_people(difference, (labels, first, second), people, **options)
-
-
 def score_intervals(labels, probabilities, people, *, draws=1000, seed=0, level=0.95):
     """Intervals of all of `scores` that are single numbers, for many windows at once.
 

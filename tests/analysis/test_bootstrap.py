@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from physiokeras.analysis.bootstrap import bootstrap_difference, bootstrap_over_people, score_intervals
+from physiokeras.analysis.bootstrap import bootstrap_over_people, score_intervals
 from physiokeras.analysis.scores import scores
 
 pytestmark = pytest.mark.once
@@ -35,19 +35,6 @@ def test_same_seed_same_draws():
     first, again, other = (bootstrap_over_people(np.mean, (labels,), people, seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
-
-
-def test_paired_difference_of_a_model_with_itself_is_zero(draw):
-    labels, probabilities = draw()
-    people = np.arange(500) % 20
-
-    def accuracy(labels, probabilities):
-        return (probabilities.argmax(axis=1) == labels).mean()
-
-    interval = bootstrap_difference(accuracy, labels, probabilities, probabilities, people, draws=50)
-    assert (interval.value, interval.low, interval.high) == (0, 0, 0)
-    better = bootstrap_difference(accuracy, labels, np.eye(5)[labels], probabilities, people, draws=200)
-    assert better.low > 0
 
 
 @pytest.mark.parametrize("classes", [2, 3])
