@@ -130,20 +130,53 @@ def attention_table(sums, *, width=1, draws=1000, seed=0):
         `attention_measures`; "bands" for the first condition only, which permuting and shifting leave alone.
     """
     rows = []
-    measures = {
-        "cross_modality": measure.cross_modality,
-        "alignment": lambda mass, expected: measure.alignment(mass, expected, width),
-        "alignment_of_others": lambda mass, expected: measure.alignment_of_others(mass, expected, width),
-    }
     for condition in sums.mass:
-        arrays = sums.mass[condition], sums.expected[condition]
-        for name, statistic in measures.items():
-            found = sum_intervals(statistic, arrays, draws=draws, seed=seed)
-            rows += _rows(sums, condition, name, found)
-        if condition == CONDITIONS[0]:
-            means = sum_intervals(lambda a, n: a / n[:, None], (sums.bands, sums.windows), draws=draws, seed=seed)
-            rows += _rows(sums, condition, "bands", means)
+        for name, (statistic, arrays) in _measures(sums, condition, width).items():
+            rows += _rows(sums, condition, name, sum_intervals(statistic, arrays, draws=draws, seed=seed))
     return rows
+
+
+def attention_differences(first, second, *, width=1, draws=1000, seed=0):
+    """Measures of the last layer, the rollout, of one model less those of another, the same people drawn on both sides.
+
+    Args:
+        first: `AttentionSums`.
+        second: Those of the other, of windows of the same people.
+        width: As in `attention_table`.
+        draws: Resamplings of people.
+        seed: Seed of these.
+
+    Returns: dict of measure to value, low and high.
+
+    Raises:
+        ValueError: Other people.
+    """
+    if list(first.people) != list(second.people):
+        raise ValueError(f"Both must be of the same people. Received: {list(first.people)}, {list(second.people)}.")
+    found = {}
+    pairs = [_measures(sums, CONDITIONS[0], width) for sums in (first, second)]
+    for name, (statistic, arrays) in pairs[0].items():
+
+        def less(*both, statistic=statistic):
+            half = len(both) // 2
+            return statistic(*both[:half])[..., -1] - statistic(*both[half:])[..., -1]
+
+        both = (*arrays, *pairs[1][name][1])
+        found[name] = tuple(float(x) for x in sum_intervals(less, both, draws=draws, seed=seed))
+    return found
+
+
+def _measures(sums, condition, width):
+    """Measure to its function of sums, and these sums."""
+    arrays = sums.mass[condition], sums.expected[condition]
+    measures = {
+        "cross_modality": (measure.cross_modality, arrays),
+        "alignment": (lambda mass, expected: measure.alignment(mass, expected, width), arrays),
+        "alignment_of_others": (lambda mass, expected: measure.alignment_of_others(mass, expected, width), arrays),
+    }
+    if condition == CONDITIONS[0]:
+        measures["bands"] = lambda a, n: a / n[:, None], (sums.bands, sums.windows)
+    return measures
 
 
 def curve_intervals(sums, *, others=True, condition=CONDITIONS[0], draws=1000, seed=0):

@@ -3,7 +3,13 @@
 import numpy as np
 
 from physiokeras.analysis import attention_figures
-from physiokeras.analysis.attention import CONDITIONS, attention_sums, attention_table, curve_intervals
+from physiokeras.analysis.attention import (
+    CONDITIONS,
+    attention_differences,
+    attention_sums,
+    attention_table,
+    curve_intervals,
+)
 from physiokeras.analysis.attention_measures import flow
 from physiokeras.recipes import sampling
 from physiokeras.recipes.analysis_page import Part, number
@@ -45,7 +51,7 @@ def attention(subjects, manifest, settings, records=None):
         "rollout follows attention through all layers.",
         _attention_table(tables, words),
         *_verdicts(tables[subjects[0].name]),
-        *(_beside(tables, subjects[0].name, subject.name, words) for subject in subjects[1:]),
+        *(_beside(sums, subjects[0].name, subject.name, words, settings) for subject in subjects[1:]),
     ]
     return Part(
         "Attention",
@@ -74,18 +80,15 @@ def _cell(table, condition, measure, layer="rollout"):
     return None
 
 
-def _beside(tables, first, other, words):
-    """A sentence that says in which measures two runs surely differ: their intervals do not overlap."""
+def _beside(sums, first, other, words, settings):
+    """A sentence that says in which measures two runs differ, by paired intervals over people."""
+    options = {"width": settings.width, "draws": settings.draws, "seed": settings.seed}
     more, less, alike = [], [], []
-    for measure, text in words.items():
-        a, b = (_cell(tables[name], CONDITIONS[0], measure) for name in (first, other))
-        if np.isfinite(a[0] + b[0]):
-            (more if a[1] > b[2] else less if a[2] < b[1] else alike).append(text)
-    said = [
-        f"{what}: {'; '.join(some)}"
-        for what, some in (("more", more), ("less", less), ("not told apart", alike))
-        if some
-    ]
+    for measure, (value, low, high) in attention_differences(sums[first], sums[other], **options).items():
+        if np.isfinite(value):
+            (more if low > 0 else less if high < 0 else alike).append(words[measure])
+    kinds = {"more": more, "less": less, "not told apart": alike}
+    said = [f"{what}: {'; '.join(some)}" for what, some in kinds.items() if some]
     return f"{first} beside {other}: {'. '.join(said)}."
 
 

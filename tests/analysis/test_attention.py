@@ -5,7 +5,14 @@ import pytest
 from tiny import MODALITIES, TIME, encoder, to_numpy, varied, windows
 
 from physiokeras.analysis import attention_measures as measure
-from physiokeras.analysis.attention import CONDITIONS, attention_sums, attention_table, curve_intervals, shifted
+from physiokeras.analysis.attention import (
+    CONDITIONS,
+    attention_differences,
+    attention_sums,
+    attention_table,
+    curve_intervals,
+    shifted,
+)
 
 PEOPLE = np.array(["b", "a", "b", "c", "a", "c", "c", "b", "a", "c"])
 ABSENT = [(0, "eeg"), (3, "ecg"), (3, "emg"), (5, "emg")]
@@ -75,6 +82,24 @@ def test_every_measure_has_an_interval_over_people_that_holds_it(whole):
     value, low, high = curve_intervals(whole, draws=200)
     assert value.shape == (3, TIME)
     assert ((low <= value) & (value <= high)).all()
+
+
+def test_difference_is_that_of_the_measures_and_of_a_model_to_itself_none(model, inputs, whole):
+    same = attention_differences(whole, whole, draws=20)
+    assert all(numbers == (0, 0, 0) for numbers in same.values())
+    other = attention_sums(varied(encoder(depth=2, heads=1)), [(inputs, PEOPLE)])
+    tables = [
+        {row["measure"]: row["value"] for row in attention_table(sums)
+         if (row["condition"], row["layer"]) == (CONDITIONS[0], "rollout")}
+        for sums in (whole, other)
+    ]  # fmt: skip
+    found = attention_differences(whole, other, draws=200)
+    assert found.keys() == tables[0].keys()
+    for name, (value, low, high) in found.items():
+        assert value == pytest.approx(tables[0][name] - tables[1][name], abs=1e-9)
+        assert low <= value <= high
+    with pytest.raises(ValueError, match="same people"):
+        attention_differences(whole, attention_sums(model, [(inputs, np.repeat("a", len(PEOPLE)))]))
 
 
 def test_one_person_gives_numbers_without_intervals(model, inputs):
