@@ -216,7 +216,13 @@ def array_of(variable):
 
 
 def encoder_of(model):
-    """The `Encoder` in any of the models of this package; an encoder is its own."""
+    """The encoder in any of the models of this package.
+
+    Args:
+        model: A model with an `encoder`, or an `Encoder`.
+
+    Returns: `Encoder`.
+    """
     return model if isinstance(model, Encoder) else model.encoder
 
 
