@@ -127,3 +127,10 @@ def test_exported_names_are_listed_once_and_documented(package):
     assert len(names) == len(set(names))
     exported = {name: getattr(module, name) for name in names}
     assert [name for name, item in exported.items() if callable(item) and not item.__doc__] == []
+
+
+def test_converter_starts_without_what_only_others_need():
+    heavy = ("scipy.signal", "wfdb", "matplotlib", "tensorflow", "keras", "sklearn")
+    code = f"import sys, physiokeras.recipes.prepare; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"  # each worker imports it again

@@ -8,8 +8,7 @@ import numpy as np
 from physiokeras.analysis.figure_style import save
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
-from physiokeras.recipes.cohort import is_simulated
-from physiokeras.recipes.pages import CAUTION, write_csv
+from physiokeras.recipes.pages import CAUTION, is_simulated, write_csv
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,3 @@ def training_splits(settings, manifest):
             there = ", ".join(f"{split} ({windows} windows)" for split, windows in manifest.splits.items())
             raise DataError(f"no record has the split {name}. There are: {there}.", file=manifest.folder)
     return settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
-
-
-def is_simulated(manifest):
-    """Whether the records are simulated, to be said wherever their numbers show."""
-    return manifest.definition["name"] == "simulated"

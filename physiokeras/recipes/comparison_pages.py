@@ -7,9 +7,8 @@ import numpy as np
 from physiokeras.analysis.scores import main_scores, scores_by_group
 from physiokeras.recipes.answers import KEPT, REFIT
 from physiokeras.recipes.cells import FACTS
-from physiokeras.recipes.cohort import is_simulated
 from physiokeras.recipes.comparison_scores import AGGREGATE, OF_PEOPLE
-from physiokeras.recipes.pages import CAUTION, markdown
+from physiokeras.recipes.pages import CAUTION, is_simulated, markdown
 from physiokeras.recipes.strategies import TIME
 
 TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error, years"}

@@ -4,9 +4,13 @@ import csv
 import io
 
 from physiokeras.files import write_atomic
-from physiokeras.recipes.cohort import is_simulated
 
 CAUTION = "Simulated recordings: these numbers say nothing about people."
+
+
+def is_simulated(manifest):
+    """Whether the records are simulated, to be said wherever their numbers show."""
+    return manifest.definition["name"] == "simulated"
 
 
 def note_of(manifest):
