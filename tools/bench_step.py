@@ -2,7 +2,8 @@
 """Training step of the paper-size autoencoder on each backend, beside a reference written by hand in PyTorch.
 
 Both train on the same cores in turn, a few steps each, so that a change of the machine's speed meets both. Ours runs
-through `model.fit` on int16 windows of a `tf.data` stream. Prints windows per second and the ratio, round by round, and their medians.
+through `model.fit` on a `tf.data` stream of int16 windows. Prints windows per second and the ratio, round by round, and
+their medians.
 
     tools/bench_step.py --reference ../shared/reference/torch_mae.py [--backends jax] [--rounds 5] [--steps 8]
 """

@@ -83,8 +83,8 @@ def stream(
         steps = tf.data.INFINITE_CARDINALITY
     batches = windows.batch(batch_size, drop_remainder=drop)
     batches = batches.map(_parser(chosen), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # Tuned by itself, a stream that is left before its end may wait for the tuner's next look, which comes after as long
-    # again as it has run, up to a minute: a call of `fit` would end that much later.
+    # Tuned by itself, a stream that is left before its end may wait for the tuner's next look, which comes after as
+    # long again as it has run, up to a minute: a call of `fit` would end that much later.
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(4).with_options(options).apply(tf.data.experimental.assert_cardinality(steps))
