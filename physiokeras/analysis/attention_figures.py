@@ -6,7 +6,7 @@ Runs lie side by side with one colour scale; each argument `runs` is a dict of a
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from physiokeras.analysis.figure_style import BLACK, COLUMN, GREY, PAGE, SERIES, new_figure, styled, title
+from physiokeras.analysis.figure_style import BLACK, COLUMN, GREY, PAGE, new_figure, series_colour, styled, title
 
 MATRIX = "cividis"  # even in lightness, and the same to the colour-blind
 
@@ -128,7 +128,7 @@ def alignment(curves, *, step, heading="Rollout", note=None):
         for number, (name, found) in enumerate(curves.items()):
             value, low, high = found[part]
             along = np.arange(len(value)) * step
-            colour = SERIES[number % len(SERIES)]
+            colour = series_colour(number)
             panel.plot(along, value, color=colour, linestyle=styles[number % len(styles)], label=name)
             if np.isfinite(low).any():
                 panel.fill_between(along, low, high, color=colour, alpha=0.2, linewidth=0)
@@ -160,8 +160,7 @@ def measures(runs, *, titles, note=None):
             value, low, high = np.array(list(points.values()), float).T
             places = np.arange(len(points)) + 0.12 * (number - (len(runs) - 1) / 2)
             error = np.nan_to_num(np.stack([value - low, high - value]))
-            style = {"fmt": "o-", "markersize": 3, "linewidth": 0.8, "elinewidth": 0.8}
-            style["color"] = SERIES[number % len(SERIES)]
+            style = {"fmt": "o-", "markersize": 3, "linewidth": 0.8, "elinewidth": 0.8, "color": series_colour(number)}
             panel.errorbar(places, value, np.maximum(error, 0), label=name, **style)
             panel.set_xticks(range(len(points)), points)
         panel.set_ylabel(text)

@@ -8,9 +8,9 @@ from physiokeras.analysis.figure_style import (
     BLUE,
     COLUMN,
     GREY,
-    SERIES,
     VERMILION,
     new_figure,
+    series_colour,
     styled,
     title,
 )
@@ -114,7 +114,7 @@ def reliability(sums, *, task, note=None):
     for place, (name, own) in enumerate(sums.items()):
         own = np.asarray(own)
         own = own[own[:, 0] >= max(1, 0.005 * own[:, 0].sum())]  # a few windows tell no share
-        panel.plot(own[:, 1] / own[:, 0], own[:, 2] / own[:, 0], color=SERIES[place % len(SERIES)],
+        panel.plot(own[:, 1] / own[:, 0], own[:, 2] / own[:, 0], color=series_colour(place),
                    marker=markers[place % len(markers)], markersize=3, linewidth=0.9,
                    label=name.replace("_", " "))  # fmt: skip
     panel.set_xlim(0, 1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from physiokeras.analysis.figure_style import BLACK, BLUE, GREY, PAGE, SERIES, new_figure, styled, title
+from physiokeras.analysis.figure_style import BLACK, BLUE, GREY, PAGE, new_figure, series_colour, styled, title
 
 
 @styled
@@ -70,7 +70,7 @@ def _classes(panel, label, splits):
         total = sum(counts.values()) or 1
         places = np.arange(len(names)) + (number - (len(splits) - 1) / 2) * width
         shares = [100 * counts.get(name, 0) / total for name in names]
-        panel.bar(places, shares, width, label=f"{split} ({total})", color=SERIES[number % len(SERIES)])
+        panel.bar(places, shares, width, label=f"{split} ({total})", color=series_colour(number))
     panel.set_xticks(range(len(names)), names)
     panel.set_ylabel("windows (%)")
     panel.set_title(label, loc="left")

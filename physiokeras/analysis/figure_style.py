@@ -39,6 +39,11 @@ _STYLE = {
 }
 
 
+def series_colour(number):
+    """Colour of one of several lines, by its number from 0; after the last comes the first again."""
+    return SERIES[number % len(SERIES)]
+
+
 def styled(function):
     """Let a function draw in the package's style, whatever the user's own settings of matplotlib are."""
 

@@ -15,11 +15,11 @@ from physiokeras.analysis.figure_style import (
     GREY,
     ORANGE,
     PAGE,
-    SERIES,
     SKY,
     VERMILION,
     new_figure,
     save,
+    series_colour,
     styled,
     title,
     unit_text,
@@ -78,7 +78,7 @@ def loss_curve(metrics, *, x=None, note=None):
     panels[0].set_ylabel("loss (share of variance)")
     if parts:
         held = any(f"val_{name}" in columns for name in parts)
-        colours = [SERIES[place % len(SERIES)] for place in range(len(parts))]
+        colours = [series_colour(place) for place in range(len(parts))]
         shown = [
             (f"val_{name}" if held else name, name.removeprefix("loss_").upper(), colour)
             for name, colour in zip(parts, colours, strict=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from physiokeras.analysis.figure_style import BLACK, GREY, PAGE, SERIES, new_figure, styled, title
+from physiokeras.analysis.figure_style import BLACK, GREY, PAGE, new_figure, series_colour, styled, title
 
 
 @styled
@@ -34,11 +34,10 @@ def tuning(runs, modalities, *, note=None):
     for number, (name, run) in enumerate(runs.items()):
         low, middle, high = np.asarray(run["distributedness"]).T
         along = np.arange(len(middle))
-        below[0].plot(along, middle, "o-", markersize=3, color=SERIES[number % len(SERIES)], label=name)
-        below[0].fill_between(along, low, high, color=SERIES[number % len(SERIES)], alpha=0.2, linewidth=0)
-        below[1].plot(
-            along, 100 * np.asarray(run["others"]), "o-", markersize=3, color=SERIES[number % len(SERIES)], label=name
-        )
+        colour = series_colour(number)
+        below[0].plot(along, middle, "o-", markersize=3, color=colour, label=name)
+        below[0].fill_between(along, low, high, color=colour, alpha=0.2, linewidth=0)
+        below[1].plot(along, 100 * np.asarray(run["others"]), "o-", markersize=3, color=colour, label=name)
     below[0].set_ylim(0, 1.02)
     below[0].set_ylabel("distributedness (quartiles)")
     below[1].set_ylim(0, 100)
@@ -153,7 +152,7 @@ def explanations(measures, score, strategies, *, score_name, note=None):
         for number, name in enumerate(np.unique(strategies)):
             rows = strategies == name
             panel.scatter(np.asarray(values)[rows], np.asarray(score)[rows], s=12, label=name, linewidths=0,
-                          color=SERIES[number % len(SERIES)], marker=markers[number % len(markers)])  # fmt: skip
+                          color=series_colour(number), marker=markers[number % len(markers)])  # fmt: skip
         panel.set_xlabel(text)
     panels[0].set_ylabel(score_name)
     panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -165,7 +164,7 @@ def _stacked(panel, shares, modalities):
     along, below = np.arange(len(shares)), np.zeros(len(shares))
     for number, name in enumerate(modalities):
         values = 100 * np.nan_to_num(np.asarray(shares)[:, number])
-        panel.bar(along, values, 0.85, below, color=SERIES[number % len(SERIES)], label=name.upper(), linewidth=0)
+        panel.bar(along, values, 0.85, below, color=series_colour(number), label=name.upper(), linewidth=0)
         below = below + values
     panel.set_xticks(along, ["tok.", *map(str, along[1:])])
     panel.set_ylim(0, 100)
@@ -173,7 +172,7 @@ def _stacked(panel, shares, modalities):
 
 
 def _classes(panel, places, targets, task, order):
-    colours = np.array([*(SERIES[i % len(SERIES)] for i in range(len(task.classes))), GREY])
+    colours = np.array([*(series_colour(i) for i in range(len(task.classes))), GREY])
     panel.scatter(*places[order].T, c=colours[targets[order]], s=4, linewidths=0)
     for name, colour in zip(task.classes, colours, strict=False):
         panel.scatter([], [], s=12, color=colour, label=name, linewidths=0)

@@ -52,7 +52,7 @@ def manifest_of(folder, data=None, workers=2):
     if data is not None:
         return Manifest.read(data)
     folder = Path(folder).resolve()
-    if (folder / FACTS).exists():
+    if _is_cell(folder):
         folder = folder.parents[1]  # a cell's data are its comparison's
     names = {item.name for item in fields(CohortSettings)}
     known = {name: value for name, value in settings_of(folder).items() if name in names}
@@ -71,6 +71,11 @@ def settings_of(folder):
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+def _is_cell(folder):
+    """Whether a folder is that of a cell of a comparison."""
+    return (Path(folder) / FACTS).exists()
+
+
 def held_out(folder, manifest, against=()):
     """Names of the records of the people that a cell of a comparison held out; None for any other run.
 
@@ -86,13 +91,13 @@ def held_out(folder, manifest, against=()):
     for other in against:
         if _test_people(other, manifest) != people:
             raise DataError(f"held out other people than {folder}: it knows some of those.", file=other)
-    return records_of(manifest, people) if (Path(folder) / FACTS).exists() else None
+    return records_of(manifest, people) if _is_cell(folder) else None
 
 
 def _test_people(folder, manifest):
     """Sorted names of the people that a run held out."""
     folder = Path(folder)
-    if not (folder / FACTS).exists():
+    if not _is_cell(folder):
         return sorted({record["person"] for record in manifest.select("test")} if "test" in manifest.splits else ())
     if metadata(folder / "model").get("data_hash") != manifest.data_hash:
         raise DataError(f"was trained on other data than {manifest.folder}. Give its own by --data.", file=folder)
@@ -117,11 +122,9 @@ def subjects_of(run, against):
         DataError: A folder without a model, or with one that reads other windows.
     """
     folders = [Path(run), *map(Path, against)]
+    names = [folder.resolve().name for folder in folders]
     # A cell's name ends in a hash.
-    names = [
-        folder.resolve().name.rpartition("-")[0] if (folder / FACTS).exists() else folder.resolve().name
-        for folder in folders
-    ]
+    names = [name.rpartition("-")[0] if _is_cell(folder) else name for name, folder in zip(names, folders, strict=True)]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     subjects = [Subject(name, load(folder / "model")) for name, folder in zip(names, folders, strict=True)]

@@ -13,7 +13,7 @@ from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.errors import DataError
 from physiokeras.models import encoder_of, load
 from physiokeras.recipes import analysed, sampling
-from physiokeras.recipes.analysis_page import Part, number
+from physiokeras.recipes.analysis_page import Part, file_name, number
 from physiokeras.recipes.pages import markdown, note_of
 
 MEASURES = {
@@ -61,8 +61,7 @@ def explanation(settings, manifest):
             lines.append([task, text, *(number(c.value, c.low, c.high) for c in (over, within))])
             sentences.append(f"- {over.sentence(text, task, within)}")
         drawn = {text: [row[name] for row in rows] for name, text in MEASURES.items()}
-        name = f"explanation_{''.join(c if c.isalnum() else '_' for c in task)}"
-        figures[name] = learned_figures.explanations(
+        figures[f"explanation_{file_name(task)}"] = learned_figures.explanations(
             drawn, score, strategies, score_name=f"{task}\n(balanced accuracy)", note=note
         )
     text = [

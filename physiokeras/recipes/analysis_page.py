@@ -71,6 +71,11 @@ def write(parts, settings, manifest):
     return path
 
 
+def file_name(text):
+    """A text as a part of a file's name."""
+    return "".join(c if c.isalnum() or c in "-._" else "_" for c in text)
+
+
 def number(value, low=np.nan, high=np.nan, *, digits=2, factor=1):
     """A number, with its interval where it has one, as text; "-" where it is unknown."""
     if not np.isfinite(value):

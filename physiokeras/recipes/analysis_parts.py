@@ -1,7 +1,5 @@
 """The sections of an analysis on what was learned: tuning, reconstruction, representation."""
 
-import re
-
 import numpy as np
 
 from physiokeras.analysis import learned_figures
@@ -11,7 +9,7 @@ from physiokeras.analysis.representation import embedding, variance_shares
 from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.models import FeatureExtractor
 from physiokeras.recipes import analysed, sampling
-from physiokeras.recipes.analysis_page import Part, number
+from physiokeras.recipes.analysis_page import Part, file_name, number
 from physiokeras.recipes.pages import markdown, note_of
 
 
@@ -143,9 +141,8 @@ def representation(subjects, manifest, settings, records=None):
                 rows.append({"run": subject.name, "label": name, **vars(share)})
         note = f"{subject.name}{', simulated' if note_of(manifest) else ''}"
         drawn = {"task": task, "targets": known[task.label] if task else None, "ages": known.get("age"), "note": note}
-        figures[f"embedding_{re.sub(r'[^-.0-9A-Za-z_]+', '_', subject.name)}"] = learned_figures.embedding(
-            *embedding(values), people, **drawn
-        )
+        name = f"embedding_{file_name(subject.name)}"
+        figures[name] = learned_figures.embedding(*embedding(values), people, **drawn)
     if not task:
         return Part("Representation", ["No classes are known: a map of windows only."], {}, figures)
     lines = [["share of the features' variance", *(subject.name for subject in subjects)]]

@@ -69,11 +69,11 @@ def own_splits(manifest, pretrain_on):
     """The data's own splits as a `Fold`; the named ones pretrain.
 
     Raises:
-        DataError: No people in the split train, or fewer than two in the split test.
+        DataError: No people in the split train, fewer than two in the split test, or a split that the data lack.
     """
 
-    def people(*splits):
-        return tuple(sorted({record["person"] for record in manifest.records if record["split"] in splits}))
+    def people(splits):
+        return tuple(sorted({record["person"] for record in manifest.select(splits)}))
 
     missing = [name for name in ("train", "test") if name not in manifest.splits]
     if missing:
@@ -81,7 +81,8 @@ def own_splits(manifest, pretrain_on):
         raise DataError(message, file=manifest.folder)
     if len(people("test")) < 2:
         raise DataError("one test person is too few for intervals over people. Try --folds.", file=manifest.folder)
-    return Fold(0, people("test"), people("train"), people("validation"), people(*pretrain_on))
+    validation = people("validation") if "validation" in manifest.splits else ()
+    return Fold(0, people("test"), people("train"), validation, people(pretrain_on))
 
 
 def split(manifest, labels, count, validation_share, seed=0):
