@@ -51,6 +51,27 @@ def test_freed_memory_stays_with_the_process():
     assert faults[0] > 500 > 10 * faults[1]
 
 
+@pytest.mark.once
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's list of mappings is what is read")
+@pytest.mark.parametrize("keep", [False, True])
+def test_kept_memory_lies_in_huge_pages_and_takes_none_before_it_is_used(keep):
+    result = run(
+        "import resource; from physiokeras.recipes.backend import keep_memory\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"{'keep_memory()' if keep else ''}\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "block = b'x' * 2**26\n"
+        "place, inside = id(block) + 2**25, False\n"
+        "for line in open('/proc/self/smaps'):\n"
+        "    bounds = line.split()[0].split('-')\n"
+        "    if len(bounds) == 2: inside = int(bounds[0], 16) <= place < int(bounds[1], 16)\n"
+        "    if inside and line.startswith('VmFlags'): print('hg' in line.split())\n"
+    )
+    grown, huge = result.stdout.split()
+    assert int(grown) < 10_000
+    assert huge == str(keep)
+
+
 def test_backend_that_keras_already_runs_on_is_accepted():
     backend.use(keras.config.backend())
     assert keras_backend() == keras.config.backend()
