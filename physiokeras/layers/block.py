@@ -105,12 +105,12 @@ class TransformerBlock(keras.layers.Layer):
     def _query_key_value(self, tokens, context):
         """Query, key and value, each `(batch, tokens or keys, width)`."""
         if not self.cross:
-            return ops.split(self.query_key_value.call(tokens), 3, axis=-1)
+            return self.query_key_value.parts(tokens, 3)
         context = self.norm_context.call(context)
         # Queries that are the same for every row are computed once.
         query = self.query.call(tokens)
         query = ops.broadcast_to(query, (ops.shape(context)[0], *query.shape[1:]))
-        return query, *ops.split(self.key_value.call(context), 2, axis=-1)
+        return query, *self.key_value.parts(context, 2)
 
     def get_config(self):  # noqa: D102
         names = ("width", "heads", "mlp_ratio", "dropout", "cross", "seed")

@@ -33,3 +33,13 @@ def test_gelu_is_exact():
     x = np.linspace(-8, 8, 401, dtype="float32")
     expected = keras.ops.convert_to_numpy(keras.activations.gelu(x, approximate=False))
     np.testing.assert_allclose(keras.ops.convert_to_numpy(gelu(keras.ops.convert_to_tensor(x))), expected, atol=2e-6)
+
+
+def test_parts_are_those_of_the_whole():
+    layer = TokenDense(6)
+    layer.build(INPUTS.shape)
+    layer.set_weights([np.random.default_rng(1).normal(size=w.shape) for w in layer.get_weights()])
+    parts = layer.parts(keras.ops.convert_to_tensor(INPUTS), 3)
+    assert [tuple(part.shape) for part in parts] == 3 * [(3, 5, 2)]
+    whole = keras.ops.convert_to_numpy(layer(INPUTS))
+    np.testing.assert_allclose(np.concatenate([keras.ops.convert_to_numpy(p) for p in parts], -1), whole, atol=1e-5)
