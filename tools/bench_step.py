@@ -30,6 +30,7 @@ def ours(args):
     import numpy as np
     import tensorflow
 
+    from physiokeras.callbacks import FreshMemory
     from physiokeras.layers import ModalityDropout
     from physiokeras.models import Encoder, MaskedAutoencoder
     from physiokeras.optimizers import AdamW
@@ -52,7 +53,7 @@ def ours(args):
     options = tensorflow.data.Options()
     options.autotune.enabled = False  # as our streams have it
     batches = tensorflow.data.Dataset.from_tensor_slices((inputs,)).batch(args.batch).prefetch(4).with_options(options)
-    return lambda: model.fit(batches, verbose=0)
+    return lambda: model.fit(batches, verbose=0, callbacks=[FreshMemory()])
 
 
 def reference(args):

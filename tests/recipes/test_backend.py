@@ -33,45 +33,6 @@ def test_messages_of_an_import_that_fails_are_shown():
     assert "and where" in result.stderr
 
 
-@pytest.mark.once
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc is what is spoken to")
-def test_freed_memory_stays_with_the_process():
-    code = (
-        "import resource, sys; from physiokeras.recipes.backend import keep_memory\n"
-        "if sys.argv[1:]: keep_memory()\n"
-        "for turn in range(20):\n"
-        "    if turn == 2: before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "    b'x' * (turn + 2**26)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
-    )
-    faults = [
-        int(subprocess.run([sys.executable, "-c", code, *given], capture_output=True, check=True).stdout)
-        for given in ((), ("keep",))
-    ]
-    assert faults[0] > 500 > 10 * faults[1]
-
-
-@pytest.mark.once
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's list of mappings is what is read")
-@pytest.mark.parametrize("keep", [False, True])
-def test_kept_memory_lies_in_huge_pages_and_takes_none_before_it_is_used(keep):
-    result = run(
-        "import resource; from physiokeras.recipes.backend import keep_memory\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        f"{'keep_memory()' if keep else ''}\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
-        "block = b'x' * 2**26\n"
-        "place, inside = id(block) + 2**25, False\n"
-        "for line in open('/proc/self/smaps'):\n"
-        "    bounds = line.split()[0].split('-')\n"
-        "    if len(bounds) == 2: inside = int(bounds[0], 16) <= place < int(bounds[1], 16)\n"
-        "    if inside and line.startswith('VmFlags'): print('hg' in line.split())\n"
-    )
-    grown, huge = result.stdout.split()
-    assert int(grown) < 10_000
-    assert huge == str(keep)
-
-
 def test_backend_that_keras_already_runs_on_is_accepted():
     backend.use(keras.config.backend())
     assert keras_backend() == keras.config.backend()
