@@ -42,8 +42,9 @@ def start_afresh():
         stretch = libc.malloc(_STRETCH)
         if not stretch:
             return
-        # A call of protobuf's gives the heap's end back: something else has to lie there.
-        libc.malloc(_HUGE_PAGE)
+        # The heap's end is given back where it is freed: something else has to lie there, behind the holes.
+        while 0 < (libc.malloc(_HUGE_PAGE) or 0) < stretch:
+            pass
         first = -(-stretch // _HUGE_PAGE) * _HUGE_PAGE
         libc.madvise(first, stretch + _STRETCH - first, _MADV_HUGEPAGE)
         libc.free(stretch)

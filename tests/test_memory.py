@@ -12,8 +12,8 @@ ADDRESSES = """
 import resource, sys
 from physiokeras import memory
 if 'keep' in sys.argv: memory.keep()
-blocks = [bytes(size * 50) for size in range(1, 3000)]
-del blocks[::2]
+blocks = [bytes(size * 50) for size in range(1, 3000)] + [bytes(2**23), bytes(2**10)]
+del blocks[-2], blocks[::2]
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 memory.start_afresh()
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
