@@ -31,9 +31,9 @@ def start_afresh():
     best. They go back to the system and are not used again; the stretch takes no memory before it is used. After
     compiling, this makes the paper's network train 5 % faster on TensorFlow. Nothing changes without `keep` before.
     """
+    if not _kept:
+        return
     with contextlib.suppress(OSError, AttributeError):
-        if not _kept:
-            return
         libc = ctypes.CDLL(None)
         libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
         libc.free.argtypes = [ctypes.c_void_p]

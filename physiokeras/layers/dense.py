@@ -53,7 +53,7 @@ class TokenDense(keras.layers.Dense):
         return ops.reshape(outputs, (-1, *inputs.shape[1:-1], self.units))
 
     def parts(self, inputs, count):
-        """What `call` returns without an activation, cut along the last axis.
+        """What `call` returns, cut along the last axis, of a layer with bias and without activation.
 
         XLA adds up the gradients of the parts' biases faster than that of the whole bias, which it concatenates first.
 
