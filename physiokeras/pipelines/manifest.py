@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
+from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.remote import Remote, located
 
 SCHEMA = 1
@@ -124,6 +126,29 @@ class Manifest:
     def defaults(self):
         """Names of the modalities that are used where nothing else is asked for."""
         return tuple(name for name, modality in self.modalities.items() if modality["default"])
+
+    def records_of(self, people):
+        """Names of the records of people, in the manifest's order."""
+        return [record["name"] for record in self.records if record["person"] in people]
+
+    def value_counts(self, record, label):
+        """Value of a label -> windows of a record that have it: a class number or an age; unlabelled windows left out.
+
+        Args:
+            record: A record's entry.
+            label: The label's name.
+        """
+        if self.labels[label]["kind"] != "age":
+            counts = record["labels"].get(label, {})
+            return {int(value): windows for value, windows in counts.items() if int(value) >= 0}
+        age = record["age"]
+        return {} if age is None or math.isnan(age) else {float(age): record["windows"]}
+
+    def with_variances_of(self, records):
+        """The manifest with the modalities' variances over the named records, instead of over its training splits."""
+        sidecars = [json.loads((self.folder / "records" / f"{name}.json").read_bytes()) for name in records]
+        modalities = Definition.from_dict(self.definition).modalities
+        return replace(self, variances=variances(modalities, sidecars, dict.fromkeys(records, "train")))
 
     def shard(self, name):
         """Path of a record's shard."""

@@ -9,7 +9,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from physiokeras.pipelines import convert
-from physiokeras.pipelines.simulator import simulate
+from physiokeras.pipelines.simulation.simulator import simulate
 
 READER = """
     import os, sys

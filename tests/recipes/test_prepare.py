@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from physiokeras.pipelines import Manifest
-from physiokeras.pipelines.simulator import simulate
+from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import prepare
 
 pytestmark = pytest.mark.once
