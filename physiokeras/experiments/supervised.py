@@ -96,7 +96,7 @@ def fit(
     options = {"labels": [task.label], "modalities": list(encoder.modalities)}
     order = {"batch_size": settings.batch_size, "seed": derive(settings.seed, "supervised stream"), **options}
     # In whole batches, so that one compiled program serves all.
-    few = sum(record["windows"] for record in manifest.select(records=validation))
+    few = sum(record.windows for record in manifest.select(records=validation))
     size = min(settings.batch_size, few)
     valid = stream(manifest.folder, records=validation, batch_size=size, drop_remainder=True, **options)
     checkpoints = Checkpoints(

@@ -69,7 +69,7 @@ def facts(settings, manifest):
 def _names_at(manifest, step, splits, **options):
     """The records of the windows of one step, which follow from the seed."""
     (_, labels), *_ = stream(manifest.folder, splits, labels=["record"], start_step=step, **options).take(1)
-    names = [record["name"] for record in manifest.records]
+    names = [record.name for record in manifest.records]
     counts = collections.Counter(names[number] for number in labels["record"].numpy())
     return "windows of " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
 

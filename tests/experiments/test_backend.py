@@ -15,7 +15,8 @@ def run(code):
 def test_backend_chosen_before_keras_is_the_one_it_runs_on():
     name = keras.config.backend()
     other = run(
-        f"from physiokeras.experiments import backend; backend.use({name!r})\nimport keras; print(keras.config.backend())"
+        f"from physiokeras.experiments import backend; backend.use({name!r})\n"
+        "import keras; print(keras.config.backend())"
     )
     assert other.stdout.strip() == name
     assert other.stderr == ""
