@@ -211,8 +211,8 @@ def check_people(records, file):
         other = splits.setdefault(record.person, record)
         if other.split != record.split:
             raise DataError(
-                f"person {record['person']} is in two splits: record {other['name']} in {other['split']}, "
-                f"record {record['name']} in {record['split']}.",
+                f"person {record.person} is in two splits: record {other.name} in {other.split}, "
+                f"record {record.name} in {record.split}.",
                 file=file,
             )
 

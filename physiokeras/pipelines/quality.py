@@ -114,8 +114,8 @@ def _notes(manifest):
     counts, examples = Counter(), {}
     for record in manifest.records:
         notes = [(channel["channel"], note) for channel in record.channels for note in channel["notes"]]
-        for channel, note in notes + [("", note.removeprefix(f"{record['name']}: ")) for note in record.notes]:
+        for channel, note in notes + [("", note.removeprefix(f"{record.name}: ")) for note in record.notes]:
             kind = note if note == ABSENT else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record.name, "RECORD"))
             counts[kind] += 1
-            examples.setdefault(kind, f"{record['name']} {channel}: {note}")
+            examples.setdefault(kind, f"{record.name} {channel}: {note}")
     return [(kind, count, examples[kind]) for kind, count in counts.most_common(_SHOWN)]
