@@ -82,7 +82,9 @@ def read_lines(path):
             message = "must be text. Received: a NUL byte. Restore the header from its source."
             raise DataError(message, file=path, place=f"line {number}")
         if raw.strip() and not raw.lstrip().startswith(b"#"):
-            lines.append((number, _decode(raw, path, number).strip()))
+            # Text has more kinds of blanks than bytes.
+            text = _decode(raw, path, number).strip()
+            lines += [(number, text)] if text else []
     if not lines:
         raise DataError("must have a record line. Received: an empty header, or comments alone.", file=path)
     return lines

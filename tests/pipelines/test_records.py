@@ -159,6 +159,7 @@ FAULTS = {
     "MATLAB type disagrees": (to_matlab(numbers=(20, 3, 100, 0, 4)), "MATLAB header"),
     "MATLAB bytes swapped": (to_matlab(numbers=np.array([30, 3, 100, 0, 4], "<i4").byteswap()), "byte-swapped"),
     "empty header": (lambda path: path.write_bytes(b""), "empty header"),
+    "blanks alone": (lambda path: path.write_bytes(b"\x1c\n"), "empty header"),
     "comments alone": (lambda path: path.write_bytes(b"# a\n\n# b\n"), "comments alone"),
     "NUL": (replaced(b"rec.dat", b"rec\0dat"), "line 4: .*NUL"),
     "UTF-16": (lambda path: path.write_text(HEADER, encoding="utf-16"), "line 1: .*UTF-16"),
