@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.models import LinearProbe
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
@@ -115,7 +115,7 @@ def fit(
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
                 validation_data=valid,
-                callbacks=[FreshMemory(), MetricsFile(folder / f"{name}.csv"), checkpoints],
+                callbacks=[MetricsFile(folder / f"{name}.csv"), checkpoints],
                 shuffle=False,
                 verbose=verbose,
                 **part,
