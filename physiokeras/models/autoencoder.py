@@ -23,7 +23,8 @@ class MaskedAutoencoder(ReplicatedModel):
     Args:
         encoder: The encoder to pretrain; one with a single modality makes the unimodal autoencoder.
         mask: The token mask; by default 70 % of the tokens hidden.
-        dropout: The modality dropout; none leaves every modality in. `ModalityDropout()` drops one for each batch.
+        modality_dropout: The `ModalityDropout` layer; none leaves every modality in. `ModalityDropout()` drops one for
+            each batch.
         drop_from: What the dropped modality is left out of. "input": the encoder does not see it, it is still
             reconstructed (the paper's); "output": it is seen, its reconstruction does not count; "context": as
             "output", and the decoders do not see its tokens either.
@@ -53,7 +54,7 @@ class MaskedAutoencoder(ReplicatedModel):
         self,
         encoder,
         mask=None,
-        dropout=None,
+        modality_dropout=None,
         drop_from="input",
         loss_on_dropped=True,
         normalize_targets=False,
@@ -74,7 +75,7 @@ class MaskedAutoencoder(ReplicatedModel):
             raise ValueError(f"`variances` must be positive and finite. Received: {variances}.")
         self.encoder = encoder
         self.mask = mask or TokenMask(encoder.time, seed=derive(seed, "mask"), name="mask")
-        self.dropout, self.drop_from, self.loss_on_dropped = dropout, drop_from, loss_on_dropped
+        self.modality_dropout, self.drop_from, self.loss_on_dropped = modality_dropout, drop_from, loss_on_dropped
         self.normalize_targets = normalize_targets
         self.variances = {name: float((variances or {}).get(name, 1.0)) for name in encoder.modalities}
         self.decoder_width, self.decoder_depth, self.decoder_heads = decoder_width, decoder_depth, decoder_heads
@@ -109,7 +110,7 @@ class MaskedAutoencoder(ReplicatedModel):
         if "kept" in inputs:
             kept = ops.logical_and(present, inputs["kept"])
         else:
-            kept = present if self.dropout is None else self.dropout(present, training=training)
+            kept = self.modality_dropout(present, training=training) if self.modality_dropout else present
         seen = kept if self.drop_from == "input" else present
         visible, valid, hidden = self.mask(present, seen, training=training)
         tokens = ops.take_along_axis(self.encoder.tokenize(signals), visible[:, :, None], axis=1)
@@ -151,17 +152,15 @@ class MaskedAutoencoder(ReplicatedModel):
         """Mean over the counted modalities of the error of their hidden patches, relative to their variance."""
         signals, present = self.encoder.read(x)
         hidden = ops.reshape(y_pred["hidden"], (-1, len(self.trackers), self.encoder.time))
-        losses, counts, first = [], [], 0
-        for i, (name, m) in enumerate(self.encoder.modalities.items()):
+        losses, counts = [], []
+        for i, (name, channels) in enumerate(self.encoder.layout.split(present).items()):
             target, variance = signals[name], self.variances[name]
             if self.normalize_targets:
                 target, variance = normalize_patches(target, self.encoder.time), 1.0
             counted = ops.logical_and(hidden[:, i], y_pred["counted"][:, i : i + 1])
-            channels = present[:, first : first + m["channels"]]
             error, count = hidden_patch_error(target, y_pred["signals"][name], counted, channels)
             losses.append(error / variance)
             counts.append(count)
-            first += m["channels"]
             self.trackers[i].update_state(losses[-1], sample_weight=count)
         some = [ops.cast(count > 0, "float32") for count in counts]
         # Gradients of replicas are added.
@@ -180,11 +179,13 @@ class MaskedAutoencoder(ReplicatedModel):
             **super().get_config(),
             "encoder": self.encoder.get_config(),
             "mask": self.mask.get_config(),
-            "dropout": self.dropout and self.dropout.get_config(),
+            "modality_dropout": self.modality_dropout and self.modality_dropout.get_config(),
             **{name: getattr(self, name) for name in names},
         }
 
     @classmethod
     def from_config(cls, config):  # noqa: D102
-        parts = {"encoder": Encoder, "mask": TokenMask, "dropout": ModalityDropout}
+        # Models saved by earlier versions call it "dropout".
+        config = {"modality_dropout" if key == "dropout" else key: value for key, value in config.items()}
+        parts = {"encoder": Encoder, "mask": TokenMask, "modality_dropout": ModalityDropout}
         return cls(**{k: parts[k].from_config(v) if k in parts and v else v for k, v in config.items()})

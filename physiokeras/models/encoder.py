@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from physiokeras.channel_layout import ChannelLayout
 from physiokeras.constants import INT16_SCALE
 from physiokeras.layers import PatchTokenizer, TokenEmbedding, TransformerBlock
 from physiokeras.layers.token_matrix import flatten, unflatten
@@ -60,6 +61,7 @@ class Encoder(ReplicatedModel):
         # Signals must reach the loss in float32 whatever the policy, so nothing is cast on entry.
         super().__init__(**{"name": "encoder", "autocast": False, **kwargs})
         self.modalities = {name: {"samples": m["samples"], "channels": m["channels"]} for name, m in modalities.items()}
+        self.layout = ChannelLayout.of(self.modalities)
         self.time, self.width, self.depth, self.heads = time, width, depth, heads
         self.mlp_ratio, self.dropout, self.seed, self.fusion = mlp_ratio, dropout, seed, fusion
         policy = self.dtype_policy
@@ -119,32 +121,26 @@ class Encoder(ReplicatedModel):
                     f"`inputs[{name!r}]` must have shape (batch, {expected[0]}, {expected[1]}). "
                     f"Received: {tuple(inputs[name].shape)}."
                 )
-        channels = [m["channels"] for m in self.modalities.values()]
         signals = {name: ops.convert_to_tensor(inputs[name]) for name in self.modalities}
         if "present" in inputs:
             present = ops.cast(inputs["present"], "bool")
-            if tuple(present.shape[1:]) != (sum(channels),):
+            if tuple(present.shape[1:]) != (self.layout.total,):
                 raise ValueError(
-                    f"`inputs['present']` must have shape (batch, {sum(channels)}), one column for each channel of "
+                    f"`inputs['present']` must have shape (batch, {self.layout.total}), one column for each channel of "
                     f"{list(self.modalities)}. Received: {tuple(present.shape)}."
                 )
         else:
-            present = ops.ones((ops.shape(next(iter(signals.values())))[0], sum(channels)), "bool")
-        read, first = {}, 0
-        for (name, signal), count in zip(signals.items(), channels, strict=True):
-            stored = "int" in keras.backend.standardize_dtype(signal.dtype)
-            signal = ops.cast(signal, "float32") * (INT16_SCALE if stored else 1.0)
-            read[name] = ops.where(present[:, None, first : first + count], signal, 0.0)
-            first += count
+            present = ops.ones((ops.shape(next(iter(signals.values())))[0], self.layout.total), "bool")
+        read = {}
+        for name, own in self.layout.split(present).items():
+            stored = "int" in keras.backend.standardize_dtype(signals[name].dtype)
+            signal = ops.cast(signals[name], "float32") * (INT16_SCALE if stored else 1.0)
+            read[name] = ops.where(own[:, None], signal, 0.0)
         return read, present
 
     def present_modalities(self, present):
         """Boolean `(batch, modalities)` from the channels': a modality is present where any of its channels is."""
-        columns, first = [], 0
-        for m in self.modalities.values():
-            columns.append(ops.any(present[:, first : first + m["channels"]], axis=1))
-            first += m["channels"]
-        return ops.stack(columns, axis=1)
+        return ops.stack([ops.any(own, axis=1) for own in self.layout.split(present).values()], axis=1)
 
     def tokenize(self, signals):
         """Tokens `(batch, tokens, width)` with their embeddings, from float signals `(batch, samples, channels)`."""
