@@ -3,10 +3,8 @@
 from physiokeras.layers.attention import attend
 from physiokeras.layers.block import TransformerBlock
 from physiokeras.layers.decoder import ModalityDecoder
-from physiokeras.layers.dense import TokenDense, gelu
 from physiokeras.layers.embeddings import TokenEmbedding, sin_cos
 from physiokeras.layers.modality_dropout import ModalityDropout
-from physiokeras.layers.normalization import TokenNormalization
 from physiokeras.layers.patch_spectrum import PatchSpectrum
 from physiokeras.layers.pooling import TokenPooling
 from physiokeras.layers.token_mask import TokenMask
@@ -17,13 +15,10 @@ __all__ = [
     "ModalityDropout",
     "PatchSpectrum",
     "PatchTokenizer",
-    "TokenDense",
     "TokenEmbedding",
     "TokenMask",
-    "TokenNormalization",
     "TokenPooling",
     "TransformerBlock",
     "attend",
-    "gelu",
     "sin_cos",
 ]
