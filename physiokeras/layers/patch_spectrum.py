@@ -75,9 +75,15 @@ class PatchSpectrum(keras.layers.Layer):
         return self.mean.shape[1]
 
     @property
+    def width(self):
+        """Numbers of all channels of a patch; known once the layer is built."""
+        return self.channels * self.numbers
+
+    @property
     def adapted(self):
         """Whether the layer has its statistics, from `adapt` or from a file."""
-        return not np.isnan(ops.convert_to_numpy(self.mean)).any()
+        # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
+        return not np.isnan(ops.convert_to_numpy(ops.convert_to_tensor(self.mean))).any()
 
     def call(self, signal, present=None):  # noqa: D102
         powers, means = self._measure(signal)
@@ -86,7 +92,7 @@ class PatchSpectrum(keras.layers.Layer):
         numbers = (numbers - self.mean[:, None]) * scale[:, None]
         if present is not None:
             numbers = ops.where(present[:, :, None, None], numbers, 0.0)
-        return ops.reshape(ops.transpose(numbers, (0, 2, 1, 3)), (-1, self.time, self.channels * self.numbers))
+        return ops.reshape(ops.transpose(numbers, (0, 2, 1, 3)), (-1, self.time, self.width))
 
     def _measure(self, signal):
         """Band powers `(batch, channels, time, powers)` and means `(batch, channels, time, spans)`."""

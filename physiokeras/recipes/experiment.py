@@ -231,7 +231,7 @@ def untrained(encoder, seed):
     import keras
 
     keras.utils.set_random_seed(derive(seed, "initial weights"))
-    return type(encoder).from_config(encoder.get_config())
+    return encoder.untrained()
 
 
 LONG = 5000
