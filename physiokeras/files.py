@@ -1,7 +1,9 @@
 """Writes files so that a crash, a kill or a full disk leaves either the old content or the new, never a part."""
 
 import contextlib
+import csv
 import fcntl
+import io
 import os
 import shutil
 from pathlib import Path
@@ -137,3 +139,10 @@ def locked(path, *, shared=False, wait=False):
                 "another process writes to this folder now; wait until it ends or give another folder.", file=folder
             ) from None
         yield
+
+
+def write_csv(path, rows):
+    """Write rows as CSV; the first is its heading."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_atomic(path, text.getvalue())

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "physiokeras"
+QUIET = ("pipelines", "experiments", "evaluation", "figures", "search", "comparison", "analysis", "recipes")
 CATALOGUES = {"physiokeras.recipes.catalogue": "recipes", "physiokeras.pipelines.catalogue": "pipelines"}
 
 
@@ -61,9 +62,7 @@ def test_every_declaration_is_found_by_name(kind):
         tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(
-    "module", ["physiokeras", "physiokeras.pipelines", "physiokeras.recipes", "physiokeras.analysis"]
-)
+@pytest.mark.parametrize("module", ["physiokeras", *(f"physiokeras.{room}" for room in QUIET)])
 def test_importing_the_package_imports_no_framework(module):
     result = run(f"import sys, {module}; print(sorted({{'keras', 'tensorflow', 'jax', 'torch'}} & set(sys.modules)))")
     assert result.stdout.strip() == "[]", result.stderr
@@ -90,24 +89,49 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-FORBIDDEN = {
-    "layers": ("models", "callbacks", "analysis", "pipelines", "recipes"),
-    "models": ("callbacks", "analysis", "pipelines", "recipes"),
-    "callbacks": ("analysis", "pipelines", "recipes"),
-    "pipelines": ("layers", "models", "callbacks", "analysis", "recipes"),
-    "analysis": ("recipes",),
-}
+ROOMS = (
+    *("layers", "models", "callbacks"),
+    *("pipelines", "experiments", "evaluation", "figures", "search", "comparison", "analysis", "recipes"),
+)
+"""Packages, each of which may import those before it."""
+
+APART = {"pipelines": ("layers", "models", "callbacks"), "comparison": ("search",), "analysis": ("search",)}
+"""Packages that know nothing of some that stand before them."""
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
+@pytest.mark.parametrize("package", ROOMS)
 def test_imports_point_one_way(package):
+    forbidden = (*ROOMS[ROOMS.index(package) + 1 :], *APART.get(package, ()))
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in sorted((PACKAGE / package).rglob("*.py"))
         for name in imported(path)
-        if name.startswith(tuple(f"physiokeras.{other}" for other in FORBIDDEN[package]))
+        if any(f"{name}.".startswith(f"physiokeras.{other}.") for other in forbidden)
     ]
     assert wrong == []
+
+
+def test_every_package_has_a_place_in_the_order_of_imports():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(ROOMS)
+
+
+def test_modules_outside_the_packages_import_none_but_layers():
+    wrong = [
+        f"{path.name} imports {name}"
+        for path in sorted(PACKAGE.glob("*.py"))
+        for name in imported(path)
+        if any(f"{name}.".startswith(f"physiokeras.{other}.") for other in ROOMS[1:])
+    ]
+    assert wrong == []
+
+
+def test_every_module_of_recipes_is_a_command():
+    modules = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in (PACKAGE / "recipes").glob("*.py")}
+    del modules["__init__"]
+    for name, tree in modules.items():
+        assert "main" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
+        assert ast.unparse(tree.body[-1].test) == "__name__ == '__main__'", name
+        assert f"python -m physiokeras.recipes.{name}" in ast.get_docstring(tree), name
 
 
 def test_only_streams_remote_folders_and_replicas_import_tensorflow():
@@ -116,11 +140,11 @@ def test_only_streams_remote_folders_and_replicas_import_tensorflow():
         for path in PACKAGE.rglob("*.py")
         if any(name.split(".")[0] == "tensorflow" for name in imported(path))
     }
-    replicas = {"optimizers.py", "recipes/devices.py"}
+    replicas = {"optimizers.py", "experiments/devices.py"}
     assert users == {"pipelines/streaming.py", "pipelines/remote.py"} | replicas
 
 
-@pytest.mark.parametrize("package", ["layers", "models", "callbacks", "pipelines", "recipes", "analysis"])
+@pytest.mark.parametrize("package", ROOMS)
 def test_exported_names_are_listed_once_and_documented(package):
     module = importlib.import_module(f"physiokeras.{package}")
     names = list(getattr(module, "__all__", []))

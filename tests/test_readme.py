@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from physiokeras.experiments.settings import read
 from physiokeras.pipelines import Definition, convert, simulate
 from physiokeras.recipes import (
     analyze,
@@ -21,7 +22,6 @@ from physiokeras.recipes import (
     probe,
     search,
 )
-from physiokeras.recipes.settings import read
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)

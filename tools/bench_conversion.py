@@ -76,7 +76,7 @@ RUNS = {"floor": floor, "nine": nine, "all": everything}
 
 def parallel(folder, records, hours, repeats):
     """One worker against two on the same records, in turn: seconds and peak memory of all processes together."""
-    from physiokeras.pipelines.simulator import simulate
+    from physiokeras.pipelines.simulation.simulator import simulate
 
     simulate(folder / "source", people=records, hours=hours, workers=2)
     print(f"{records} simulated records of {hours:g} h")
@@ -144,7 +144,7 @@ def main():
         if arguments.records:
             parallel(folder, arguments.records, arguments.hours, arguments.repeats)
             return
-        from physiokeras.pipelines.simulator import simulate
+        from physiokeras.pipelines.simulation.simulator import simulate
 
         simulate(folder / "source", people=1, hours=arguments.hours)
         results = {name: [] for name in RUNS}

@@ -32,7 +32,7 @@ def length(folder, hours):
     from physiokeras.pipelines.conversion import convert_record
     from physiokeras.pipelines.definition import Definition
     from physiokeras.pipelines.people import read_people
-    from physiokeras.pipelines.simulator import simulate
+    from physiokeras.pipelines.simulation.simulator import simulate
 
     source = folder / f"night{hours}"
     if not source.is_dir():

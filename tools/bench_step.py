@@ -23,7 +23,7 @@ TIME, PATCH = 30, 100
 
 def ours(args):
     """A function that trains `args.steps` steps of our model."""
-    from physiokeras.recipes.backend import use
+    from physiokeras.experiments.backend import use
 
     use(os.environ["KERAS_BACKEND"])
     import keras

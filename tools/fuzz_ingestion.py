@@ -56,7 +56,7 @@ def prepare(folder):
     from physiokeras.pipelines.labels import read_labels, read_people
     from physiokeras.pipelines.records import read_header, read_signal
     from physiokeras.pipelines.shards import check_lengths, read_shard
-    from physiokeras.pipelines.simulator import simulate
+    from physiokeras.pipelines.simulation.simulator import simulate
 
     source = simulate(folder / "source", 1, hours=1 / 12, progress=False)
     definition, edf = Definition.read("simulated"), Definition.read("sleep_edf")

@@ -28,7 +28,7 @@ def main():
     parser.add_argument("--people", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    from physiokeras.pipelines.simulator import simulate
+    from physiokeras.pipelines.simulation.simulator import simulate
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -168,7 +168,7 @@ def prepare(backend):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow  # noqa: F401
 
-    from physiokeras.recipes import pictures, probing, training  # noqa: F401
+    from physiokeras.experiments import training  # noqa: F401
     from physiokeras.recipes.pretrain import main  # noqa: F401
 
 
@@ -179,8 +179,9 @@ def flags(backend, run):
 
 def prepare_data(backend, run):
     """Simulate the cohort that all runs beside `run` share; status."""
-    from physiokeras.recipes import cohort, pretrain
-    from physiokeras.recipes.settings import read
+    from physiokeras.experiments import cohort
+    from physiokeras.experiments.settings import read
+    from physiokeras.recipes import pretrain
 
     cohort.prepared(read(pretrain.Settings, flags(backend, run)))
     return 0
@@ -188,9 +189,11 @@ def prepare_data(backend, run):
 
 def train(backend, run):
     """Pretrain in a run folder without probes and figures, or go on there; status."""
-    from physiokeras.recipes import pictures, pretrain, probing
+    from physiokeras.evaluation import probe_report
+    from physiokeras.figures import pretraining_run
+    from physiokeras.recipes import pretrain
 
-    probing.probe_encoder, pictures.draw_all = (lambda *_: ({}, {})), (lambda *_: None)
+    probe_report.probe_encoder, pretraining_run.draw_all = (lambda *_: ({}, {})), (lambda *_: None)
     if (run / "settings.toml").exists():
         return pretrain.main(["--resume", str(run)])
     return pretrain.main(flags(backend, run))

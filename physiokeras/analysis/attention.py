@@ -13,8 +13,8 @@ import numpy as np
 from keras import ops
 
 from physiokeras.analysis import attention_measures as measure
-from physiokeras.analysis.batches import BATCH, predict, present_modalities
-from physiokeras.analysis.sum_intervals import sum_intervals
+from physiokeras.evaluation.batches import BATCH, predict, present_modalities
+from physiokeras.evaluation.sum_intervals import sum_intervals
 from physiokeras.seeds import derive
 
 CONDITIONS = ("as recorded", "key times permuted", "shifted, by the clock", "shifted, by the signals")

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from physiokeras.analysis.batches import channels_of, present_modalities
-from physiokeras.analysis.sum_intervals import sum_intervals
+from physiokeras.evaluation import extraction
+from physiokeras.evaluation.batches import channels_of, present_modalities
+from physiokeras.evaluation.sum_intervals import sum_intervals
+from physiokeras.models import MaskedAutoencoder
 
 BATCH = 64
 MOST_FOR_SUBSETS = 4
@@ -160,3 +162,21 @@ def _explained(error, moments, axis=None):
     total = (moments[..., 2] - moments[..., 1] ** 2 / np.maximum(moments[..., 0], 1)).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total > 0, 1 - error / total, np.nan)
+
+
+def told_of_dropped(model, manifest, seed=0, limit=256):
+    """What modalities tell of one another, as `dropped_reconstruction` of test windows spread evenly.
+
+    Args:
+        model: The trained model.
+        manifest: `Manifest`.
+        seed: Seed of the shuffling.
+        limit: Most windows.
+
+    Returns: dict of modality -> numbers; empty with one modality, fewer than two windows, or a model without decoders.
+    """
+    modalities = list(model.encoder.modalities)
+    if len(modalities) < 2 or not isinstance(model, MaskedAutoencoder):
+        return {}
+    inputs, people, _ = extraction.arrays(manifest, modalities, limit)
+    return dropped_reconstruction(model, inputs, seed) if len(people) > 1 else {}

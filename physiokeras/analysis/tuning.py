@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.analysis.batches import channels_of, predict, present_modalities
+from physiokeras.evaluation.batches import channels_of, predict, present_modalities
 from physiokeras.seeds import derive
 
 ROWS = 64

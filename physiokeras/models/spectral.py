@@ -81,5 +81,8 @@ def pooled_spectra(spectra, present, keep_time=False):
 
     Returns: list of float32 `(batch, numbers)`, or `(batch, time, numbers)`, one for each modality.
     """
-    kept = [ops.where(present[:, i : i + 1, None], spectrum, 0.0) for i, spectrum in enumerate(spectra.values())]
+    kept = []
+    for i, spectrum in enumerate(spectra.values()):
+        # A new axis in the index itself is lost where TensorFlow's optimizer removes the stack that made `present`.
+        kept.append(ops.where(ops.reshape(present[:, i], (-1, 1, 1)), spectrum, 0.0))
     return kept if keep_time else [ops.mean(spectrum, axis=1) for spectrum in kept]

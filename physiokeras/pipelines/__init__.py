@@ -8,7 +8,7 @@ _HOMES = {
     "convert": "driver",
     "damage_named": "streaming",
     "plan": "driver",
-    "simulate": "simulator",
+    "simulate": "simulation.simulator",
     "steps_per_pass": "streaming",
     "stream": "streaming",
     "verify": "checking",

@@ -12,9 +12,9 @@ read, `analysis.md`, by default into `analysis/` of the run. The demo's run take
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.recipes import program
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.settings import CommonSettings, read, setting
+from physiokeras.experiments import exit_status
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import CommonSettings, read, setting
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,25 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.analyze", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.recipes import analysed, analysis_attention, analysis_cells, analysis_page, analysis_parts
+    from physiokeras.analysis import (
+        analysed_runs,
+        analysis_page,
+        attention_section,
+        comparison_section,
+        learned_sections,
+    )
 
-    manifest = analysed.manifest_of(settings.run or settings.compare, settings.data, settings.workers)
+    manifest = analysed_runs.manifest_of(settings.run or settings.compare, settings.data, settings.workers)
     if settings.compare:
-        parts = [analysis_cells.explanation(settings, manifest)]
+        parts = [comparison_section.explanation(settings, manifest)]
     else:
-        subjects = analysed.subjects_of(settings.run, settings.against)
-        records = analysed.held_out(settings.run, manifest, settings.against)
+        subjects = analysed_runs.subjects_of(settings.run, settings.against)
+        records = analysed_runs.held_out(settings.run, manifest, settings.against)
         makers = {
-            "Attention": analysis_attention.attention,
-            "Tuning of units": analysis_parts.tuning,
-            "Reconstruction between modalities": analysis_parts.reconstruction,
-            "Representation": analysis_parts.representation,
+            "Attention": attention_section.attention,
+            "Tuning of units": learned_sections.tuning,
+            "Reconstruction between modalities": learned_sections.reconstruction,
+            "Representation": learned_sections.representation,
         }
         parts = [
             analysis_page.made(title, make, subjects, manifest, settings, records) for title, make in makers.items()
@@ -69,4 +75,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

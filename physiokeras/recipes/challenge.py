@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.recipes import program, run
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import ProbeSettings, probe_options
-from physiokeras.recipes.settings import read, setting
+from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import read, setting
+from physiokeras.experiments.training_settings import ProbeSettings, probe_options
+from physiokeras.files import write_csv
+from physiokeras.markdown import markdown_table
 from physiokeras.seeds import derive
 
 
@@ -38,46 +40,50 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.challenge", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.analysis.challenge import ChallengeScore, gross_areas
-    from physiokeras.analysis.probe_files import save_probe
-    from physiokeras.analysis.probing import Probe
+    from physiokeras.evaluation import arousal_seconds
+    from physiokeras.evaluation.challenge_score import ChallengeScore, gross_areas
+    from physiokeras.evaluation.probe import Probe
+    from physiokeras.evaluation.probe_files import save_probe
     from physiokeras.models import FeatureExtractor, digest
     from physiokeras.pipelines import Manifest
-    from physiokeras.recipes import seconds
     from physiokeras.recipes.probe import saved_encoder
 
     manifest = Manifest.read(settings.data)
-    reader = seconds.Reader.of(manifest, settings.source)
+    reader = arousal_seconds.Reader.of(manifest, settings.source)
     encoder = saved_encoder(settings.run, manifest)
-    with run.start(settings, recipe="challenge", data_hash=manifest.data_hash) as folder:
+    with run_folder.start(settings, recipe="challenge", data_hash=manifest.data_hash) as folder:
         extractor = FeatureExtractor(encoder, settings.pooling, keep_time=True)
         drawn = {
-            split: seconds.drawn(reader, extractor, manifest, split, settings)
+            split: arousal_seconds.drawn(reader, extractor, manifest, split, settings)
             for split in ("train", "validation")
             if split in manifest.splits
         }
         probe = Probe.fit(
-            seconds.TASK, drawn["train"], drawn.get("validation"), encoder=digest(encoder), **probe_options(settings)
+            arousal_seconds.TASK,
+            drawn["train"],
+            drawn.get("validation"),
+            encoder=digest(encoder),
+            **probe_options(settings),
         )
         (folder / "probes").mkdir(exist_ok=True)
         save_probe(probe, folder / "probes" / "arousal_second.npz")
         rows, histograms = [], []
         score = ChallengeScore()
         for record in manifest.select("test"):
-            target, rate = reader.targets(record["name"])
+            target, rate = reader.targets(record.name)
             if target is None:
                 continue
-            features = seconds.features_of_record(extractor, manifest, record["name"], settings.context)
-            chances = seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
+            features = arousal_seconds.features_of_record(extractor, manifest, record.name, settings.context)
+            chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
             histograms.append(score.update(target, chances))
-            rows.append((record["name"], record["person"], *gross_areas(*histograms[-1])))
+            rows.append((record.name, record.person, *gross_areas(*histograms[-1])))
         report(folder, score, histograms, rows, manifest, settings)
     return 0
 
 
 def report(folder, score, histograms, rows, manifest, settings):
     """Print the score with its interval over people, and keep it and each record's own in the run's folder."""
-    from physiokeras.recipes import pages
+    from physiokeras.experiments import reports
 
     if not rows:
         raise DataError("no test record has targets: neither -arousal.mat nor .arousal.", file=settings.source)
@@ -89,15 +95,15 @@ def report(folder, score, histograms, rows, manifest, settings):
         interval = f"{found[name].low:.3f} to {found[name].high:.3f}" if found else "-"
         shown.append([title, f"{result[name]:.3f}", interval, f"{chance:.3f}"])
     said = f"{len(rows)} test records, {samples} scored samples, {share:.1%} arousal."
-    pages.publish(folder, [pages.markdown(shown), said], manifest)
-    pages.write_csv(folder / "records.csv", [("record", "person", "auprc", "auroc"), *rows])
-    run.note(folder, scores=result, intervals={name: [i.low, i.high] for name, i in found.items()})
+    reports.publish(folder, [markdown_table(shown), said], manifest)
+    write_csv(folder / "records.csv", [("record", "person", "auprc", "auroc"), *rows])
+    run_folder.note(folder, scores=result, intervals={name: [i.low, i.high] for name, i in found.items()})
 
 
 def intervals(histograms, people, settings):
     """Score name -> `Interval` over people, of records' histograms; empty for fewer than two people."""
-    from physiokeras.analysis.bootstrap import bootstrap_over_people
-    from physiokeras.analysis.challenge import gross_areas
+    from physiokeras.evaluation.bootstrap import bootstrap_over_people
+    from physiokeras.evaluation.challenge_score import gross_areas
 
     if not settings.draws or len(set(people)) < 2:
         return {}
@@ -114,4 +120,4 @@ def intervals(histograms, people, settings):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

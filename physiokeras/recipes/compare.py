@@ -16,12 +16,12 @@ import shlex
 from dataclasses import dataclass
 from typing import Literal
 
+from physiokeras.comparison.strategies import entrants
 from physiokeras.errors import DataError
-from physiokeras.recipes import program, run
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import CohortSettings, ProbeSettings, TrainingSettings
-from physiokeras.recipes.settings import CONFIG_HELP, read, setting
-from physiokeras.recipes.strategies import entrants
+from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import CONFIG_HELP, read, setting
+from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, TrainingSettings
 
 STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
@@ -74,7 +74,9 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.compare", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.recipes import cells, cohort, comparison_report, folds
+    from physiokeras.comparison import cells, report
+    from physiokeras.evaluation import folds
+    from physiokeras.experiments import cohort
 
     manifest = cohort.prepared(settings)
     tasks = chosen_tasks(settings, manifest)
@@ -83,14 +85,14 @@ def main(argv=None):
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     known = {"data_hash": manifest.data_hash, "resume": True, "free": FREE, "accept": settings.accept}
-    with run.start(settings, recipe="compare", **known) as folder:
+    with run_folder.start(settings, recipe="compare", **known) as folder:
         plan = cells.plan(settings, manifest, compared, parts, folder)
         advice = f"Go on with: python -m physiokeras.recipes.compare --resume {shlex.quote(str(folder))}"
         for number, cell in enumerate(plan):
             if not cells.is_done(cell, tasks):
                 cells.compute(cell, manifest, tasks, advice)
                 print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
-        comparison_report.report(folder, plan, tasks, manifest, settings)
+        report.report(folder, plan, tasks, manifest, settings)
     return 0
 
 
@@ -100,7 +102,7 @@ def chosen_tasks(settings, manifest):
     Raises:
         DataError: An unknown name, or data without labels.
     """
-    from physiokeras.analysis.tasks import tasks_of
+    from physiokeras.evaluation.tasks import tasks_of
 
     known = tasks_of(manifest.labels, age_threshold=settings.age_threshold)
     unknown = [name for name in settings.tasks if name not in known]
@@ -131,4 +133,4 @@ def progress(plan, number, is_done):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from physiokeras.experiments import exit_status
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import CommonSettings, read, setting
 from physiokeras.pipelines.people import without_missing_people
-from physiokeras.recipes import program
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.settings import CommonSettings, read, setting
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.extract", description=__doc__.split("\n")[0])
     use(settings.backend)
+    from physiokeras.experiments.compatibility import encoder_for
+    from physiokeras.experiments.reports import note_of
     from physiokeras.models import encoder_of, load
     from physiokeras.models.saving import metadata
     from physiokeras.pipelines import Definition, convert
-    from physiokeras.recipes.pages import note_of
-    from physiokeras.recipes.reconcile import encoder_for
 
     model_folder = Path(settings.run) / "model"
     facts, encoder = metadata(model_folder), encoder_of(load(model_folder))
@@ -67,12 +67,12 @@ def read_rows(encoder, manifest, pooling):
     Returns: dict of `features` float32 `(windows, width)`, `record` `(windows,)` names, `seconds` `(windows,)` starts,
         and the labels.
     """
+    from physiokeras.evaluation.extraction import features_of_windows
     from physiokeras.models import FeatureExtractor
-    from physiokeras.recipes.probing import features_of_windows
 
     found = features_of_windows(FeatureExtractor(encoder, pooling), manifest)
     columns = dict(found.labels)
-    names = np.array([record["name"] for record in manifest.records])
+    names = np.array([record.name for record in manifest.records])
     seconds = columns.pop("window") * float(manifest.definition["window"])
     return {"features": found.values, "record": names[columns.pop("record")], "seconds": seconds, **columns}
 
@@ -88,11 +88,12 @@ def write_features(rows, path):
 
 def write_predictions(rows, encoder, definition, settings, out, note=None):
     """Write what the run's probes predict, and a hypnogram for each recording."""
-    from physiokeras.analysis import figures
-    from physiokeras.analysis.features import neighbours
-    from physiokeras.analysis.probe_files import load_probe
+    from physiokeras.evaluation.features import neighbours
+    from physiokeras.evaluation.probe_files import load_probe
+    from physiokeras.figures.predictions import hypnogram
+    from physiokeras.figures.style import save
+    from physiokeras.files import write_csv
     from physiokeras.models import digest
-    from physiokeras.recipes.pages import write_csv
 
     columns, name = {}, digest(encoder)
     for path in sorted((Path(settings.run) / "probes").glob("*.npz")):
@@ -108,18 +109,18 @@ def write_predictions(rows, encoder, definition, settings, out, note=None):
             unscored = np.full(len(predicted), -1)
             for record in sorted(set(rows["record"].tolist())):
                 here = rows["record"] == record
-                figure = figures.hypnogram(
+                figure = hypnogram(
                     rows.get("stage", unscored)[here],
                     predicted[here],
                     classes=probe.task.classes,
                     window=definition.window,
                     note=note,
                 )
-                figures.save(figure, out / f"hypnogram_{record}.png")
+                save(figure, out / f"hypnogram_{record}.png")
     if columns:
         values = zip(rows["record"].tolist(), rows["seconds"].tolist(), *columns.values(), strict=True)
         write_csv(out / "predictions.csv", [("record", "seconds", *columns), *values])
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

@@ -11,10 +11,10 @@ import shlex
 from dataclasses import dataclass
 
 from physiokeras.errors import DataError
-from physiokeras.recipes import program, run
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import OptimizerSettings, ProbeSettings
-from physiokeras.recipes.settings import read, setting
+from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import read, setting
+from physiokeras.experiments.training_settings import OptimizerSettings, ProbeSettings
 from physiokeras.seeds import derive
 
 FREE = ("data", "run", "checkpoint_every")
@@ -43,27 +43,28 @@ def main(argv=None):
     use(settings.backend)
     import keras
 
-    from physiokeras.analysis.features import some_people
-    from physiokeras.analysis.probe_task import probe_task, score_task
+    from physiokeras.evaluation import extraction, folds, probe_report
+    from physiokeras.evaluation.evaluate import probe_task, score_task
+    from physiokeras.evaluation.features import some_people
+    from physiokeras.experiments import supervised
+    from physiokeras.experiments.training_settings import probe_options
     from physiokeras.models import FeatureExtractor, digest, save
     from physiokeras.pipelines import Manifest
-    from physiokeras.recipes import folds, probing, supervised
-    from physiokeras.recipes.experiment import probe_options
     from physiokeras.recipes.probe import saved_encoder
 
     if settings.context:
         raise SystemExit("Fine-tuning sees one window at a time: leave --context out.")
     manifest = Manifest.read(settings.data)
-    missing = [split for split in probing.SPLITS if split not in manifest.splits]
+    missing = [split for split in extraction.SPLITS if split not in manifest.splits]
     if missing:
         raise DataError(f"no people in the split {', '.join(missing)}; fine-tuning needs them.", file=manifest.folder)
     task, encoder = folds.task_of(manifest, settings.task), saved_encoder(settings.run, manifest)
     began_with = digest(encoder)
     facts = {"data_hash": f"{manifest.data_hash} and encoder {began_with}", "resume": settings.resume is not None}
-    with run.start(settings, recipe="finetune", free=FREE, accept=settings.accept, **facts) as folder:
+    with run_folder.start(settings, recipe="finetune", free=FREE, accept=settings.accept, **facts) as folder:
         extractor = FeatureExtractor(encoder, settings.pooling)
-        features = probing.features_of(extractor, manifest)
-        frozen = probe_task(task, *(features[split] for split in probing.SPLITS), **probe_options(settings))
+        features = extraction.features_of(extractor, manifest)
+        frozen = probe_task(task, *(features[split] for split in extraction.SPLITS), **probe_options(settings))
         people, classes = labels_of(manifest, task, "train")
         chosen = some_people(people, classes, settings.label_share, probe_options(settings)["seed"])
         keras.utils.set_random_seed(derive(settings.seed, "initial weights"))  # of the linear layer
@@ -75,17 +76,19 @@ def main(argv=None):
             folder,
             steps=settings.steps,
             interval=min(settings.interval, settings.steps),
-            records=folds.records_of(manifest, set(chosen.tolist())),
-            validation=folds.records_of(manifest, set(labels_of(manifest, task, "validation")[0].tolist())),
+            records=manifest.records_of(set(chosen.tolist())),
+            validation=manifest.records_of(set(labels_of(manifest, task, "validation")[0].tolist())),
             advice=f"Go on with: python -m physiokeras.recipes.finetune --resume {shlex.quote(str(folder))}",
             name="finetune",
             class_weight=settings.class_weight,
         )
-        test = probing.features_of_windows(network.extractor, manifest, "test")
+        test = extraction.features_of_windows(network.extractor, manifest, "test")
         tuned = score_task(task, test, supervised.predict_proba(network, test.values), seed=settings.seed)
         kept = {"data_hash": manifest.data_hash, "pooling": settings.pooling}
         save(network, folder / "model", definition=manifest.definition, **kept)
-        probing.report(folder, {"fine-tuned": {task.name: tuned}, "frozen probe": {task.name: frozen}}, manifest, {})
+        probe_report.report(
+            folder, {"fine-tuned": {task.name: tuned}, "frozen probe": {task.name: frozen}}, manifest, {}
+        )
     return 0
 
 
@@ -93,10 +96,10 @@ def labels_of(manifest, task, split):
     """Person and class of each class that occurs in a record of a split, `(pairs,)` each."""
     import numpy as np
 
-    from physiokeras.recipes.folds import class_counts
-
     pairs = [
-        (record["person"], index) for record in manifest.select(split) for index in class_counts(record, task.label)
+        (record.person, index)
+        for record in manifest.select(split)
+        for index in manifest.value_counts(record, task.label)
     ]
     if not pairs:
         message = f"no window of the split {split} has the label {task.label!r}."
@@ -106,4 +109,4 @@ def labels_of(manifest, task, split):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

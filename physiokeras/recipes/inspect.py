@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.experiments import exit_status
+from physiokeras.experiments import settings as settings_module
+from physiokeras.experiments.settings import setting
 from physiokeras.pipelines import Definition
 from physiokeras.pipelines.inspection import inspect_record, label_counts
 from physiokeras.pipelines.people import read_people, without_missing_people
 from physiokeras.pipelines.records import find_records, read_signal
-from physiokeras.recipes import program
-from physiokeras.recipes import settings as settings_module
-from physiokeras.recipes.settings import setting
 
 _MINUTE = 60.0
 
@@ -76,8 +76,8 @@ def run(settings):
 
 def draw(found, path):
     """Draw a minute from the middle of a record, and its labels."""
-    from physiokeras.analysis.figure_style import save
-    from physiokeras.analysis.recording import channel_text, recording
+    from physiokeras.figures.recording import channel_text, recording
+    from physiokeras.figures.style import save
 
     header, definition = found.header, found.definition
     span = min(_MINUTE, header.seconds)
@@ -172,4 +172,4 @@ def _root(path, definition):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.experiments import exit_status
+from physiokeras.experiments import settings as settings_module
+from physiokeras.experiments.settings import setting
 from physiokeras.pipelines import convert, plan, verify
-from physiokeras.recipes import program
-from physiokeras.recipes import settings as settings_module
-from physiokeras.recipes.quality import write_report
-from physiokeras.recipes.settings import setting
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,8 @@ def run(settings):
         engine = beam.engine(shlex.split(settings.beam))
     manifest = convert(**what, engine=engine, progress=_say)
     if manifest and settings.report:
+        from physiokeras.figures.conversion_report import write_report
+
         print(f"Read {write_report(manifest)} before you train on it.")
     return int(bool(manifest and manifest.set_aside))
 
@@ -92,4 +93,4 @@ def _say(line):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

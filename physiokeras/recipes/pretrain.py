@@ -12,10 +12,10 @@ probes and figures.
 import shlex
 from dataclasses import dataclass
 
-from physiokeras.recipes import program, run
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import CohortSettings, ProbeSettings, TrainingSettings
-from physiokeras.recipes.settings import CONFIG_HELP, read, setting
+from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import CONFIG_HELP, read, setting
+from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, TrainingSettings
 
 FREE = ("data", "workers", "checkpoint_every", "tensorboard")
 """Settings that may differ when a run is resumed: the data are compared by their hash."""
@@ -43,28 +43,31 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
     use(settings.backend)
+    from physiokeras.analysis.reconstruction import told_of_dropped
+    from physiokeras.evaluation import probe_report
+    from physiokeras.experiments import cohort, devices, training
+    from physiokeras.experiments.build import build_model, compile_model
+    from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor
-    from physiokeras.recipes import cohort, devices, pictures, probing, training
-    from physiokeras.recipes.experiment import build_model, compile_model
 
     manifest = cohort.prepared(settings)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
-    with run.start(settings, recipe="pretrain", free=FREE, accept=settings.accept, **known) as folder:
+    with run_folder.start(settings, recipe="pretrain", free=FREE, accept=settings.accept, **known) as folder:
         with devices.sharing(settings.devices):
             model = build_model(settings, manifest)
             compile_model(model, settings)
         advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
-        untrained, _ = probing.probe_encoder(extractor, manifest, settings)
+        untrained, _ = probe_report.probe_encoder(extractor, manifest, settings)
         with devices.sharing(settings.devices):
             training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest), advice=advice)
-        pretrained, left_out = probing.probe_encoder(extractor, manifest, settings)
-        probing.save_all(folder, model, manifest, pretrained, settings.pooling)
-        pictures.draw_all(folder, model, extractor, manifest, pretrained)
+        pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
+        probe_report.save_all(folder, model, manifest, pretrained, settings.pooling)
+        pretraining_run.draw_all(folder, model, extractor, manifest, pretrained)
         columns = {"pretrained": pretrained, "untrained": untrained}
-        probing.report(folder, columns, manifest, probing.dropped(model, manifest, settings.seed), left_out)
+        probe_report.report(folder, columns, manifest, told_of_dropped(model, manifest, settings.seed), left_out)
     return 0
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

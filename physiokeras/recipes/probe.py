@@ -11,10 +11,11 @@ and test, the test people are scored; in data without such splits, each person i
 from dataclasses import dataclass
 from pathlib import Path
 
-from physiokeras.recipes import program, run
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.experiment import ProbeSettings, untrained
-from physiokeras.recipes.settings import read, setting
+from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.build import untrained
+from physiokeras.experiments.settings import read, setting
+from physiokeras.experiments.training_settings import ProbeSettings
 
 
 @dataclass(frozen=True)
@@ -32,24 +33,26 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.probe", description=__doc__.split("\n")[0])
     use(settings.backend)
+    from physiokeras.evaluation import extraction, leave_one_person_out, probe_report
     from physiokeras.models import FeatureExtractor
     from physiokeras.pipelines import Manifest
-    from physiokeras.recipes import held_out, probing
 
     manifest = Manifest.read(settings.data)
     encoder = saved_encoder(settings.run, manifest)
-    with run.start(settings, recipe="probe", data_hash=manifest.data_hash) as folder:
+    with run_folder.start(settings, recipe="probe", data_hash=manifest.data_hash) as folder:
         encoders = {"pretrained": encoder, "untrained": untrained(encoder, settings.seed)}
         extractors = {title: FeatureExtractor(one, settings.pooling) for title, one in encoders.items()}
         if not {"train", "test"} <= manifest.splits.keys():
-            found = {title: probing.features_of_windows(one, manifest) for title, one in extractors.items()}
-            held_out.report(folder, held_out.probe_each_person(found, manifest, settings), manifest)
+            found = {title: extraction.features_of_windows(one, manifest) for title, one in extractors.items()}
+            leave_one_person_out.report(
+                folder, leave_one_person_out.probe_each_person(found, manifest, settings), manifest
+            )
             return 0
         columns = {}
         for title, extractor in extractors.items():
-            columns[title], left_out = probing.probe_encoder(extractor, manifest, settings)
-        probing.save_all(folder, extractors["pretrained"], manifest, columns["pretrained"], settings.pooling)
-        probing.report(folder, columns, manifest, {}, left_out)
+            columns[title], left_out = probe_report.probe_encoder(extractor, manifest, settings)
+        probe_report.save_all(folder, extractors["pretrained"], manifest, columns["pretrained"], settings.pooling)
+        probe_report.report(folder, columns, manifest, {}, left_out)
     return 0
 
 
@@ -63,9 +66,9 @@ def saved_encoder(folder, data):
     Raises:
         DataError: No model there, or data that it cannot read.
     """
+    from physiokeras.experiments.compatibility import absent, encoder_for
     from physiokeras.models import encoder_of, load
     from physiokeras.models.saving import metadata
-    from physiokeras.recipes.reconcile import absent, encoder_for
 
     model = Path(folder) / "model"
     encoder = encoder_of(load(model))
@@ -77,4 +80,4 @@ def saved_encoder(folder, data):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

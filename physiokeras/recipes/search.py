@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from physiokeras.errors import DataError
-from physiokeras.recipes import pretrain, program, run
-from physiokeras.recipes.backend import use
-from physiokeras.recipes.settings import read, setting
-from physiokeras.recipes.space import Dimension
+from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import read, setting
+from physiokeras.recipes import pretrain
+from physiokeras.search.space import Dimension
 
 FREE = (*pretrain.FREE, "trials", "seeds")
 """Settings that may differ when a search goes on."""
@@ -57,7 +58,9 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.search", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.recipes import cohort, folds, grid, trials
+    from physiokeras.evaluation import folds
+    from physiokeras.experiments import cohort
+    from physiokeras.search import grid, tuner
 
     manifest = cohort.prepared(settings)
     missing = [split for split in ("train", "validation") if split not in manifest.splits]
@@ -65,11 +68,11 @@ def main(argv=None):
         raise DataError(f"no people in the split {', '.join(missing)}; a search needs them.", file=manifest.folder)
     task = folds.task_of(manifest, settings.label)
     known = {"data_hash": manifest.data_hash, "resume": True, "free": FREE, "accept": settings.accept}
-    with run.start(settings, recipe="search", **known) as folder:
+    with run_folder.start(settings, recipe="search", **known) as folder:
         dimensions = [Dimension.parse(text) for text in settings.space]
-        (grid if settings.grid else trials).search(folder, dimensions, task, manifest, settings)
+        (grid if settings.grid else tuner).search(folder, dimensions, task, manifest, settings)
     return 0
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.simulator import simulate
-from physiokeras.recipes import program
-from physiokeras.recipes import settings as settings_module
-from physiokeras.recipes.settings import setting
+from physiokeras.experiments import exit_status
+from physiokeras.experiments import settings as settings_module
+from physiokeras.experiments.settings import setting
+from physiokeras.pipelines.simulation.simulator import simulate
 
 
 @dataclass(frozen=True)
@@ -61,4 +61,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    program.run(main)
+    exit_status.run(main)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from physiokeras.pipelines import beam, convert
-from physiokeras.pipelines.simulator import simulate
+from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import prepare
 
 MULTI = ["--runner=DirectRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]

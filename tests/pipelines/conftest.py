@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from physiokeras.pipelines.simulator import simulate
+from physiokeras.pipelines.simulation.simulator import simulate
 
 EPOCH = 6000
 VECTORS = ("wake", "nonrem1", "nonrem2", "nonrem3", "rem", "undefined")

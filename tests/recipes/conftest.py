@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from physiokeras.evaluation import extraction, probe_report
 from physiokeras.models import FeatureExtractor
-from physiokeras.recipes import pretrain, probing
+from physiokeras.recipes import pretrain
 
 SMALL = "--width 16 --depth 1 --heads 2 --decoder-width 16 --decoder-depth 1 --decoder-heads 2 --batch-size 8"
 COHORT = "--people 8 --unlabelled 2 --hours 0.1 --workers 1 --modalities eeg ecg"
@@ -24,16 +25,16 @@ def small():
 def pretrained(tmp_path_factory, small):
     """A run without data given: its `folder`, its `cohort`, and `features` of its test windows before saving."""
     folder, kept = tmp_path_factory.mktemp("pretrained") / "run", {}
-    save_all = probing.save_all
+    save_all = probe_report.save_all
 
     def keep(folder, model, manifest, *rest):
         kept["features"] = np.asarray(
-            probing.features_of(FeatureExtractor(model.encoder), manifest, splits=["test"])["test"].values
+            extraction.features_of(FeatureExtractor(model.encoder), manifest, splits=["test"])["test"].values
         )
         save_all(folder, model, manifest, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probing, "save_all", keep)
+        patch.setattr(probe_report, "save_all", keep)
         assert pretrain.main([*COHORT.split(), *STEPS.split(), *small, "--out", str(folder)]) == 0
     (cohort,) = folder.parent.glob("simulated-*")
     return SimpleNamespace(folder=folder, cohort=cohort, **kept)

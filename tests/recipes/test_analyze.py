@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from physiokeras.analysis import analysed_runs, analysis_page, comparison_section
+from physiokeras.evaluation import extraction
+from physiokeras.experiments import build, cohort
+from physiokeras.experiments.settings import from_toml, read
 from physiokeras.models import digest, load
 from physiokeras.pipelines import Manifest
-from physiokeras.recipes import analysed, analysis_cells, analysis_page, analyze, cohort, experiment, sampling
+from physiokeras.recipes import analyze
 from physiokeras.recipes.pretrain import Settings
-from physiokeras.recipes.settings import from_toml, read
 
 pytestmark = pytest.mark.once
 
@@ -64,38 +67,38 @@ def test_tuning_and_reconstruction_have_a_row_for_each_unit_and_pair(written):
 def test_untrained_encoder_is_the_one_that_the_run_began_with(pretrained):
     settings = Settings(**from_toml(Settings, pretrained.folder / "settings.toml"))
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    trained, other = analysed.subjects_of(pretrained.folder, ())
-    assert digest(other.encoder) == digest(experiment.build_encoder(settings, manifest))
+    trained, other = analysed_runs.subjects_of(pretrained.folder, ())
+    assert digest(other.encoder) == digest(build.build_encoder(settings, manifest))
     assert digest(other.encoder) != digest(trained.encoder)
 
 
 def test_windows_are_spread_evenly_in_full_batches(pretrained):
-    manifest = analysed.manifest_of(pretrained.folder)
-    whole = list(sampling.batches(manifest, ["eeg", "ecg"], 1000, size=5))
+    manifest = analysed_runs.manifest_of(pretrained.folder)
+    whole = list(extraction.batches(manifest, ["eeg", "ecg"], 1000, size=5))
     count = manifest.splits["test"]
     assert [len(people) for _, people, _ in whole] == [5] * (count // 5) + [count % 5] * (count % 5 > 0)
-    inputs, people, _labels = sampling.arrays(manifest, ["ecg"], count // 2, labels=["window"], size=5)
+    inputs, people, _labels = extraction.arrays(manifest, ["ecg"], count // 2, labels=["window"], size=5)
     assert len(people) == len(inputs["ecg"]) == count // 2
-    assert set(people) == {record["person"] for record in manifest.select("test")}
-    named = [record["name"] for record in manifest.records][:2]
-    _, people, _ = sampling.arrays(manifest, ["ecg"], 1000, records=named)
-    assert set(people) == {record["person"] for record in manifest.records[:2]}
+    assert set(people) == {record.person for record in manifest.select("test")}
+    named = [record.name for record in manifest.records][:2]
+    _, people, _ = extraction.arrays(manifest, ["ecg"], 1000, records=named)
+    assert set(people) == {record.person for record in manifest.records[:2]}
 
 
 def test_cell_is_analysed_on_the_people_that_it_held_out(pretrained, tmp_path, monkeypatch):
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    learners = sorted({record["person"] for record in manifest.select("train")})[:2]
+    learners = sorted({record.person for record in manifest.select("train")})[:2]
     shutil.copytree(pretrained.folder / "model", tmp_path / "cell" / "model")
     shutil.copy(pretrained.folder / "settings.toml", tmp_path / "cell")
     (tmp_path / "cell" / "cell.json").write_text(json.dumps({"people": {"test": learners}}))
-    seen, batches = [], sampling.batches
+    seen, batches = [], extraction.batches
 
     def spied(*arguments, **options):
         for inputs, people, labels in batches(*arguments, **options):
             seen.append(set(people))
             yield inputs, people, labels
 
-    monkeypatch.setattr(sampling, "batches", spied)
+    monkeypatch.setattr(extraction, "batches", spied)
     monkeypatch.setattr(analysis_page, "save", lambda figure, path: path.touch())
     few = ["--windows", "12", "--few-windows", "6", "--draws", "20", "--data", str(manifest.folder)]
     assert analyze.main(["--run", str(tmp_path / "cell"), *few]) == 0
@@ -105,15 +108,15 @@ def test_cell_is_analysed_on_the_people_that_it_held_out(pretrained, tmp_path, m
 
 def test_runs_that_held_out_other_people_are_not_shown_beside_each_other(pretrained, tmp_path):
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    tested = sorted({record["person"] for record in manifest.select("test")})
+    tested = sorted({record.person for record in manifest.select("test")})
     for name, people in (("same", tested), ("other", tested[:1])):
         shutil.copytree(pretrained.folder / "model", tmp_path / name / "model")
         (tmp_path / name / "cell.json").write_text(json.dumps({"people": {"test": people}}))
-    assert analysed.held_out(pretrained.folder, manifest, [tmp_path / "same"]) is None
-    with pytest.raises(analysed.DataError, match="held out other people"):
-        analysed.held_out(pretrained.folder, manifest, [tmp_path / "other"])
-    with pytest.raises(analysed.DataError, match="was trained on other data"):
-        analysed.held_out(tmp_path / "same", replace(manifest, data_hash="0"))
+    assert analysed_runs.held_out(pretrained.folder, manifest, [tmp_path / "same"]) is None
+    with pytest.raises(analysed_runs.DataError, match="held out other people"):
+        analysed_runs.held_out(pretrained.folder, manifest, [tmp_path / "other"])
+    with pytest.raises(analysed_runs.DataError, match="was trained on other data"):
+        analysed_runs.held_out(tmp_path / "same", replace(manifest, data_hash="0"))
 
 
 def test_section_that_cannot_be_made_says_so_and_leaves_the_others():
@@ -125,17 +128,17 @@ def test_section_that_cannot_be_made_says_so_and_leaves_the_others():
 
 def test_classes_of_any_label_are_told_apart(pretrained, tmp_path, monkeypatch):
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    assert analysed.label_of(manifest).name == "stage"
+    assert analysed_runs.label_of(manifest).name == "stage"
     monkeypatch.setitem(manifest.labels, "stage", {"kind": "age", "classes": None})
-    assert analysed.label_of(manifest).classes == ("no arousal", "arousal")
+    assert analysed_runs.label_of(manifest).classes == ("no arousal", "arousal")
     monkeypatch.setitem(manifest.labels, "arousal", {"kind": "age", "classes": None})
-    assert analysed.label_of(manifest) is None
+    assert analysed_runs.label_of(manifest) is None
 
 
 def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_path, monkeypatch):
     folder = tmp_path / "compare"
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    tested = sorted({record["person"] for record in manifest.select("test")})
+    tested = sorted({record.person for record in manifest.select("test")})
     for number in range(4):
         cell = folder / "cells" / f"mae-seed-{number}"
         cell.mkdir(parents=True)
@@ -146,9 +149,9 @@ def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_pat
     shutil.copy(pretrained.folder / "settings.toml", folder)
     (folder / "run.json").write_text(json.dumps({"cells": [f"mae-seed-{number}" for number in range(4)]}))
     data = ["--data", str(pretrained.cohort / "prepared"), "--windows", "12", "--few-windows", "6"]
-    with pytest.raises(analysed.DataError, match="1 finished cells"):
+    with pytest.raises(analysed_runs.DataError, match="1 finished cells"):
         analyze.main(["--compare", str(folder), *data])
-    measured = analysis_cells._measured
+    measured = comparison_section._measured
 
     def stand_in(cell, manifest, settings):
         if (cell / "model").exists():
@@ -161,7 +164,7 @@ def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_pat
         return {"cell": cell.name, "strategy": "mae", "seed": number, "fold": 0, "alignment": 100.0 + number,
                 "cross_modality": 1.0, "distributedness": 0.5, "scores": {"stage, raw": number}}  # fmt: skip
 
-    monkeypatch.setattr(analysis_cells, "_measured", stand_in)
+    monkeypatch.setattr(comparison_section, "_measured", stand_in)
     monkeypatch.setattr(analysis_page, "save", lambda figure, path: path.touch())
     assert analyze.main(["--compare", str(folder), *data]) == 0
     text = (folder / "analysis" / "analysis.md").read_text()

@@ -4,13 +4,14 @@ import json
 import numpy as np
 import pytest
 
-from physiokeras.analysis.challenge import ChallengeScore
-from physiokeras.analysis.probe_files import load_probe
 from physiokeras.errors import DataError
+from physiokeras.evaluation import arousal_seconds
+from physiokeras.evaluation.challenge_score import ChallengeScore
+from physiokeras.evaluation.probe_files import load_probe
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.pipelines.challenge import read_targets
-from physiokeras.recipes import challenge, seconds
+from physiokeras.recipes import challenge
 
 
 def targets(name, frames=72000):
@@ -26,7 +27,7 @@ def scored(pretrained, small, tmp_path_factory):
     data = ["--data", str(pretrained.cohort / "prepared"), "--source", str(pretrained.cohort / "source")]
     command = ["--run", str(pretrained.folder), *data, "--out", str(out), "--draws", "20", "--seconds", "200"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(seconds.Reader, "targets", lambda self, name: (targets(name), 200.0))
+        patch.setattr(arousal_seconds.Reader, "targets", lambda self, name: (targets(name), 200.0))
         assert challenge.main([*command, *small[-2:]]) == 0
     return out
 
@@ -42,7 +43,7 @@ def merged_tokens(encoder, inputs):
 @pytest.mark.once
 def test_targets_are_those_of_the_recordings(pretrained):
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    reader = seconds.Reader.of(manifest, pretrained.cohort / "source")
+    reader = arousal_seconds.Reader.of(manifest, pretrained.cohort / "source")
     for path in sorted((pretrained.cohort / "source").rglob("*-arousal.mat"))[:2]:
         found, rate = reader.targets(path.stem.removesuffix("-arousal"))
         assert rate == 200
@@ -55,7 +56,7 @@ def test_score_is_that_of_every_sample_of_all_test_records(pretrained, scored):
     encoder = load(pretrained.folder / "model").encoder
     manifest, total = Manifest.read(pretrained.cohort / "prepared"), ChallengeScore()
     for record in manifest.select("test"):
-        name = record["name"]
+        name = record.name
         inputs = windows(manifest.folder, records=[name], modalities=list(encoder.modalities))
         merged = merged_tokens(encoder, inputs)
         target = targets(name)
@@ -76,29 +77,29 @@ def test_report_has_a_row_a_record_and_says_simulated(pretrained, scored):
     with open(scored / "records.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    assert [row["record"] for row in rows] == [record["name"] for record in manifest.select("test")]
+    assert [row["record"] for row in rows] == [record.name for record in manifest.select("test")]
 
 
 def test_features_of_seconds_are_tokens_merged_over_modalities(pretrained):
     manifest = Manifest.read(pretrained.cohort / "prepared")
     encoder = load(pretrained.folder / "model").encoder
-    name = manifest.select("test")[0]["name"]
-    found = seconds.features_of_record(FeatureExtractor(encoder, keep_time=True), manifest, name)
+    name = manifest.select("test")[0].name
+    found = arousal_seconds.features_of_record(FeatureExtractor(encoder, keep_time=True), manifest, name)
     inputs = windows(manifest.folder, records=[name], modalities=list(encoder.modalities))
     np.testing.assert_allclose(found, merged_tokens(encoder, inputs), atol=2e-5)
-    wide = seconds.features_of_record(FeatureExtractor(encoder, keep_time=True), manifest, name, context=1)
+    wide = arousal_seconds.features_of_record(FeatureExtractor(encoder, keep_time=True), manifest, name, context=1)
     np.testing.assert_array_equal(wide[1:, : found.shape[1]], wide[:-1, found.shape[1] : 2 * found.shape[1]])
 
 
 @pytest.mark.once
 def test_target_of_a_second_is_that_of_most_of_its_scored_samples():
     vector = np.array([1, 1, 0, 0, 1, 1, 1, 0, 0, 0, 1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 1], np.int8)
-    assert seconds.per_token(vector, 1.0, 4, 5).tolist() == [1, 1, 0, -1, 0]
+    assert arousal_seconds.per_token(vector, 1.0, 4, 5).tolist() == [1, 1, 0, -1, 0]
 
 
 @pytest.mark.once
 def test_probabilities_of_samples_run_between_the_middles_of_seconds():
-    found = seconds.per_sample(np.array([0.0, 1.0]), 1.0, 4, 10)
+    found = arousal_seconds.per_sample(np.array([0.0, 1.0]), 1.0, 4, 10)
     np.testing.assert_allclose(found, [0, 0, 0.125, 0.375, 0.625, 0.875, 1, 1, 1, 1])
 
 
@@ -106,4 +107,4 @@ def test_probabilities_of_samples_run_between_the_middles_of_seconds():
 def test_recordings_of_another_folder_are_refused(pretrained, tmp_path):
     (tmp_path / "x.hea").write_text("x 1 100 10\nx.dat 16 200 16 0 0 0 0 ECG\n")
     with pytest.raises(DataError, match=r"lacks 10 of the prepared records, such as t.* prepared from"):
-        seconds.Reader.of(Manifest.read(pretrained.cohort / "prepared"), tmp_path)
+        arousal_seconds.Reader.of(Manifest.read(pretrained.cohort / "prepared"), tmp_path)

@@ -14,31 +14,24 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from physiokeras import checkpoint_folders
-from physiokeras.analysis.features import Features
-from physiokeras.analysis.probing import Probe
-from physiokeras.analysis.tasks import Task, tasks_of
 from physiokeras.callbacks import Checkpoints
+from physiokeras.comparison import cells, predictions, report, strategies
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
+from physiokeras.evaluation import folds
+from physiokeras.evaluation.features import Features
+from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.tasks import Task, tasks_of
+from physiokeras.experiments import compiled_models, supervised, training
+from physiokeras.experiments.settings import read
+from physiokeras.experiments.training_settings import probe_options
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.pipelines.conversion import examples
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.manifest import combine
 from physiokeras.pipelines.shards import write_shard
-from physiokeras.recipes import (
-    answers,
-    cells,
-    compare,
-    comparison_report,
-    folds,
-    strategies,
-    supervised,
-    training,
-    twins,
-)
-from physiokeras.recipes.experiment import probe_options
-from physiokeras.recipes.settings import read
+from physiokeras.recipes import compare
 
 PEOPLE = ("ann", "bea", "cyd", "dot", "eva", "fay")
 UNLABELLED = "gil"
@@ -130,7 +123,7 @@ def run(prepared, small, tmp_path_factory):
         compute(cell, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(answers, "Probe", Spy)
+        patch.setattr(predictions, "Probe", Spy)
         patch.setattr(training, "stream", spied(training, "pretraining"))
         patch.setattr(supervised, "stream", spied(supervised, "supervised"))
         patch.setattr(cells, "compute", noted)
@@ -145,7 +138,7 @@ def brief(prepared, small, tmp_path_factory):
     trained = ["--folds", "2", "--seeds", "2", "--no-subsets", "--strategies", "input_dropout", "supervised"]
     command = ["--data", str(prepared.folder), "--out", str(folder), *STEPS.split(), *trained, *small]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison_report, "draw", lambda *_: None)
+        patch.setattr(report, "draw", lambda *_: None)
         assert compare.main(command) == 0
     return SimpleNamespace(folder=folder)
 
@@ -153,7 +146,7 @@ def brief(prepared, small, tmp_path_factory):
 @pytest.fixture
 def plain(monkeypatch):
     """Leave the figures out, which take longer than anything else."""
-    monkeypatch.setattr(comparison_report, "draw", lambda *_: None)
+    monkeypatch.setattr(report, "draw", lambda *_: None)
 
 
 def cell_folder(run, name):
@@ -170,7 +163,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def predictions(run, strategy, folds=2, seed=0):
+def predicted_rows(run, strategy, folds=2, seed=0):
     found = [rows_of(cell_folder(run, f"{strategy}-seed-{seed}-fold-{f}") / "predictions.csv") for f in range(folds)]
     return [row for rows in found for row in rows]
 
@@ -205,9 +198,9 @@ def test_every_labelled_person_is_tested_once(run, prepared):
     # Ages make a labelled person of the one without stress.
     assert UNLABELLED in {p for fold in folds.split(prepared, ["stress", "age"], 3, 0.3) for p in fold.test}
     data = windows(prepared.folder, labels=["stress", "record", "window"])
-    names = [prepared.records[index]["name"] for index in data["record"]]
+    names = [prepared.records[index].name for index in data["record"]]
     expected = zip(names, data["window"].tolist(), data["stress"].tolist(), strict=True)
-    found = [(row["record"], int(row["window"]), int(row["stress"])) for row in predictions(run, "input_dropout")]
+    found = [(row["record"], int(row["window"]), int(row["stress"])) for row in predicted_rows(run, "input_dropout")]
     assert sorted(found) == sorted(row for row in expected if row[0] != UNLABELLED)
 
 
@@ -228,7 +221,7 @@ def test_tables_hold_the_scores_of_the_predictions(run):
         strategy, _, scaling = name.partition(", ")
         found = []
         for seed in range(2):
-            rows = [row for row in predictions(run, strategy, seed=seed) if row["stress"] != "-1"]
+            rows = [row for row in predicted_rows(run, strategy, seed=seed) if row["stress"] != "-1"]
             target = np.array([int(row["stress"]) for row in rows])
             stress = np.array([float(row[f"stress, {scaling or 'raw'}: stress"]) for row in rows])
             found.append((balanced_accuracy_score(target, stress > 0.5), roc_auc_score(target, stress)))
@@ -302,8 +295,8 @@ def test_features_scaled_per_person_can_be_all_that_is_asked_for(run, plain, tmp
 @pytest.mark.once
 def test_cell_without_an_answer_is_kept(tmp_path):
     task = Task("stress", "stress", classes=("rest", "stress"))
-    answers.write(tmp_path, answers.Answers(keys=[("ann", "a", 0)], targets={"stress": np.array([1])}), [task])
-    assert answers.read(tmp_path, [task]).columns == {}
+    predictions.write(tmp_path, predictions.Answers(keys=[("ann", "a", 0)], targets={"stress": np.array([1])}), [task])
+    assert predictions.read(tmp_path, [task]).columns == {}
 
 
 @pytest.mark.parametrize("strategy", ["input_dropout", "supervised"])
@@ -335,7 +328,7 @@ def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, brief, pla
 
 def test_compiled_model_that_serves_again_trains_as_a_fresh_one(brief, plain, tmp_path, monkeypatch):
     name = cell_folder(brief, "input_dropout-seed-1-fold-0").name
-    monkeypatch.setattr(twins, "_kept", collections.OrderedDict())  # as in a new process
+    monkeypatch.setattr(compiled_models, "_kept", collections.OrderedDict())  # as in a new process
     shutil.copytree(brief.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "cells" / name)
     assert compare.main(["--resume", str(tmp_path / "run")]) == 0
@@ -354,10 +347,10 @@ def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, p
     data = windows(prepared.folder, labels=["stress", "record"])
 
     def features(names, absent=()):
-        rows = np.isin(data["record"], [r["index"] for r in prepared.select(records=list(names))])
+        rows = np.isin(data["record"], [r.index for r in prepared.select(records=list(names))])
         inputs = {name: data[name][rows] * (name not in absent) for name in DEFINITION.modalities}
         inputs["present"] = data["present"][rows] & np.array(["pulse" not in absent] + ["move" not in absent] * 2)
-        people = np.array([prepared.records[i]["person"] for i in data["record"][rows]])
+        people = np.array([prepared.records[i].person for i in data["record"][rows]])
         return Features(extractor.predict(inputs, verbose=0), {"stress": data["stress"][rows]}, people)
 
     task = tasks_of(prepared.labels)["stress"]
@@ -428,7 +421,7 @@ def test_scaling_per_person_takes_level_and_spread_of_each_person_away():
     draw = np.random.default_rng(0).normal(size=(5, 3))
     draw[:, 2] = 0.1
     louder = np.where(people[:, None] == "b", draw * 7 + 3, draw)
-    scaled = [answers.scaled_per_person(Features(v, {}, people)).values for v in (draw, louder)]
+    scaled = [predictions.scaled_per_person(Features(v, {}, people)).values for v in (draw, louder)]
     np.testing.assert_allclose(*scaled, atol=1e-5)
     own = scaled[0][people == "a"]
     np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-6)
@@ -469,7 +462,7 @@ def test_networks_learn_from_the_share_of_people_that_probes_do(prepared, small)
     (entrant,) = strategies.entrants(settings, prepared)
     cell = cells.Cell(entrant, 0, folds.Fold(0, ("gil",), PEOPLE, (), ()), None)
     task, data = tasks_of(prepared.labels)["stress"], windows(prepared.folder, labels=["stress", "record"])
-    people = np.array([prepared.records[i]["person"] for i in data["record"]])
+    people = np.array([prepared.records[i].person for i in data["record"]])
     features = Features(np.random.default_rng(0).normal(size=(len(people), 2)), {"stress": data["stress"]}, people)
     found = cells.learners(cell, prepared, task)
     assert len(found) == 2

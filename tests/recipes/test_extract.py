@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from physiokeras import catalogue
-from physiokeras.analysis.probe_files import load_probe
 from physiokeras.errors import DataError
+from physiokeras.evaluation.probe_files import load_probe
 from physiokeras.models import FeatureExtractor, digest, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.recipes import extract

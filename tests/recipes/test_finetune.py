@@ -9,9 +9,10 @@ from sklearn.metrics import balanced_accuracy_score
 
 from physiokeras.callbacks import Checkpoints
 from physiokeras.errors import DataError
+from physiokeras.evaluation import extraction
 from physiokeras.models import load
 from physiokeras.pipelines import Manifest, windows
-from physiokeras.recipes import finetune, probing
+from physiokeras.recipes import finetune
 
 STEPS = "--steps 6 --interval 2 --batch-size 8 --seed 3 --checkpoint-every 1"
 
@@ -90,13 +91,13 @@ def test_training_sees_the_training_people_of_the_share_alone(command, tmp_path,
         seen.update(options)
         raise DataError("seen")
 
-    from physiokeras.recipes import supervised
+    from physiokeras.experiments import supervised
 
     monkeypatch.setattr(supervised, "fit", spy)
     with pytest.raises(DataError, match="seen"):
         finetune.main([*command, "--label-share", "0.4", "--out", str(tmp_path / "run")])
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    people = {split: {r["name"] for r in manifest.select(split)} for split in probing.SPLITS}
+    people = {split: {r.name for r in manifest.select(split)} for split in extraction.SPLITS}
     assert set(seen["records"]) < people["train"]
     assert seen["records"]
     assert set(seen["validation"]) == people["validation"]

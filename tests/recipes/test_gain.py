@@ -5,7 +5,8 @@ import json
 import keras
 import pytest
 
-from physiokeras.recipes import pictures, pretrain
+from physiokeras.figures import pretraining_run
+from physiokeras.recipes import pretrain
 
 pytestmark = pytest.mark.once
 
@@ -16,7 +17,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gain") / "run"
     flags = "--people 40 --unlabelled 0 --hours 0.25 --modalities eeg eog --steps 300 --interval 300"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "draw_all", lambda *_: None)
+        patch.setattr(pretraining_run, "draw_all", lambda *_: None)
         assert pretrain.main([*flags.split(), "--backend", keras.config.backend(), "--out", str(folder)]) == 0
     return json.loads((folder / "run.json").read_text())
 

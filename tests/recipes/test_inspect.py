@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from physiokeras.pipelines.simulator import simulate
+from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import inspect
 
 pytestmark = pytest.mark.once

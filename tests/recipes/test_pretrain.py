@@ -17,13 +17,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from physiokeras.analysis.probe_files import load_probe
+from physiokeras.comparison.strategies import entrants
 from physiokeras.errors import DataError
+from physiokeras.evaluation import extraction, probe_report
+from physiokeras.evaluation.probe_files import load_probe
+from physiokeras.experiments import cohort
+from physiokeras.experiments.settings import read
+from physiokeras.figures import pretraining_run
 from physiokeras.models import FeatureExtractor, digest, load
 from physiokeras.pipelines import Manifest, convert, windows
-from physiokeras.recipes import cohort, pictures, pretrain, probing
-from physiokeras.recipes.settings import read
-from physiokeras.recipes.strategies import entrants
+from physiokeras.recipes import pretrain
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
@@ -47,8 +50,8 @@ def command_of(path):
 @pytest.fixture
 def training_alone(monkeypatch):
     """Leave out probes and figures, which take longer than a few steps."""
-    monkeypatch.setattr(probing, "probe_encoder", lambda *_: ({}, {}))
-    monkeypatch.setattr(pictures, "draw_all", lambda *_: None)
+    monkeypatch.setattr(probe_report, "probe_encoder", lambda *_: ({}, {}))
+    monkeypatch.setattr(pretraining_run, "draw_all", lambda *_: None)
 
 
 @pytest.mark.once  # on each backend, the run that `test_resume.py` interrupts ends with the same metrics
@@ -156,7 +159,7 @@ def test_test_people_are_not_pretrained_on():
 def test_damaged_shard_is_named_wherever_it_is_read(pretrained, small, tmp_path, training_alone):
     shutil.copytree(pretrained.cohort / "prepared", tmp_path / "prepared")
     manifest = Manifest.read(tmp_path / "prepared")
-    shard = manifest.shard(manifest.select("pretrain")[0]["name"])
+    shard = manifest.shard(manifest.select("pretrain")[0].name)
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
@@ -164,7 +167,7 @@ def test_damaged_shard_is_named_wherever_it_is_read(pretrained, small, tmp_path,
         pretrain.main(["--data", str(manifest.folder), *small, "--steps", "50", "--out", str(tmp_path / "run")])
     extractor = FeatureExtractor(load(pretrained.folder / "model").encoder)
     with pytest.raises(DataError, match=shard.name):
-        probing.features_of_windows(extractor, manifest, "pretrain")
+        extraction.features_of_windows(extractor, manifest, "pretrain")
 
 
 def test_split_that_the_data_lack_is_an_error_that_lists_theirs(pretrained, small, tmp_path, training_alone):
@@ -214,7 +217,7 @@ def test_real_recordings_of_too_few_people_to_probe_pretrain(
     steps = ["--steps", "3", "--interval", "2", "--modalities", *modalities]
     data = ["--data", str(tmp_path / "prepared"), "--out", str(tmp_path / "run")]
     if name == "drivedb":  # drawing takes as long as the rest
-        monkeypatch.setattr(pictures, "draw_all", lambda *_: None)
+        monkeypatch.setattr(pretraining_run, "draw_all", lambda *_: None)
     assert pretrain.main([*data, *small, *steps]) == 0
     rows = metrics(tmp_path / "run")
     assert [int(row["step"]) for row in rows] == [2, 3]

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from physiokeras.errors import DataError
+from physiokeras.evaluation import probe_report
+from physiokeras.experiments.compatibility import encoder_for
+from physiokeras.figures import pretraining_run
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Definition, Manifest, convert, windows
-from physiokeras.recipes import pictures, probe, probing
-from physiokeras.recipes.reconcile import encoder_for
+from physiokeras.recipes import probe
 
 
 def written(folder):
@@ -35,17 +37,17 @@ def test_saved_model_is_probed_as_after_its_training(pretrained, small, tmp_path
 
 
 def test_context_and_gradient_descent_reach_the_probe(pretrained, monkeypatch):
-    from physiokeras.analysis import gradient
+    from physiokeras.evaluation import gradient_probe
 
-    monkeypatch.setattr(gradient, "STEPS", 20)
+    monkeypatch.setattr(gradient_probe, "STEPS", 20)
     extractor = FeatureExtractor(load(pretrained.folder / "model").encoder)
     settings = probe.Settings(run="", data="", context=1, classifier="gradient", class_weight=None, label_share=0.5)
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    found, _ = probing.probe_encoder(extractor, manifest, settings)
+    found, _ = probe_report.probe_encoder(extractor, manifest, settings)
     assert found["stage"].probe.context == 1
-    assert pictures.hypnogram(extractor, manifest, found["stage"].probe).axes
+    assert pretraining_run.hypnogram(extractor, manifest, found["stage"].probe).axes
     assert len(found["stage"].probe.mean) == 3 * extractor.width
-    assert set(found["stage"].probe.tried) == set(gradient.RATE_GRID)
+    assert set(found["stage"].probe.tried) == set(gradient_probe.RATE_GRID)
 
 
 def test_model_of_sleep_is_probed_on_beats_with_all_but_the_ecg_absent(pretrained, real_data, small, tmp_path, capsys):
@@ -54,7 +56,7 @@ def test_model_of_sleep_is_probed_on_beats_with_all_but_the_ecg_absent(pretraine
     assert probe.main([*command, *small[-2:]]) == 0
     assert "Absent, since the data lack them: eeg." in capsys.readouterr().out
     scores = written(tmp_path / "run")["abnormal"]
-    assert scores.keys() == {record["person"] for record in manifest.records}
+    assert scores.keys() == {record.person for record in manifest.records}
     for columns in scores.values():
         assert columns.keys() == {"pretrained", "untrained"}
         assert all(isinstance(one, str) or one["windows"] > 0 for one in columns.values())
@@ -109,21 +111,21 @@ def test_data_in_another_order_are_read_in_theirs(pretrained):
 
 @pytest.mark.once
 def test_each_person_is_probed_by_the_others_alone(monkeypatch):
-    from physiokeras.analysis.features import Features
-    from physiokeras.recipes import held_out
+    from physiokeras.evaluation import leave_one_person_out
+    from physiokeras.evaluation.features import Features
 
     people = np.repeat(["a", "b", "c"], 4)
     features = Features(np.random.default_rng(0).normal(size=(12, 2)), {"beat": np.tile([0, 1], 6)}, people)
-    records = [{"person": person} for person in "abc"]
+    records = [SimpleNamespace(person=person) for person in "abc"]
     manifest = SimpleNamespace(labels={"beat": {"kind": "beats", "classes": []}}, records=records, folder="here")
     seen = []
-    original = held_out.probe_task
+    original = leave_one_person_out.probe_task
     monkeypatch.setattr(
-        held_out,
+        leave_one_person_out,
         "probe_task",
         lambda t, train, v, test, **o: seen.append((train, v, test)) or original(t, train, v, test, **o),
     )
-    held_out.probe_each_person({"one": features}, manifest, probe.Settings(run="", data=""))
+    leave_one_person_out.probe_each_person({"one": features}, manifest, probe.Settings(run="", data=""))
     assert [(set(train.people), v, set(test.people)) for train, v, test in seen] == [
         (set("abc") - {person}, None, {person}) for person in "abc"
     ]

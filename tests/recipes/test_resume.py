@@ -16,17 +16,20 @@ import pytest
 from physiokeras import checkpoint_folders
 from physiokeras.callbacks import Checkpoints
 from physiokeras.errors import TrainingError
+from physiokeras.evaluation import probe_report
+from physiokeras.experiments import training
+from physiokeras.experiments.settings import read
+from physiokeras.figures import pretraining_run
 from physiokeras.pipelines import Manifest, windows
-from physiokeras.recipes import pictures, pretrain, probing, training
-from physiokeras.recipes.settings import read
+from physiokeras.recipes import pretrain
 
 TOOL = Path(__file__).parents[2] / "tools" / "kill_training.py"
 
 
 def leave_out(patch):
     """Leave out probes and figures, which take longer than a few steps."""
-    patch.setattr(probing, "probe_encoder", lambda *_: ({}, {}))
-    patch.setattr(pictures, "draw_all", lambda *_: None)
+    patch.setattr(probe_report, "probe_encoder", lambda *_: ({}, {}))
+    patch.setattr(pretraining_run, "draw_all", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +103,7 @@ def test_bad_loss_names_the_records_of_its_batch(interrupted, monkeypatch):
         pretrain.main(["--resume", str(interrupted)])
     settings = read(pretrain.Settings, ["--config", str(interrupted / "settings.toml")])
     data = windows(settings.data, ["pretrain", "train"], modalities=["ecg"], labels=["record"])
-    names = [record["name"] for record in Manifest.read(settings.data).records]
+    names = [record.name for record in Manifest.read(settings.data).records]
     rows = [int(np.flatnonzero((data["ecg"] == window).all(axis=(1, 2)))[0]) for window in seen[-1]]
     records = [names[data["record"][row]] for row in rows]
     expected = ", ".join(f"{name} ({records.count(name)})" for name in sorted(set(records)))

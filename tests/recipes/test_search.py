@@ -5,10 +5,12 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from physiokeras.evaluation import folds
+from physiokeras.experiments.settings import read
 from physiokeras.pipelines import Manifest, convert, simulate
-from physiokeras.recipes import folds, grid, search, trials
-from physiokeras.recipes.settings import read
-from physiokeras.recipes.space import Dimension
+from physiokeras.recipes import search
+from physiokeras.search import grid, tuner
+from physiokeras.search.space import Dimension
 
 
 def table(path):
@@ -43,7 +45,7 @@ def surface(monkeypatch):
         (folder / "score.json").write_text(json.dumps({"score": 0, "steps": settings.steps}))
         return settings.mask_ratio - settings.drop_rate**2 + 1e-3 * (settings.seed % 7)
 
-    monkeypatch.setattr(trials, "score", score)
+    monkeypatch.setattr(tuner, "score", score)
     monkeypatch.setattr(grid, "score", score)
     return calls
 
@@ -68,7 +70,7 @@ def test_search_reports_the_best_of_its_trials(tuner, flags, surface, tmp_path):
 
 @pytest.mark.once
 def test_search_that_was_ended_goes_on_with_the_trial_that_was_running(flags, surface, tmp_path, monkeypatch):
-    whole = trials.score
+    whole = tuner.score
 
     def ended(*arguments):
         if len(surface) == 1:
@@ -76,7 +78,7 @@ def test_search_that_was_ended_goes_on_with_the_trial_that_was_running(flags, su
         return whole(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trials, "score", ended)
+        patch.setattr(tuner, "score", ended)
         with pytest.raises(KeyboardInterrupt):
             search.main([*flags, "--trials", "3"])
     assert search.main([*flags, "--trials", "3"]) == 0
@@ -104,18 +106,18 @@ def test_trial_is_scored_on_validation_people_and_run_once(flags, tmp_path, monk
     settings = read(search.Settings, [*flags, "--steps", "2"])
     manifest = Manifest.read(settings.data)
     task, seen = folds.task_of(manifest), []
-    original = trials.score_task
+    original = tuner.score_task
 
     def spy(task, features, *arguments, **options):
         seen.append(features.people)
         return original(task, features, *arguments, **options)
 
-    monkeypatch.setattr(trials, "score_task", spy)
-    value = trials.score(tmp_path / "trial", settings, task, manifest)
+    monkeypatch.setattr(tuner, "score_task", spy)
+    value = tuner.score(tmp_path / "trial", settings, task, manifest)
     assert 0 <= value <= 1
-    assert set(seen[0]) == {record["person"] for record in manifest.select("validation")}
-    monkeypatch.setattr(trials, "build_model", None)
-    assert trials.score(tmp_path / "trial", settings, task, manifest) == value
+    assert set(seen[0]) == {record.person for record in manifest.select("validation")}
+    monkeypatch.setattr(tuner, "build_model", None)
+    assert tuner.score(tmp_path / "trial", settings, task, manifest) == value
     assert not (tmp_path / "trial" / "checkpoints").exists()
 
 

@@ -1,0 +1,172 @@
+"""The section of an analysis on attention: rollout and layers, beside nulls."""
+
+import numpy as np
+
+from physiokeras.analysis.analysis_page import Part, number
+from physiokeras.analysis.attention import (
+    CONDITIONS,
+    attention_differences,
+    attention_sums,
+    attention_table,
+    curve_intervals,
+)
+from physiokeras.analysis.attention_measures import flow
+from physiokeras.evaluation import extraction
+from physiokeras.experiments.reports import note_of
+from physiokeras.figures import attention_maps
+from physiokeras.markdown import markdown_table
+
+MEASURES = {
+    "cross_modality": "attention to other\nmodalities / uniform",
+    "alignment": "attention within ±{width:g} s\n/ uniform",
+    "alignment_of_others": "the same, among other\nmodalities' tokens",
+    "bands": "vertical bands",
+}
+WORDS = {
+    "cross_modality": "attention to other modalities / uniform",
+    "alignment": "attention within ±{width:g} s / uniform",
+    "alignment_of_others": "the same, among other modalities' tokens",
+    "bands": "vertical bands (0 none, 1 one token draws all)",
+}
+
+
+def attention(subjects, manifest, settings, records=None):
+    """Rollout and raw attention of each run, with nulls: a `Part`."""
+    encoder = subjects[0].encoder
+    step = manifest.definition["window"] / encoder.time
+    sums, tables, rows = {}, {}, []
+    for subject in subjects:
+        print(f"attention of {subject.name}", flush=True)
+        windows = extraction.batches(manifest, subject.encoder.modalities, settings.windows, records=records)
+        # The first is the finding, the others are nulls already.
+        options = {"seed": settings.seed, "nulls": subject is subjects[0]}
+        sums[subject.name] = attention_sums(subject.encoder, ((x, p) for x, p, _ in windows), **options)
+        tables[subject.name] = attention_table(
+            sums[subject.name], width=settings.width, draws=settings.draws, seed=settings.seed
+        )
+        rows += [{"run": subject.name, **row} for row in tables[subject.name]]
+    words = {name: text.format(width=settings.width * step) for name, text in WORDS.items()}
+    text = [
+        f"{int(sums[subjects[0].name].windows.sum())} windows of {len(sums[subjects[0].name].people)} people, nothing "
+        "masked. 1 is what attention that prefers nothing would give; in brackets 95 % intervals over people. The "
+        "rollout follows attention through all layers.",
+        _attention_table(tables, words),
+        *_verdicts(tables[subjects[0].name]),
+        *(_beside(sums, subjects[0].name, subject.name, words, settings) for subject in subjects[1:]),
+    ]
+    return Part(
+        "Attention",
+        text,
+        {"attention": rows, "flow": _flow_rows(sums), "alignment_curve": _curve_rows(sums, step, settings)},
+        _attention_figures(sums, tables, manifest, settings, step),
+    )
+
+
+def _attention_table(tables, words):
+    """Measures of the rollout: a row for each, a column for each run, then the nulls of the first."""
+    first = next(iter(tables))
+    columns = [(name, name, CONDITIONS[0]) for name in tables]
+    columns += [(f"{first}, {condition}", first, condition) for condition in CONDITIONS[1:]]
+    rows = [["rollout", *(title for title, _, _ in columns)]]
+    for measure, text in words.items():
+        found = [_cell(tables[name], condition, measure) for _, name, condition in columns]
+        rows.append([text, *(number(*cell) if cell else "" for cell in found)])
+    return markdown_table(rows)
+
+
+def _cell(table, condition, measure, layer="rollout"):
+    for row in table:
+        if (row["condition"], row["measure"], row["layer"]) == (condition, measure, layer):
+            return row["value"], row["low"], row["high"]
+    return None
+
+
+def _beside(sums, first, other, words, settings):
+    """A sentence that says in which measures two runs differ, by paired intervals over people."""
+    options = {"width": settings.width, "draws": settings.draws, "seed": settings.seed}
+    more, less, alike = [], [], []
+    for measure, (value, low, high) in attention_differences(sums[first], sums[other], **options).items():
+        if np.isfinite(value):
+            (more if low > 0 else less if high < 0 else alike).append(words[measure])
+    kinds = {"more": more, "less": less, "not told apart": alike}
+    said = [f"{what}: {'; '.join(some)}" for what, some in kinds.items() if some]
+    return f"{first} beside {other}: {'. '.join(said)}."
+
+
+def _verdicts(table):
+    """Sentences that say what the nulls leave of the alignment."""
+    cells = [_cell(table, condition, "alignment_of_others") for condition in CONDITIONS]
+    if not np.isfinite(cells[0][0]):
+        return []
+    real, _, clock, signals = (number(*cell) for cell in cells)
+    if not cells[0][1] > 1:
+        return [f"Attention between modalities is not aligned in time: {real}."]
+    by_clock, by_signals = cells[2][1] > 1, cells[3][1] > 1
+    follows = {(True, True): "both", (True, False): "the clock alone", (False, True): "the signals alone"}
+    follows = follows.get((by_clock, by_signals), "neither alone")
+    return [
+        f"Attention between modalities is aligned in time ({real}). With the modalities shifted against each other, "
+        f"{clock} stays at equal times of the window and {signals} moves with the signals: it follows {follows}."
+    ]
+
+
+def _flow_rows(sums):
+    rows = []
+    for name, each in sums.items():
+        mass, even = each.total()
+        shares, uniform = flow(mass), flow(even)[0]
+        for layer, share in zip(each.layers, shares, strict=True):
+            for i, j in np.ndindex(*share.shape):
+                pair = {"to": each.modalities[i], "from": each.modalities[j]}
+                rows.append({"run": name, "layer": layer, **pair, "share": share[i, j], "uniform": uniform[i, j]})
+    return rows
+
+
+def _curve_rows(sums, step, settings):
+    rows = []
+    for name, each in sums.items():
+        for condition in each.mass:
+            found = [
+                curve_intervals(each, others=others, condition=condition, draws=settings.draws, seed=settings.seed)
+                for others in (True, False)
+            ]
+            for keys, triple in zip(("others", "own"), found, strict=True):
+                for d in range(triple[0].shape[-1]):
+                    value, low, high = (float(x[-1, d]) for x in triple)
+                    place = {"run": name, "condition": condition, "keys": keys, "seconds": d * step}
+                    rows.append({**place, "value": value, "low": low, "high": high})
+    return rows
+
+
+def _attention_figures(sums, tables, manifest, settings, step):
+    note = note_of(manifest)
+    first = next(iter(sums))
+    names, modalities = sums[first].layers, sums[first].modalities
+
+    def curves(name, condition):
+        options = {"condition": condition, "draws": settings.draws, "seed": settings.seed}
+        found = {k: curve_intervals(sums[name], others=k == "others", **options) for k in ("others", "own")}
+        return {k: tuple(x[-1] for x in triple) for k, triple in found.items()}
+
+    lines = {name: curves(name, CONDITIONS[0]) for name in sums}
+    lines |= {f"{first}, {condition}": curves(first, condition) for condition in CONDITIONS[1:]}
+    by_layer = {
+        name: {m: {layer: _cell(table, CONDITIONS[0], m, layer) for layer in names} for m in MEASURES}
+        for name, table in tables.items()
+        if sums[name].layers == names
+    }
+    titles = {name: text.format(width=settings.width * step) for name, text in MEASURES.items()}
+    seconds = manifest.definition["window"]
+    same = {name: each.picture for name, each in sums.items() if each.layers == names}
+    drawn = {
+        "rollout": attention_maps.matrices(
+            {name: each.picture[-1] for name, each in sums.items()}, modalities, seconds=seconds, note=note
+        ),
+        "layers": attention_maps.layers(same, names, modalities, note=note),
+        "alignment": attention_maps.alignment(lines, step=step, note=note),
+        "measures": attention_maps.measures(by_layer, titles=titles, note=note),
+    }
+    if len(modalities) > 1:
+        flows = {name: flow(each.total()[0])[-1] for name, each in sums.items()}
+        drawn["flow"] = attention_maps.flow(flows, modalities, note=note)
+    return drawn

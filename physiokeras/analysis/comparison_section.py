@@ -1,0 +1,104 @@
+"""Whether what explains models explains their scores: over the cells of a finished comparison."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from physiokeras.analysis import analysed_runs
+from physiokeras.analysis.analysis_page import Part, file_name, number
+from physiokeras.analysis.attention import CONDITIONS, attention_sums
+from physiokeras.analysis.attention_measures import alignment_of_others, cross_modality
+from physiokeras.analysis.explanation import rank_correlation
+from physiokeras.analysis.tuning import encoder_tuning
+from physiokeras.errors import DataError
+from physiokeras.evaluation import extraction
+from physiokeras.experiments.reports import note_of
+from physiokeras.figures import learned
+from physiokeras.markdown import markdown_table
+from physiokeras.models import encoder_of, load
+
+MEASURES = {
+    "alignment": "alignment in time (rollout)",
+    "cross_modality": "cross-modality (rollout)",
+    "distributedness": "distributedness (last layer)",
+}
+SCORE = "balanced_accuracy"
+
+
+def explanation(settings, manifest):
+    """Measures of every cell's encoder beside its probe scores, and whether they go together: a `Part`.
+
+    Args:
+        settings: Those of `analyze`, with `compare`.
+        manifest: `Manifest` of the comparison.
+
+    Raises:
+        DataError: Fewer than three cells with an encoder of several modalities.
+    """
+    folder = Path(settings.compare)
+    try:
+        folders = [folder / "cells" / name for name in json.loads((folder / "run.json").read_bytes())["cells"]]
+    except (FileNotFoundError, KeyError) as error:
+        raise DataError("is no finished comparison.", file=folder) from error
+    rows = [row for folder in folders if (row := _measured(folder, manifest, settings))]
+    if len(rows) < 3:
+        raise DataError(
+            f"{len(rows)} finished cells have an encoder of several modalities; a correlation needs three. Add "
+            "seeds or strategies to the comparison.",
+            file=settings.compare,
+        )
+    tasks = list(dict.fromkeys(name for row in rows for name in row["scores"]))
+    strategies = np.array([row["strategy"] for row in rows])
+    lines = [["probe score", "measure", "all encoders", "within strategies"]]
+    sentences, figures = [], {}
+    note = note_of(manifest)
+    for task in tasks:
+        score = np.array([row["scores"].get(task, np.nan) for row in rows], float)
+        for name, text in MEASURES.items():
+            values = [row[name] for row in rows]
+            over, within = (
+                rank_correlation(values, score, groups, seed=settings.seed) for groups in (None, strategies)
+            )
+            lines.append([task, text, *(number(c.value, c.low, c.high) for c in (over, within))])
+            sentences.append(f"- {over.sentence(text, task, within)}")
+        drawn = {text: [row[name] for row in rows] for name, text in MEASURES.items()}
+        figures[f"explanation_{file_name(task)}"] = learned.explanations(
+            drawn, score, strategies, score_name=f"{task}\n(balanced accuracy)", note=note
+        )
+    text = [
+        f"{len(rows)} encoders of {len(set(strategies))} strategies. Spearman's correlation of each measure with each "
+        "probe's balanced accuracy, in brackets 95 % intervals over encoders. Encoders of one strategy are alike, "
+        "which makes the first column's intervals too narrow; the second takes each strategy's mean away first.",
+        "\n".join(sentences),
+        markdown_table(lines),
+    ]
+    flat = [{**{k: v for k, v in row.items() if k != "scores"}, **row["scores"]} for row in rows]
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    table = [{name: row.get(name, np.nan) for name in columns} for row in flat]
+    return Part("Do the explanations explain?", text, {"explanation": table}, figures)
+
+
+def _measured(folder, manifest, settings):
+    """Measures and scores of a cell; None where it has no encoder of several modalities."""
+    if not (folder / "model").is_dir():
+        return None
+    facts = json.loads((folder / "cell.json").read_bytes())
+    encoder = encoder_of(load(folder / "model"))
+    if len(encoder.modalities) < 2:
+        return None
+    print(f"measures of {folder.name}", flush=True)
+    records = analysed_runs.held_out(folder, manifest)
+    windows = extraction.batches(manifest, encoder.modalities, settings.windows, records=records)
+    sums = attention_sums(encoder, ((inputs, people) for inputs, people, _ in windows), nulls=False)
+    mass, even = sums.total(CONDITIONS[0])
+    inputs, _, _ = extraction.arrays(manifest, encoder.modalities, settings.few_windows, records=records)
+    tuned = encoder_tuning(encoder, inputs, seed=settings.seed)
+    return {
+        "cell": folder.name,
+        **{name: facts[name] for name in ("strategy", "seed", "fold")},
+        "alignment": float(alignment_of_others(mass, even, settings.width)[-1]),
+        "cross_modality": float(cross_modality(mass, even)[-1]),
+        "distributedness": float(np.nanmean(tuned.distributedness[-1, -1])),
+        "scores": {name: scores[SCORE] for name, scores in facts["scores"].items() if scores.get(SCORE) is not None},
+    }

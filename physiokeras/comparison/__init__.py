@@ -1,0 +1,1 @@
+"""Strategies, seeds and folds, compared in one table."""

@@ -1,0 +1,1 @@
+"""From frozen features to probes, scores and intervals."""

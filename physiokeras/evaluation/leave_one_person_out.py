@@ -1,0 +1,77 @@
+"""Probes with each person held out in turn, for data of so few people that no split is made."""
+
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.evaluation.evaluate import probe_task
+from physiokeras.evaluation.tasks import tasks_of
+from physiokeras.experiments import run_folder
+from physiokeras.experiments.reports import publish
+from physiokeras.experiments.training_settings import probe_options
+from physiokeras.markdown import markdown_table
+
+
+def probe_each_person(features, manifest, settings):
+    """A probe for each task and person, fitted on all other people, its strength not chosen.
+
+    Args:
+        features: dict of title -> `Features` of all windows.
+        manifest: `Manifest`.
+        settings: `ProbeSettings` with a `seed`.
+
+    Returns: dict of task name -> person -> title -> scores of the person's windows, or the reason why there are none.
+
+    Raises:
+        DataError: Fewer than two people, or no label with a class for each window.
+    """
+    tasks = {name: task for name, task in tasks_of(manifest.labels).items() if not task.of_people}
+    people = sorted({record.person for record in manifest.records})
+    if not tasks or len(people) < 2:
+        raise DataError(
+            f"a probe needs two people, and a label with a class for each window. There are {len(people)} people and "
+            f"the labels {', '.join(manifest.labels) or '(none)'}.",
+            file=manifest.folder,
+        )
+    found = {name: {person: {} for person in people} for name in tasks}
+    for title, one in features.items():
+        one = one.with_context(settings.context)
+        for person in people:
+            others, own = one.of_people([other for other in people if other != person]), one.of_people([person])
+            for name, task in tasks.items():
+                try:
+                    result = probe_task(task, others, None, own, draws=0, **probe_options(settings))
+                    found[name][person][title] = result.windows
+                except ValueError as error:
+                    found[name][person][title] = str(error)
+    return found
+
+
+def report(folder, found, manifest):
+    """Print the table of scores, a row a person, and keep it and the numbers in the run's folder.
+
+    Args:
+        folder: The run's folder.
+        found: As `probe_each_person` returns it.
+        manifest: `Manifest`.
+    """
+    parts = ["Each person is scored by a probe fitted on all others. So few people tell little: no intervals."]
+    reasons = {}
+    for name, people in found.items():
+        titles = list(next(iter(people.values())))
+        rows = [["task, person", "windows", *(f"{t}: {s}" for s in ("balanced accuracy", "AUROC") for t in titles)]]
+        for person, columns in people.items():
+            scores = [one for one in columns.values() if isinstance(one, dict)]
+            if not scores:
+                reasons[name, person] = next(iter(columns.values()))
+                continue
+            numbers = [_number(columns[t], score) for score in ("balanced_accuracy", "auroc") for t in titles]
+            rows.append([f"{name}, {person}", str(scores[0]["windows"]), *numbers])
+        parts.append(markdown_table(rows))
+    parts += [f"No score of {name} for {person}: {reason}" for (name, person), reason in reasons.items()]
+    publish(folder, parts, manifest)
+    run_folder.note(folder, scores=found)
+
+
+def _number(scores, name):
+    value = scores[name] if isinstance(scores, dict) else np.nan
+    return "-" if np.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,217 @@
+"""Linear probes: one linear layer on the features of a frozen encoder."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from physiokeras.evaluation.features import mean_per_person, some_people
+from physiokeras.evaluation.tasks import Task
+
+C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+ALPHA_GRID = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted linear layer on standardised features.
+
+    Args:
+        task: What it tells.
+        mean: `(width,)`, subtracted from the features.
+        scale: `(width,)`, by which they are divided then.
+        weights: `(width, classes)`; `(width, 1)` for a task in years.
+        bias: `(classes,)` or `(1,)`; minus infinity for a class that the training windows lack.
+        strength: What was chosen: C of the logistic regression (less is smoother), learning rate of gradient descent,
+            or alpha of the ridge regression (more is smoother).
+        encoder: Digest of the encoder that made the features; a probe fits no other.
+        tried: Strength to loss on the validation people.
+        context: Neighbouring windows on either side that are part of the features.
+    """
+
+    task: Task
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    strength: float
+    encoder: str = ""
+    tried: dict = field(default_factory=dict)
+    context: int = 0
+
+    def __post_init__(self):
+        width, outputs = len(self.mean), len(self.task.classes) or 1
+        shapes = [self.mean.shape, self.scale.shape, self.weights.shape, self.bias.shape]
+        if shapes != [(width,), (width,), (width, outputs), (outputs,)]:
+            raise ValueError(f"A probe of {outputs} outputs on {width} features has other shapes. Received: {shapes}.")
+
+    @classmethod
+    def fit(
+        cls,
+        task,
+        train,
+        validation=None,
+        *,
+        strengths=None,
+        classifier="logistic",
+        class_weight="balanced",
+        label_share=1.0,
+        seed=0,
+        encoder="",
+    ):
+        """Fit on the training people; choose the strength by the loss on the validation people.
+
+        Classes: multinomial logistic regression on windows. Years: ridge regression on each person's mean features,
+        which weighs people alike; a person's prediction is the mean over the windows either way.
+
+        Args:
+            task: A `Task`.
+            train: `Features`.
+            validation: `Features` of other people, or None: the first strength is taken, or the only one given.
+            strengths: Strengths to try; default: `C_GRID`, `RATE_GRID` or `ALPHA_GRID`, and 1, 0.01 or 1 without
+                validation people.
+            classifier: How classes are fitted: "logistic" by scikit-learn with a penalty on the weights; "gradient" by
+                gradient descent without one, see `physiokeras.evaluation.gradient_probe`.
+            class_weight: "balanced" (classes weigh alike, in the choice of the strength too; it suits balanced accuracy
+                and distorts calibration) or None (windows weigh alike).
+            label_share: Share of the labelled training people that is used, as `some_people` draws it.
+            seed: Seed of that draw and of the batches of gradient descent.
+            encoder: Digest of the encoder that made the features.
+
+        Returns: `Probe`.
+
+        Raises:
+            ValueError: No window with a label, one class only, a person in both sets, or no validation people to choose
+                by.
+        """
+        if class_weight not in ("balanced", None):
+            raise ValueError(f"`class_weight` must be 'balanced' or None. Received: {class_weight!r}.")
+        path, grid, default = _way(task, classifier)
+        strengths = tuple(strengths or (grid if validation else default))
+        if len(strengths) > 1 and validation is None:
+            raise ValueError(f"Choosing among strengths needs validation people. Received: strengths={strengths}.")
+        rows, targets, people = labelled(task, train, "training")
+        if label_share != 1:
+            kept = np.isin(people, some_people(people, targets if task.classes else None, label_share, seed))
+            rows, targets = rows[kept], targets[kept]
+        other = None
+        if validation is not None:
+            shared = sorted(set(train.people.tolist()) & set(validation.people.tolist()))
+            if shared:
+                raise ValueError(f"A person must not be in training and validation both. Received: {shared[:5]}.")
+            other = labelled(task, validation, "validation")[:2]
+        mean, scale = _standard(rows)
+        fits = path((rows - mean) / scale, targets, sorted(strengths), class_weight, len(task.classes), seed)
+        facts = {"encoder": encoder, "context": train.context}
+        probes = [cls(task, mean, scale, *fitted, strength, **facts) for strength, fitted in fits]
+        if other is None:
+            return probes[0]
+        losses = [_loss(probe, *other, class_weight) for probe in probes]
+        tried = {probe.strength: loss for probe, loss in zip(probes, losses, strict=True)}
+        return replace(probes[int(np.argmin(losses))], tried=tried)
+
+    def predict_proba(self, features):
+        """Class probabilities `(windows, classes)` of features `(windows, width)`.
+
+        Raises:
+            ValueError: Another width, a task in years, or features that are not finite.
+        """
+        if not self.task.classes:
+            raise ValueError("A task in years has no probabilities; use `predict`.")
+        logits = self._outputs(features)
+        logits = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return logits / logits.sum(axis=1, keepdims=True)
+
+    def predict(self, features):
+        """The most probable class's number, or years, `(windows,)`, of features `(windows, width)`."""
+        outputs = self._outputs(features)
+        return outputs.argmax(axis=1) if self.task.classes else outputs[:, 0]
+
+    def _outputs(self, features):
+        features = np.asarray(features)
+        if features.ndim != 2 or features.shape[1] != len(self.mean):
+            raise ValueError(f"Features must be (windows, {len(self.mean)}). Received: {features.shape}.")
+        if not np.isfinite(features).all():
+            raise ValueError("Features must be finite.")
+        return ((features - self.mean) / self.scale @ self.weights).astype(np.float64) + self.bias
+
+
+def labelled(task, features, what):
+    """Rows that a task can use: labelled windows, or labelled people for a task in years.
+
+    Args:
+        task: A `Task`.
+        features: `Features`.
+        what: "training", "validation" or "test", for messages; "training" needs two different targets.
+
+    Returns: features `(rows, width)`, targets `(rows,)`, people `(rows,)`.
+
+    Raises:
+        ValueError: No such label, none labelled, or in training one target only.
+    """
+    if task.label not in features.labels:
+        known = ", ".join(features.labels) or "none"
+        raise ValueError(f"Task {task.name!r} needs the label {task.label!r}. Labels of the {what} windows: {known}.")
+    targets = task.targets(features.labels[task.label])
+    kept = targets >= 0 if task.classes else ~np.isnan(targets)
+    if not kept.any():
+        raise ValueError(f"Task {task.name!r}: none of the {len(targets)} {what} windows is labelled.")
+    rows, targets, people = features.values[kept], targets[kept], features.people[kept]
+    if not task.classes:
+        targets, _ = mean_per_person(targets, people)
+        rows, people = mean_per_person(rows, people)
+    if what == "training" and len(np.unique(targets)) < 2:
+        only = task.classes[targets[0]] if task.classes else f"{targets[0]:g}"
+        raise ValueError(f"Task {task.name!r}: all {len(targets)} training labels are {only}; it takes two to tell.")
+    return rows, targets, people
+
+
+def _standard(rows):
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    scale = rows.std(axis=0, dtype=np.float64).astype(np.float32)
+    # A feature that hardly varies tells nothing; dividing by its rounding error would make it loud.
+    return mean, np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1e-6), scale, 1).astype(np.float32)
+
+
+def _way(task, classifier):
+    """How a task is fitted: function, strengths to choose among, and the one without a choice."""
+    if not task.classes:
+        return _ridge, ALPHA_GRID, (1.0,)
+    if classifier == "logistic":
+        return _logistic, C_GRID, (1.0,)
+    if classifier != "gradient":
+        raise ValueError(f"`classifier` must be 'logistic' or 'gradient'. Received: {classifier!r}.")
+    from physiokeras.evaluation.gradient_probe import RATE_GRID, descend  # which imports Keras
+
+    return descend, RATE_GRID, (0.01,)
+
+
+def _logistic(rows, targets, strengths, class_weight, classes, _seed):
+    """Yields strength and (weights, bias), each fit starting from the last, smoother one."""
+    model = LogisticRegression(max_iter=2000, class_weight=class_weight, warm_start=True)
+    for strength in strengths:
+        model.set_params(C=strength).fit(rows, targets)
+        weights = np.zeros((rows.shape[1], classes), np.float32)
+        bias = np.full(classes, -np.inf, np.float32)
+        two = len(model.classes_) == 2
+        # scikit-learn keeps one row for two classes: the second's lead over the first.
+        weights[:, model.classes_[1:] if two else model.classes_] = model.coef_.T
+        bias[model.classes_] = [0, model.intercept_[0]] if two else model.intercept_
+        yield strength, (weights, bias)
+
+
+def _ridge(rows, targets, strengths, *_):
+    for strength in strengths:
+        model = Ridge(alpha=strength).fit(rows.astype(np.float64), targets)
+        yield strength, (model.coef_[:, None].astype(np.float32), np.array([model.intercept_], np.float32))
+
+
+def _loss(probe, rows, targets, class_weight):
+    """What fitting minimises, on other people: cross-entropy, or mean absolute error in years."""
+    if not probe.task.classes:
+        return float(np.abs(probe.predict(rows) - targets).mean())
+    right = probe.predict_proba(rows)[np.arange(len(targets)), targets]
+    surprise = -np.log(np.maximum(right, 1e-12))
+    if class_weight is None:
+        return float(surprise.mean())
+    return float(np.mean([surprise[targets == index].mean() for index in np.unique(targets)]))

@@ -1,0 +1,103 @@
+"""Probes as files: arrays and JSON in one `.npz`, never a pickle."""
+
+import io
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.tasks import Task
+from physiokeras.files import write_atomic
+
+FORMAT = "physiokeras probe 1"
+LARGEST = 64 * 2**20
+"""Bytes that a probe may take unpacked: ten times the largest sensible one."""
+
+_ARRAYS = ("mean", "scale", "weights", "bias")
+
+
+def save_probe(probe, path):
+    """Write a probe to `path` (ending in `.npz`), whole or not at all.
+
+    Args:
+        probe: A `Probe`.
+        path: The file; replaced if there.
+    """
+    facts = {"format": FORMAT, "task": asdict(probe.task)}
+    facts |= {name: getattr(probe, name) for name in ("strength", "encoder", "context")}
+    facts["tried"] = [[strength, loss] for strength, loss in probe.tried.items()]
+    content = io.BytesIO()
+    np.savez(content, facts=np.array(json.dumps(facts)), **{name: getattr(probe, name) for name in _ARRAYS})
+    write_atomic(path, content.getvalue())
+
+
+def load_probe(path, *, encoder=None):
+    """Read what `save_probe` wrote.
+
+    Args:
+        path: The file.
+        encoder: Digest of the encoder whose features the probe shall read; None: any.
+
+    Returns: `Probe`.
+
+    Raises:
+        DataError: Not a probe's file, damaged, or fitted on another encoder's features.
+        FileNotFoundError: No such file.
+    """
+    content = Path(path).read_bytes()
+    try:
+        _check_sizes(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            facts = json.loads(str(file["facts"]))
+            arrays = {name: file[name] for name in _ARRAYS}
+        probe = _probe(facts, arrays)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ) as error:
+        raise DataError(f"not a probe's file, or damaged: {error}", file=path) from error
+    if encoder is not None and probe.encoder != encoder:
+        raise DataError(
+            f"fitted on features of encoder {probe.encoder or 'unknown'}, not {encoder}; fit it again.", file=path
+        )
+    return probe
+
+
+def _check_sizes(content):
+    """Refuse what would unpack to more than a probe can hold, before anything is unpacked."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            if member.file_size > LARGEST:
+                raise ValueError(f"{member.filename} would take {member.file_size} bytes")
+            with archive.open(member) as file:
+                if np.lib.format.read_magic(file) != (1, 0):
+                    raise ValueError(f"{member.filename} is not an array of version 1.0")
+                shape, _, kind = np.lib.format.read_array_header_1_0(file)
+                if file.tell() + int(np.prod([1, *shape], dtype=object)) * kind.itemsize != member.file_size:
+                    raise ValueError(f"{member.filename} claims the shape {shape}, which its size contradicts")
+
+
+def _probe(facts, arrays):
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ValueError(f"its format is not {FORMAT!r}")
+    if any(array.dtype != np.float32 for array in arrays.values()):
+        raise ValueError("its arrays are not float32")
+    if (
+        not all(np.isfinite(arrays[name]).all() for name in ("mean", "scale", "weights"))
+        or np.isnan(arrays["bias"]).any()
+    ):
+        raise ValueError("its arrays are not finite")
+    task = Task(**{**facts["task"], "classes": tuple(facts["task"]["classes"])})
+    tried = {float(strength): float(loss) for strength, loss in facts["tried"]}
+    context = int(facts.get("context", 0))  # which the first files lack
+    strength, encoder = float(facts["strength"]), str(facts["encoder"])
+    return Probe(task, **arrays, strength=strength, encoder=encoder, tried=tried, context=context)

@@ -1,0 +1,150 @@
+"""Linear probes of an encoder on every task that the data's labels allow."""
+
+import numpy as np
+
+from physiokeras.evaluation.evaluate import probe_task
+from physiokeras.evaluation.extraction import SPLITS, features_of
+from physiokeras.evaluation.probe_files import save_probe
+from physiokeras.evaluation.tasks import tasks_of
+from physiokeras.experiments import run_folder
+from physiokeras.experiments.reports import publish
+from physiokeras.experiments.training_settings import probe_options
+from physiokeras.markdown import markdown_table
+from physiokeras.models import digest, save
+
+
+def probe_encoder(extractor, manifest, settings):
+    """Features of an encoder, and a probe for each task.
+
+    Args:
+        extractor: `FeatureExtractor` of the encoder; one object that serves several calls is compiled once.
+        manifest: `Manifest`.
+        settings: `ProbeSettings` with a `seed`.
+
+    Returns: As `probe_all`.
+    """
+    splits = SPLITS if manifest.labels and not _missing(manifest) else ()
+    return probe_all(features_of(extractor, manifest, splits), manifest, settings, digest(extractor.encoder))
+
+
+def probe_all(features, manifest, settings, encoder_digest=""):
+    """A probe for each task that the labels allow.
+
+    Args:
+        features: dict of split -> `Features`, as the encoder gave them.
+        manifest: `Manifest`.
+        settings: `ProbeSettings` with a `seed`.
+        encoder_digest: Digest of the encoder, kept in the probes.
+
+    Returns: dict of task name -> `ProbeResult`, and for the tasks left out dict of task name -> reason, a sentence.
+    """
+    results, left_out = {}, {}
+    missing = " and ".join(_missing(manifest))
+    options = {**probe_options(settings), "encoder": encoder_digest}
+    features = {split: found.with_context(settings.context) for split, found in features.items()}
+    for name, task in tasks_of(manifest.labels, age_threshold=settings.age_threshold).items():
+        if missing:
+            left_out[name] = f"the data have no people in the split {missing}."
+            continue
+        try:
+            results[name] = probe_task(task, features["train"], features.get("validation"), features["test"], **options)
+        except ValueError as error:
+            left_out[name] = str(error)
+    return results, left_out
+
+
+def _missing(manifest):
+    return [split for split in ("train", "test") if split not in manifest.splits]
+
+
+def save_all(folder, model, manifest, results, pooling):
+    """Write a run's model and probes.
+
+    Args:
+        folder: The run's folder; `model/` and `probes/` go there.
+        model: The trained model.
+        manifest: `Manifest`, whose definition goes with the model, so that it can read recordings by itself.
+        results: dict of task name -> `ProbeResult`.
+        pooling: Of the features that the probes read.
+    """
+    save(model, folder / "model", definition=manifest.definition, data_hash=manifest.data_hash, pooling=pooling)
+    (folder / "probes").mkdir(exist_ok=True)
+    for name, result in results.items():
+        save_probe(result.probe, folder / "probes" / f"{name}.npz")
+
+
+def report(folder, columns, manifest, reconstruction, left_out=None):
+    """Print the table of scores, and keep it and the numbers in the run's folder.
+
+    Args:
+        folder: The run's folder.
+        columns: dict of title -> dict of task name -> `ProbeResult`.
+        manifest: `Manifest`.
+        reconstruction: What `analysis.reconstruction.told_of_dropped` returned.
+        left_out: dict of task name -> why it has no probe.
+    """
+    parts = []
+    if any(columns.values()):
+        parts += [table(columns), "In brackets: 95 % intervals over test people."]
+    parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
+    if reconstruction:
+        parts.append(_reconstruction_table(reconstruction))
+    publish(folder, parts or ["No probes: the data have no labels."], manifest)
+    scores = {title: summary(results) for title, results in columns.items()}
+    run_folder.note(folder, scores=scores, reconstruction=reconstruction)
+
+
+def table(columns):
+    """A Markdown table of probe scores, a column for each encoder.
+
+    Args:
+        columns: dict of title -> dict of task name -> `ProbeResult`.
+    """
+    rows = [["task (test people)", "score", *columns]]
+    first = next(iter(columns.values()))
+    for name, result in first.items():
+        people = len(np.unique(result.predictions["people"]))
+        for score, title in _shown(result):
+            cells = [_cell(results.get(name), score) for results in columns.values()]
+            rows.append([f"{name} ({people})", title, *cells])
+    return markdown_table(rows)
+
+
+def _reconstruction_table(found):
+    rows = [["dropped modality", "variance explained from the others", "from others of other windows"]]
+    for name, numbers in found.items():
+        rows.append([name, *(f"{100 * numbers[kind]:.1f} %" for kind in ("explained", "shuffled"))])
+    return markdown_table(rows)
+
+
+def _shown(result):
+    if not result.task.classes:
+        return [("mae", "mean absolute error, years")]
+    return [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")]
+
+
+def _cell(result, score):
+    if result is None:
+        return "-"
+    if not result.task.classes:
+        return f"{result.people[score]:.1f}"
+    value, interval = result.windows[score], result.intervals.get(score)
+    if np.isnan(value):
+        return "-"
+    return f"{value:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
+
+
+def summary(results):
+    """The scores of probes as plain numbers, for `run.json`."""
+    return {
+        name: {
+            "windows": _numbers(result.windows),
+            **({"people": _numbers(result.people)} if result.people else {}),
+            "intervals": {score: [i.low, i.high] for score, i in result.intervals.items()},
+        }
+        for name, result in results.items()
+    }
+
+
+def _numbers(scores):
+    return {name: value.tolist() if hasattr(value, "tolist") else value for name, value in scores.items()}

@@ -1,0 +1,179 @@
+"""The folder of a run: its settings, what made it, and room for its results."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import physiokeras
+from physiokeras.errors import DataError
+from physiokeras.experiments.settings import INVOCATION, from_toml, to_toml
+from physiokeras.files import locked, remove_temporaries, write_atomic
+
+PACKAGES = ("physiokeras", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "scipy", "scikit-learn")
+
+
+@contextlib.contextmanager
+def start(settings, *, recipe, data_hash=None, resume=False, free=(), accept=()):
+    """Make or reopen the folder of a run and hold it while the run lasts.
+
+    The folder gets `settings.toml`, from which `--config` repeats the run, and `run.json`: command, versions, data,
+    backend, seed, machine.
+
+    Args:
+        settings: The command's settings; `settings.out` names the folder, by default a new `runs/RECIPE-NUMBER`.
+        recipe: The command's name, such as "pretrain".
+        data_hash: The prepared data's hash, from its manifest; None where a run reads no data.
+        resume: Go on with the run that the folder holds, if any, which must have the same settings, data, backend and
+            code.
+        free: Names of settings that may differ when resuming, such as "workers".
+        accept: Names of what else may differ, because the user said so, as the message of a refusal calls it.
+
+    Yields: `Path` of the folder.
+
+    Raises:
+        SystemExit: The folder cannot be written, is in use, holds another run, or holds one that differs from what is
+            to be resumed; the message shows the difference.
+    """
+    folder = _make(settings.out, recipe)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock"))
+            remove_temporaries(folder)
+            if (folder / "run.json").exists():
+                then = _check(folder, settings, data_hash, resume, {*free, *accept})
+                _write_settings(folder, settings, recipe)
+                now = describe(settings, recipe, data_hash)
+                write_atomic(folder / "run.json", to_json({**then, "resumed": [*then.get("resumed", []), now]}))
+            else:
+                _write_settings(folder, settings, recipe)
+                # Last: a folder without it holds no run, so that a start cut short can be started again.
+                write_atomic(folder / "run.json", to_json(describe(settings, recipe, data_hash)))
+        except (OSError, DataError) as error:
+            raise SystemExit(f"{folder}: cannot be used for this run: {error}") from error
+        yield folder
+
+
+def note(folder, **values):
+    """Add values, such as final scores, to a run's `run.json`.
+
+    Args:
+        folder: The run's folder.
+        **values: Numbers, texts, and lists, arrays and dicts of them; NaN becomes null.
+    """
+    path = Path(folder) / "run.json"
+    write_atomic(path, to_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
+
+
+def describe(settings, recipe, data_hash=None):
+    """What makes a run, as a dict for `run.json`."""
+    return {
+        "recipe": recipe,
+        "command": _command(recipe),
+        "backend": settings.backend,
+        "seed": settings.seed,
+        "data_hash": data_hash,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code": code(),
+        "versions": versions(),
+        "machine": {"system": platform.platform(), "architecture": platform.machine(), "cores": _cores()},
+    }
+
+
+def versions():
+    """Dict of package name to version, Python's and of those installed that could change a result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def code():
+    """SHA-256 over this package's modules, since a version does not change with every edit."""
+    root, total = Path(physiokeras.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return total.hexdigest()
+
+
+def _make(out, recipe):
+    try:
+        if out is not None:
+            Path(out).mkdir(parents=True, exist_ok=True)
+            return Path(out)
+        number = 1
+        while True:
+            folder = Path("runs") / f"{recipe}-{number}"
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise SystemExit(f"{error.filename}: no folder for the run's results there: {error.strerror}.") from error
+
+
+def _write_settings(folder, settings, recipe):
+    path = folder / "settings.toml"
+    command = f"python -m physiokeras.recipes.{recipe} --config {shlex.quote(str(path))} --out NEW_FOLDER"
+    write_atomic(path, to_toml(settings, note=f"Repeat this run:\n{command}").encode())
+
+
+def _check(folder, settings, data_hash, resume, free):
+    """Facts of the run that the folder holds, which must be that of these settings."""
+    if not resume:
+        raise SystemExit(
+            f"{folder}: holds another run already. Choose another folder with --out, or go on with --resume {folder}."
+        )
+    try:
+        then = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        before = _made_by(type(settings)(**from_toml(type(settings), folder / "settings.toml")), then)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
+    now = _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
+    changed = [name for name in now if before.get(name) != now[name] and name not in {"out", *INVOCATION, *free}]
+    if changed:
+        shown = [f"  {name}: {before.get(name)!r} then, {now[name]!r} now" for name in changed]
+        accept = f"To go on all the same, though not as the run would have: --accept {' '.join(changed)}"
+        lines = [f"{folder}: its run was made otherwise and cannot be resumed:", *shown, accept]
+        raise SystemExit("\n".join(lines))
+    return then
+
+
+def _made_by(settings, facts):
+    """All that a run depends on, by name."""
+    values = {item.name: getattr(settings, item.name) for item in fields(settings)}
+    return {**values, "data_hash": facts["data_hash"], "code": facts["code"], **facts["versions"]}
+
+
+def _command(recipe):
+    return shlex.join(["python", "-m", f"physiokeras.recipes.{recipe}", *sys.argv[1:]])
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def to_json(value):
+    """Bytes of a JSON file: numbers and arrays of NumPy as Python's, NaN as null."""
+    return (json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _plain(value):
+    """What JSON can hold: numbers of NumPy as Python's, and NaN, which other readers of JSON refuse, as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,94 @@
+"""Figure of the losses of a training."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from physiokeras.figures.style import (
+    BLUE,
+    COLUMN,
+    PAGE,
+    VERMILION,
+    new_figure,
+    series_colour,
+    styled,
+    title,
+)
+
+
+def read_metrics(path):
+    """Columns of a run's `metrics.csv`.
+
+    Args:
+        path: The file; its first line names the columns.
+
+    Returns: dict of name to float array, NaN where a field is empty.
+
+    Raises:
+        ValueError: No lines, or a field that is no number.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError(f"{path}: no line of metrics.")
+    try:
+        # A line cut short gives None, on which float fails; an empty field is one that was not measured.
+        return {name: np.array([float("nan" if row[name] == "" else row[name]) for row in rows]) for name in rows[0]}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: every line must hold {len(rows[0])} numbers: {error}.") from error
+
+
+@styled
+def loss_curve(metrics, *, x=None, note=None):
+    """Training and validation loss, and beside them the losses of modalities where there are any.
+
+    Args:
+        metrics: dict of column to `(points,)`, or the path of a `metrics.csv`. "loss" and "val_loss" are the whole,
+            "loss_eeg" and "val_loss_eeg" that of a modality.
+        x: Name of the column to draw along; default: "step", else "epoch", else the points' numbers.
+        note: Word for the title, such as "simulated".
+
+    Returns: `Figure`.
+
+    Raises:
+        ValueError: No "loss" among the columns.
+    """
+    columns = metrics if isinstance(metrics, dict) else read_metrics(metrics)
+    if "loss" not in columns:
+        raise ValueError(f"A loss curve needs the column 'loss'. Received: {', '.join(columns) or 'none'}.")
+    x = x or next((name for name in ("step", "epoch") if name in columns), None)
+    along = columns[x] if x else np.arange(1, len(columns["loss"]) + 1)
+    parts = [name for name in columns if name.startswith("loss_")]
+    figure = new_figure(PAGE if parts else COLUMN, 2.4)
+    panels = figure.subplots(1, 2 if parts else 1, sharey=True, squeeze=False)[0]
+    _lines(panels[0], along, columns, [("loss", "training", BLUE)])
+    _lines(panels[0], along, columns, [("val_loss", "validation", VERMILION)], marker="o")
+    panels[0].set_ylabel("loss (share of variance)")
+    if parts:
+        held = any(f"val_{name}" in columns for name in parts)
+        colours = [series_colour(place) for place in range(len(parts))]
+        shown = [
+            (f"val_{name}" if held else name, name.removeprefix("loss_").upper(), colour)
+            for name, colour in zip(parts, colours, strict=True)
+        ]
+        _lines(panels[1], along, columns, shown, marker="o" if held else None)
+        panels[0].set_title("all modalities")
+        panels[1].set_title(f"by modality, {'validation' if held else 'training'}")
+    for panel in panels:
+        panel.set_xlabel(x or "point")
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.grid(axis="y", color="#DDDDDD", linewidth=0.5)
+    panels[0].legend()
+    if parts:
+        panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    title(figure, "Loss", note)
+    return figure
+
+
+def _lines(panel, along, columns, shown, marker=None):
+    for name, label, colour in shown:
+        if name in columns:
+            known = ~np.isnan(columns[name])
+            panel.plot(along[known], columns[name][known], color=colour, label=label, marker=marker, markersize=2.5)

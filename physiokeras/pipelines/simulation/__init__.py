@@ -1,0 +1,1 @@
+"""Simulated polysomnograms: one invented physiology drives all modalities."""

@@ -1,0 +1,1 @@
+"""Search over settings by KerasTuner, and grids of two settings."""

@@ -1,0 +1,73 @@
+"""What a search varies: settings by name, with ranges or lists of values."""
+
+from dataclasses import dataclass, fields
+
+from physiokeras.experiments.flags import closest
+from physiokeras.experiments.setting_types import choices, hints, without_none
+from physiokeras.experiments.settings import INVOCATION, CommonSettings
+from physiokeras.experiments.training_settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One setting that is varied.
+
+    Args:
+        name: The setting's.
+        kind: Its type.
+        values: Values to choose among; () for a range.
+        low: Least value of a range.
+        high: Greatest.
+        step: Distance of its values; None: any.
+    """
+
+    name: str
+    kind: type
+    values: tuple = ()
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+
+    @classmethod
+    def parse(cls, text):
+        """From a text such as `drop_rate=0:1`, `mask_ratio=0.5:0.9:0.1` or `drop_from=input,output`.
+
+        Raises:
+            ValueError: The message says what is wrong and how it is written.
+        """
+        name, _, rest = text.partition("=")
+        types = {key: without_none(hint)[0] for key, hint in hints(TrainingSettings).items() if key not in _FIXED}
+        types = {key: kind for key, kind in types.items() if choices(kind) or kind in (int, float, bool)}
+        name = name.strip().replace("-", "_")
+        if name not in types:
+            raise ValueError(f"`{name}` is no setting that a search can vary.{closest(name, types)}")
+        allowed = choices(types[name])
+        kind = type(allowed[0]) if allowed else types[name]
+        try:
+            if ":" in rest and kind in (int, float):
+                low, high, *step = (kind(part) for part in rest.split(":"))
+                if not low < high or len(step) > 1:
+                    raise ValueError
+                return cls(name, kind, (), low, high, *step)
+            values = tuple(_BOOLEANS[part.lower()] if kind is bool else kind(part) for part in rest.split(","))
+            if allowed and not set(values) <= set(allowed):
+                raise ValueError
+            return cls(name, kind, tuple(sorted(values)) if kind in (int, float) else values)
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"{text!r} cannot be searched. Write a range as {name}=LOW:HIGH or {name}=LOW:HIGH:STEP (numbers), or "
+                f"values as {name}=A,B{' among ' + ', '.join(map(str, allowed)) if allowed else ''}."
+            ) from None
+
+    def declare(self, hyperparameters):
+        """Add it to `keras_tuner.HyperParameters`."""
+        if self.values:
+            return hyperparameters.Choice(self.name, list(self.values))
+        add = hyperparameters.Int if self.kind is int else hyperparameters.Float
+        return add(self.name, self.low, self.high, step=self.step)
+
+
+_FIXED = {*(item.name for item in fields(CommonSettings)), *INVOCATION, "checkpoint_every", "tensorboard"}
+"""Settings that are the same in all trials."""
+
+_BOOLEANS = {"true": True, "on": True, "false": False, "off": False}

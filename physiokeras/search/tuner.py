@@ -1,0 +1,146 @@
+"""A search by KerasTuner, and the trial that it and the grid share."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import keras
+import keras_tuner
+
+from physiokeras.evaluation.evaluate import score_task
+from physiokeras.evaluation.extraction import features_of
+from physiokeras.evaluation.probe import Probe
+from physiokeras.experiments import devices, reports, run_folder, training
+from physiokeras.experiments.build import build_model, compile_model
+from physiokeras.experiments.cohort import training_splits
+from physiokeras.experiments.training_settings import probe_options
+from physiokeras.figures import search_scores
+from physiokeras.figures.style import save
+from physiokeras.files import write_atomic, write_csv
+from physiokeras.markdown import markdown_table
+from physiokeras.models import FeatureExtractor
+from physiokeras.search.tuner_state import check_search
+
+SCORE = "balanced accuracy on validation people"
+BUDGET = 9
+"""Hyperband's largest budget, in shares of the steps: 1/9, 1/3, then all."""
+
+_TUNERS = {
+    "random": keras_tuner.RandomSearch,
+    "bayesian": keras_tuner.BayesianOptimization,
+    "hyperband": keras_tuner.Hyperband,
+}
+
+
+def score(folder, settings, task, manifest):
+    """Pretrain with these settings and probe: the balanced accuracy of the validation people.
+
+    The probe's strength is chosen by the loss of the same people, among few, alike in all trials: scores are a little
+    too good to be those of other people, and fit to compare trials.
+
+    Args:
+        folder: The trial's own; a finished one is not run again, one that was interrupted goes on.
+        settings: Those of this trial.
+        task: `Task`.
+        manifest: `Manifest`.
+
+    Returns: the score.
+    """
+    done = folder / "score.json"
+    if done.exists():
+        return json.loads(done.read_text())["score"]
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.clear_session()
+    with devices.sharing(settings.devices):
+        model = build_model(settings, manifest)
+        compile_model(model, settings)
+        training.fit(model, manifest, settings, folder, training_splits(settings, manifest))
+    extractor = FeatureExtractor(model.encoder, settings.pooling)
+    found = features_of(extractor, manifest, ("train", "validation"))
+    train, validation = (found[split].with_context(settings.context) for split in ("train", "validation"))
+    probe = Probe.fit(task, train, validation, **probe_options(settings))
+    predicted = probe.predict_proba(validation.values)
+    value = score_task(task, validation, predicted, draws=0).windows["balanced_accuracy"]
+    write_atomic(done, json.dumps({"score": value, "steps": settings.steps}) + "\n")
+    shutil.rmtree(folder / "checkpoints")  # many trials would fill the disk
+    return value
+
+
+def search(folder, dimensions, task, manifest, settings):
+    """Let KerasTuner choose trials, and write the table and the figure of what they scored.
+
+    Args:
+        folder: The run's folder.
+        dimensions: list of `Dimension`.
+        task: `Task`.
+        manifest: `Manifest`.
+        settings: Those of the command.
+    """
+    check_search(folder, "tuner")
+    space = keras_tuner.HyperParameters()
+    for dimension in dimensions:
+        dimension.declare(space)
+    names = [dimension.name for dimension in dimensions]
+
+    def values(trial):
+        """Values of a trial; steps add up to such numbers as 0.9000000000000001."""
+        found = {name: trial.hyperparameters.values[name] for name in names}
+        return {name: round(value, 9) if isinstance(value, float) else value for name, value in found.items()}
+
+    class Search(_TUNERS[settings.tuner]):
+        def run_trial(self, trial, **_):
+            share = trial.hyperparameters.values.get("tuner/epochs", BUDGET) / BUDGET
+            own = replace(settings, **values(trial))
+            own = replace(own, steps=max(1, round(own.steps * share)))
+            text = ", ".join(f"{name} {value}" for name, value in values(trial).items())
+            print(f"Trial {trial.trial_id}: {text}, {own.steps} steps", flush=True)
+            return {"score": score(folder / "trials" / trial.trial_id, own, task, manifest)}
+
+    size = {"max_epochs": BUDGET} if settings.tuner == "hyperband" else {"max_trials": settings.trials}
+    tuner = Search(
+        objective=keras_tuner.Objective("score", "max"),
+        hyperparameters=space,
+        directory=folder,
+        project_name="tuner",
+        seed=settings.seed,
+        **size,
+    )
+    tuner.search(verbose=0)
+    found = [
+        {**values(trial), "steps": _steps(folder, trial), "score": trial.score}
+        for trial in tuner.oracle.trials.values()
+        if trial.score is not None
+    ]
+    report(folder, found, names, manifest)
+
+
+def _steps(folder, trial):
+    return json.loads((folder / "trials" / trial.trial_id / "score.json").read_text())["steps"]
+
+
+def report(folder, found, names, manifest):
+    """Print the trials, best first, and keep table and figure in the run's folder.
+
+    Args:
+        folder: The run's folder.
+        found: list of dicts of the searched settings, `steps` and `score`.
+        names: Of the searched settings.
+        manifest: `Manifest`.
+    """
+    found = sorted(found, key=lambda trial: trial["score"], reverse=True)
+    write_csv(folder / "trials.csv", [list(found[0]), *(trial.values() for trial in found)])
+    figure = search_scores.trials(
+        {name: [trial[name] for trial in found] for name in names},
+        [trial["score"] for trial in found],
+        name=SCORE,
+        note=reports.note_of(manifest),
+    )
+    save(figure, folder / "trials.png")
+    rows = [[*names, "steps", SCORE]]
+    rows += [[*(_text(trial[name]) for name in names), str(trial["steps"]), f"{trial['score']:.3f}"] for trial in found]
+    reports.publish(folder, [markdown_table(rows)], manifest)
+    run_folder.note(folder, best=found[0])
+
+
+def _text(value):
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

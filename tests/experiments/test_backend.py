@@ -1,0 +1,81 @@
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from physiokeras.experiments import backend
+from physiokeras.pipelines.devices import keras_backend, leave_gpus_to_backend
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_backend_chosen_before_keras_is_the_one_it_runs_on():
+    name = keras.config.backend()
+    other = run(
+        f"from physiokeras.experiments import backend; backend.use({name!r})\n"
+        "import keras; print(keras.config.backend())"
+    )
+    assert other.stdout.strip() == name
+    assert other.stderr == ""
+
+
+@pytest.mark.once
+def test_messages_of_an_import_that_fails_are_shown():
+    result = run(
+        "import os; from physiokeras.experiments import backend\n"
+        "with backend._held_back_stderr(): os.write(2, b'quiet ')\n"
+        "with backend._held_back_stderr(): os.write(2, b'what went wrong'); raise ImportError('and where')"
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("what went wrong")
+    assert "and where" in result.stderr
+
+
+def test_backend_that_keras_already_runs_on_is_accepted():
+    backend.use(keras.config.backend())
+    assert keras_backend() == keras.config.backend()
+
+
+def test_other_backend_than_the_running_one_is_refused():
+    other = "jax" if keras.config.backend() != "jax" else "torch"
+    with pytest.raises(RuntimeError, match=f"already runs on {keras.config.backend()}.*{other} needs a new"):
+        backend.use(other)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("name", "package"), [("jax", "physiokeras[jax]"), ("tensorflow", "physiokeras")])
+def test_backend_not_installed_says_what_to_install(name, package):
+    result = run(
+        f"import sys; sys.modules[{name!r}] = None; from physiokeras.experiments import backend; backend.use({name!r})"
+    )
+    assert result.returncode == 1
+    assert result.stderr.strip() == f"The {name} backend is not installed here: pip install '{package}'"
+
+
+class FakeTensorFlow:
+    def __init__(self, initialised=False):
+        self.config, self.initialised, self.hidden = self, initialised, False
+
+    def set_visible_devices(self, devices, kind):
+        if self.initialised:
+            raise RuntimeError("Visible devices cannot be modified after being initialized")
+        self.hidden = (devices, kind) == ([], "GPU")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["tensorflow", "jax", "torch"])
+def test_gpus_are_hidden_from_tensorflow_unless_it_is_the_backend(monkeypatch, name):
+    monkeypatch.setattr("physiokeras.pipelines.devices.keras_backend", lambda: name)
+    fake = FakeTensorFlow()
+    leave_gpus_to_backend(fake)
+    assert fake.hidden == (name != "tensorflow")
+
+
+@pytest.mark.once
+def test_tensorflow_that_already_took_the_gpus_is_an_error(monkeypatch):
+    monkeypatch.setattr("physiokeras.pipelines.devices.keras_backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="already took the GPUs that the jax backend needs"):
+        leave_gpus_to_backend(FakeTensorFlow(initialised=True))

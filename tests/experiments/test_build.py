@@ -1,0 +1,87 @@
+"""Models and optimizers that settings ask for."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tiny import MODALITIES, to_numpy
+
+from physiokeras.experiments.build import build_model, build_optimizer
+from physiokeras.experiments.training_settings import TrainingSettings
+from physiokeras.models import ContrastiveModel, MaskedAutoencoder
+
+MANIFEST = SimpleNamespace(
+    modalities={name: {"samples": m["samples"], "channels": ["c"] * m["channels"]} for name, m in MODALITIES.items()},
+    defaults=("eeg", "ecg"),
+    variances=dict.fromkeys(MODALITIES, 2.0),
+    tokens=4,
+)
+SMALL = {"width": 8, "depth": 2, "heads": 2, "decoder_width": 8, "decoder_depth": 1, "decoder_heads": 2}
+
+
+def settings(**values):
+    return TrainingSettings(**SMALL, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "fusion"),
+    [
+        ({}, MaskedAutoencoder, 0),
+        ({"fusion": 1}, MaskedAutoencoder, 1),
+        ({"fusion": -1}, MaskedAutoencoder, 2),
+        ({"objective": "pairwise"}, ContrastiveModel, 2),
+        ({"objective": "leave_one_out", "fusion": -1}, ContrastiveModel, 2),
+    ],
+)
+def test_every_objective_begins_with_the_same_encoder(values, kind, fusion):
+    model, plain = build_model(settings(**values), MANIFEST), build_model(settings(), MANIFEST)
+    assert type(model) is kind
+    assert model.encoder.fusion == fusion
+    assert getattr(model, "objective", "autoencoder") == values.get("objective", "autoencoder")
+    assert list(model.encoder.modalities) == ["eeg", "ecg"]
+    for ours, theirs in zip(model.encoder.weights, plain.encoder.weights, strict=True):
+        assert ours.path.split("/", 1)[1] == theirs.path.split("/", 1)[1]
+        np.testing.assert_array_equal(to_numpy(ours.value), to_numpy(theirs.value))
+
+
+@pytest.mark.parametrize("objective", ["supervised", "untrained"])
+def test_objective_that_trains_on_no_windows_alone_has_no_model(objective):
+    with pytest.raises(ValueError, match=f"`objective` must be autoencoder, .*Received: '{objective}'"):
+        build_model(settings(objective=objective), MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"fusion": 3}, r"fusion must lie in \[0, depth\], or be -1. Received: 3, depth 2"),
+        ({"fusion": -2}, "fusion must lie in"),
+        ({"objective": "pairwise", "fusion": 1}, "pairwise needs modalities that never meet: fusion -1. Received: 1"),
+        ({"accumulate": 0}, "accumulate must be at least 1"),
+        ({"accumulate": 2, "devices": 2, "backend": "tensorflow"}, "accumulate with several devices needs backend jax"),
+    ],
+)
+def test_settings_that_fit_no_model_are_refused(values, words):
+    with pytest.raises(ValueError, match=words):
+        settings(**values)
+
+
+@pytest.mark.parametrize("objective", ["autoencoder", "pairwise"])
+def test_biases_norms_embeddings_and_temperature_are_spared_the_weight_decay(objective):
+    model, optimizer = build_model(settings(objective=objective), MANIFEST), build_optimizer(settings())
+    optimizer.build(model.trainable_variables)
+    decayed = [v.path for v in model.trainable_variables if optimizer._use_weight_decay(v)]
+    assert decayed
+    assert all(path.endswith("/kernel") for path in decayed)
+    kernels = [v for v in model.trainable_variables if v.path.endswith("/kernel")]
+    assert len(decayed) == len(kernels)
+
+
+def test_learning_rate_is_a_function_of_steps_whatever_is_accumulated():
+    for accumulate in (1, 3):
+        own = settings(steps=12, warmup=0.25, learning_rate=0.1, accumulate=accumulate)
+        optimizer, rates = build_optimizer(own), []
+        for step in range(12):
+            optimizer._iterations.assign(step)
+            rates.append(float(to_numpy(optimizer.learning_rate)))
+        expected = [0.1 * i / 3 for i in range(3)] + [0.05 * (1 + np.cos(np.pi * i / 9)) for i in range(9)]
+        np.testing.assert_allclose(rates, expected, atol=1e-6)
