@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from physiokeras.files import write_atomic
+from physiokeras.keras_internals import steps_done
 
 
 class MetricsFile(keras.callbacks.Callback):
@@ -53,5 +54,4 @@ class MetricsFile(keras.callbacks.Callback):
             os.fsync(file.fileno())  # a checkpoint of this step must find the row there
 
     def _step(self):
-        # Not `iterations`, which counts updates where gradients are accumulated.
-        return int(keras.ops.convert_to_numpy(self.model.optimizer._iterations))
+        return steps_done(self.model.optimizer)

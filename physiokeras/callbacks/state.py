@@ -1,9 +1,9 @@
 """All that a training changes in a compiled model, by name."""
 
-import keras
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.keras_internals import write_back_state
 from physiokeras.models.saving import array_of, named_variables
 
 
@@ -16,8 +16,7 @@ def arrays(model, metrics=False):
 
     Returns: dict of name to array.
     """
-    if keras.config.backend() == "jax":
-        model.jax_state_sync()  # inside `fit` the variables are those of an earlier step until this is called
+    write_back_state(model)
     variables = _variables(model) | (_metrics(model) if metrics else {})
     return {name: array_of(variable) for name, variable in variables.items()}
 

@@ -6,13 +6,14 @@ from keras import ops
 from physiokeras.layers import TokenPooling
 from physiokeras.losses import leave_one_out_contrast, pairwise_contrast
 from physiokeras.models.encoder import Encoder
-from physiokeras.models.replicas import ReplicatedModel, replicas
+from physiokeras.models.replicas import replicas
+from physiokeras.models.spectral import SpectralModel
 
 _LOSSES = {"pairwise": pairwise_contrast, "leave_one_out": leave_one_out_contrast}
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class ContrastiveModel(ReplicatedModel):
+class ContrastiveModel(SpectralModel):
     """Pretrain a late-fusion encoder: the modalities of a window get embeddings alike, and unlike other windows'.
 
     `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer

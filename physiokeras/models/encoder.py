@@ -3,15 +3,18 @@
 import keras
 from keras import ops
 
+from physiokeras.channel_layout import ChannelLayout
 from physiokeras.constants import INT16_SCALE
-from physiokeras.layers import PatchTokenizer, TokenEmbedding, TransformerBlock
+from physiokeras.layers import PatchSpectrum, PatchTokenizer, TokenEmbedding, TransformerBlock
 from physiokeras.layers.token_matrix import flatten, unflatten
-from physiokeras.models.replicas import ReplicatedModel
+from physiokeras.models.spectral import SpectralModel
 from physiokeras.seeds import derive
+
+VIEWS = ("samples", "spectrum", "both")
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class Encoder(ReplicatedModel):
+class Encoder(SpectralModel):
     """A tokenizer for each modality, then one transformer over the tokens of all.
 
     Calling it encodes whole windows and never masks. Whatever a recording lacks is invisible: absent modalities are no
@@ -28,16 +31,20 @@ class Encoder(ReplicatedModel):
         seed: Seed from which those of the drawing layers derive.
         fusion: Number of first blocks in which a token attends to tokens of its own modality only. 0 is early fusion,
             the paper's; with `depth` modalities never meet, which is late fusion with as many parameters.
+        view: What the tokenizers read of a patch: its "samples", as in the paper; the "spectrum", its log band powers
+            by `PatchSpectrum`; or "both". Spectra need `adapt` before training or prediction.
+        spans: Lengths of the spectra's spans in patches.
 
     Call arguments:
         inputs: dict of signals, name -> `(batch, samples, channels)`: int16 as stored, or floats in scaled units; and
             optionally "present", boolean `(batch, channels of all modalities)`: without it all are present.
         return_attention: Whether to return the attention of every block.
         return_layers: Whether to return the tokens after every block.
+        return_spectra: Whether to return what the tokenizers read of the spectra.
 
-    Returns: tokens `(batch, tokens, width)`, modality by modality, time inside. With `return_attention` or
-        `return_layers` a dict of "tokens", and "attention", a list of float32 `(batch, heads, tokens, tokens)`, or
-        "layers", a list of `(batch, tokens, width)`.
+    Returns: tokens `(batch, tokens, width)`, modality by modality, time inside. With any `return_...` a
+        dict of "tokens", and "attention", a list of float32 `(batch, heads, tokens, tokens)`; "layers", a list of
+        `(batch, tokens, width)`; "spectra", dict of name -> float32 `(batch, time, numbers)`, zeros where absent.
 
     Source: arXiv 2410.16424; width 256, depth 8, heads 8 make the paper's size.
     """
@@ -53,16 +60,24 @@ class Encoder(ReplicatedModel):
         dropout=0.0,
         seed=0,
         fusion=0,
+        view="samples",
+        spans=(1, 4, 16),
         **kwargs,
     ):
+        if view not in VIEWS:
+            raise ValueError(f"`view` must be one of {VIEWS}. Received: view={view!r}.")
         if not 0 <= fusion <= depth:
             raise ValueError(f"`fusion` must lie in [0, `depth`]. Received: fusion={fusion}, depth={depth}.")
         # Signals must reach the loss in float32 whatever the policy, so nothing is cast on entry.
         super().__init__(**{"name": "encoder", "autocast": False, **kwargs})
         self.modalities = {name: {"samples": m["samples"], "channels": m["channels"]} for name, m in modalities.items()}
+        self.layout = ChannelLayout.of(self.modalities)
         self.time, self.width, self.depth, self.heads = time, width, depth, heads
         self.mlp_ratio, self.dropout, self.seed, self.fusion = mlp_ratio, dropout, seed, fusion
+        self.view, self.spans = view, tuple(spans)
         policy = self.dtype_policy
+        spectral = self.modalities if view != "samples" else ()
+        self.spectra = [PatchSpectrum(time, self.spans, name=f"spectrum_{name}") for name in spectral]
         self.tokenizers = [
             PatchTokenizer(time, width, name=f"tokenizer_{name}", dtype=policy) for name in self.modalities
         ]
@@ -84,17 +99,29 @@ class Encoder(ReplicatedModel):
     def build(self, *_):  # noqa: D102
         if self.built:
             return
-        for tokenizer, m in zip(self.tokenizers, self.modalities.values(), strict=True):
-            tokenizer.build((None, m["samples"], m["channels"]))
+        for i, (tokenizer, m) in enumerate(zip(self.tokenizers, self.modalities.values(), strict=True)):
+            if not self.spectra:
+                tokenizer.build((None, m["samples"], m["channels"]))
+                continue
+            self.spectra[i].build((None, m["samples"], m["channels"]))
+            samples = m["samples"] // self.time * m["channels"] if self.view == "both" else 0
+            tokenizer.build((None, self.time, samples + self.spectra[i].width))
         for layer in (self.embedding, *self.blocks, self.norm):
             layer.build((None, self.tokens, self.width))
         self.built = True
 
-    def call(self, inputs, return_attention=False, return_layers=False, training=False):  # noqa: D102
+    def call(  # noqa: D102
+        self, inputs, return_attention=False, return_layers=False, return_spectra=False, training=False
+    ):
         signals, present = self.read(inputs)
+        spectra = self.measure(signals, present)
         valid = ops.repeat(self.present_modalities(present), self.time, axis=1)
         modality = ops.arange(self.tokens)[None] // self.time
-        return self.transform(self.tokenize(signals), valid, modality, return_attention, return_layers, training)
+        tokens = self.tokenize(signals, spectra)
+        out = self.transform(tokens, valid, modality, return_attention, return_layers, training)
+        if not return_spectra:
+            return out
+        return {**(out if isinstance(out, dict) else {"tokens": out}), "spectra": spectra}
 
     def read(self, inputs):
         """Signals as float32 in scaled units, zero where absent, and presence.
@@ -119,39 +146,40 @@ class Encoder(ReplicatedModel):
                     f"`inputs[{name!r}]` must have shape (batch, {expected[0]}, {expected[1]}). "
                     f"Received: {tuple(inputs[name].shape)}."
                 )
-        channels = [m["channels"] for m in self.modalities.values()]
         signals = {name: ops.convert_to_tensor(inputs[name]) for name in self.modalities}
         if "present" in inputs:
             present = ops.cast(inputs["present"], "bool")
-            if tuple(present.shape[1:]) != (sum(channels),):
+            if tuple(present.shape[1:]) != (self.layout.total,):
                 raise ValueError(
-                    f"`inputs['present']` must have shape (batch, {sum(channels)}), one column for each channel of "
+                    f"`inputs['present']` must have shape (batch, {self.layout.total}), one column for each channel of "
                     f"{list(self.modalities)}. Received: {tuple(present.shape)}."
                 )
         else:
-            present = ops.ones((ops.shape(next(iter(signals.values())))[0], sum(channels)), "bool")
-        read, first = {}, 0
-        for (name, signal), count in zip(signals.items(), channels, strict=True):
-            stored = "int" in keras.backend.standardize_dtype(signal.dtype)
-            signal = ops.cast(signal, "float32") * (INT16_SCALE if stored else 1.0)
-            read[name] = ops.where(present[:, None, first : first + count], signal, 0.0)
-            first += count
+            present = ops.ones((ops.shape(next(iter(signals.values())))[0], self.layout.total), "bool")
+        read = {}
+        for name, own in self.layout.split(present).items():
+            stored = "int" in keras.backend.standardize_dtype(signals[name].dtype)
+            signal = ops.cast(signals[name], "float32") * (INT16_SCALE if stored else 1.0)
+            read[name] = ops.where(own[:, None], signal, 0.0)
         return read, present
 
     def present_modalities(self, present):
         """Boolean `(batch, modalities)` from the channels': a modality is present where any of its channels is."""
-        columns, first = [], 0
-        for m in self.modalities.values():
-            columns.append(ops.any(present[:, first : first + m["channels"]], axis=1))
-            first += m["channels"]
-        return ops.stack(columns, axis=1)
+        return ops.stack([ops.any(own, axis=1) for own in self.layout.split(present).values()], axis=1)
 
-    def tokenize(self, signals):
-        """Tokens `(batch, tokens, width)` with their embeddings, from float signals `(batch, samples, channels)`."""
-        tokens = [
-            tokenizer(ops.cast(signals[name], self.compute_dtype))
-            for name, tokenizer in zip(self.modalities, self.tokenizers, strict=True)
-        ]
+    def patch_spectra(self):
+        """List of the `PatchSpectrum` layers, one for each modality; empty with the view "samples"."""
+        return self.spectra
+
+    def tokenize(self, signals, spectra):
+        """Tokens `(batch, tokens, width)` with their embeddings, from what `read` and `measure` return."""
+        tokens = []
+        for tokenizer, (name, m) in zip(self.tokenizers, self.modalities.items(), strict=True):
+            patches = spectra[name] if self.view == "spectrum" else signals[name]
+            if self.view == "both":
+                patches = ops.reshape(patches, (-1, self.time, m["samples"] // self.time * m["channels"]))
+                patches = ops.concatenate([patches, spectra[name]], axis=-1)
+            tokens.append(tokenizer(ops.cast(patches, self.compute_dtype)))
         return self.embedding(ops.concatenate(tokens, axis=1))
 
     def transform(self, tokens, valid, modality=None, return_attention=False, return_layers=False, training=False):
@@ -209,16 +237,25 @@ class Encoder(ReplicatedModel):
             return self
         modalities = {name: self.modalities[name] for name in names}
         smaller = type(self).from_config({**self.get_config(), "modalities": modalities})
-        for tokenizer, name in zip(smaller.tokenizers, names, strict=True):
-            tokenizer.set_weights(self.tokenizers[own.index(name)].get_weights())
+        for parts, own_parts in ((smaller.tokenizers, self.tokenizers), (smaller.spectra, self.spectra)):
+            for part, name in zip(parts, names, strict=False):
+                part.set_weights(own_parts[own.index(name)].get_weights())
         for mine, its in zip((*self.blocks, self.norm), (*smaller.blocks, smaller.norm), strict=True):
             its.set_weights(mine.get_weights())
         rows = self.embedding.get_weights()[0][[own.index(name) for name in names]]
         smaller.embedding.set_weights([rows])
         return smaller
 
+    def untrained(self):
+        """A new encoder like this one, its weights drawn anew; statistics of the training windows are kept."""
+        fresh = type(self).from_config(self.get_config())
+        for mine, its in zip(self.spectra, fresh.spectra, strict=True):
+            its.set_weights(mine.get_weights())
+        return fresh
+
     def get_config(self):  # noqa: D102
         names = ("modalities", "time", "width", "depth", "heads", "mlp_ratio", "dropout", "seed", "fusion")
+        names += ("view", "spans")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     @classmethod

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from physiokeras.errors import DataError
 from physiokeras.files import remove_temporaries, write_atomic
+from physiokeras.keras_internals import sublayers
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.contrastive import ContrastiveModel
 from physiokeras.models.encoder import Encoder
@@ -26,7 +27,8 @@ _CONFIG, _WEIGHTS, _METADATA = "config.json", "weights.safetensors", "metadata.j
 def save(model, folder, **metadata):
     """Write a model to a folder: `config.json`, `weights.safetensors`, `metadata.json`.
 
-    Any backend reads what any other wrote. The metadata go last: a folder without them holds no model.
+    Any backend reads what any other wrote. The metadata go last: a folder without them holds no model. Updates of LoRA
+    are merged into the kernels, as Keras does in its own files.
 
     Args:
         model: An `Encoder`, `MaskedAutoencoder`, `ContrastiveModel`, `FeatureExtractor` or `LinearProbe`.
@@ -35,16 +37,21 @@ def save(model, folder, **metadata):
 
     Raises:
         TypeError: A model of another class.
+        ValueError: A quantized model.
     """
     kind = type(model).__name__
     if _KINDS.get(kind) is not type(model):
         raise TypeError(f"Models that can be saved here: {', '.join(_KINDS)}. Received: {kind}.")
+    if any(getattr(layer, "quantization_mode", None) for _, layer in _layers(model)):
+        raise ValueError(
+            "A quantized model cannot be saved here: save it before `quantize`, and quantize after `load`."
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _METADATA).unlink(missing_ok=True)
     remove_temporaries(folder)
     config = json.dumps({"class": kind, "config": _plain(model.get_config())}, indent=1).encode()
-    weights = safetensors.numpy.save({name: array_of(variable) for name, variable in named_weights(model).items()})
+    weights = safetensors.numpy.save(_merged_weights(model))
     write_atomic(folder / _CONFIG, config)
     write_atomic(folder / _WEIGHTS, weights)
     facts = {
@@ -173,24 +180,41 @@ def named_variables(model):
 
 def _named(model, chosen):
     names, variables = {}, {}
-
-    def walk(layer, path):
-        children = layer._flatten_layers(include_self=False, recursive=False)
-        own = [*layer._trainable_variables, *layer._non_trainable_variables]
-        for variable in own:
-            names[id(variable)] = "/".join([*path, variable.name])
-        for number, generator in enumerate(layer._seed_generators):
-            names[id(generator.state)] = "/".join([*path, f"seed_{number}"])
-        for child in children:
-            walk(child, [*path, child.name])
-
-    walk(model, [])
+    for path, layer in _layers(model):
+        below = {id(variable) for child in sublayers(layer) for variable in child.variables}
+        weights, seeds = {id(weight) for weight in layer.weights}, 0
+        for variable in layer.variables:
+            if id(variable) in below:
+                continue
+            if id(variable) in weights:
+                name = variable.name
+            else:
+                name, seeds = f"seed_{seeds}", seeds + 1
+            names[id(variable)] = "/".join([*path, name])
     for variable in chosen:
         name = names[id(variable)]
         if name in variables:
             raise ValueError(f"Two weights share the name {name!r}; give the sublayers names of their own.")
         variables[name] = variable
     return variables
+
+
+def _layers(layer, path=()):
+    """Pairs of path, a tuple of names, and layer: the layer itself, and all below it."""
+    yield path, layer
+    for child in sublayers(layer):
+        yield from _layers(child, (*path, child.name))
+
+
+def _merged_weights(model):
+    """Dict of name to array, with the updates of LoRA merged into the kernels."""
+    arrays = {name: array_of(variable) for name, variable in named_weights(model).items()}
+    for path, layer in _layers(model):
+        if getattr(layer, "lora_enabled", False):
+            arrays["/".join([*path, "kernel"])] = array_of(layer.kernel)
+            for name in ("lora_kernel_a", "lora_kernel_b"):
+                del arrays["/".join([*path, name])]
+    return arrays
 
 
 def digest(model):
@@ -202,14 +226,14 @@ def digest(model):
     Returns: 64 hexadecimal digits.
     """
     total = hashlib.sha256()
-    for name, variable in sorted(named_weights(model).items()):
+    for name, array in sorted(_merged_weights(model).items()):
         total.update(name.encode())
-        total.update(array_of(variable).tobytes())
+        total.update(array.tobytes())
     return total.hexdigest()
 
 
 def array_of(variable):
-    """What a variable holds, a contiguous array."""
+    """The value of a variable or tensor, a contiguous array."""
     # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
     array = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
     return array if array.flags["C_CONTIGUOUS"] else array.copy()

@@ -1,7 +1,7 @@
 """What a conversion would make of one record, for a person to read."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,8 @@ class Inspection:
     header: Header | None = None
     windows: int = 0
     channels: tuple = ()
-    modalities: dict = ()
-    labels: dict = ()
+    modalities: dict = field(default_factory=dict)
+    labels: dict = field(default_factory=dict)
     notes: tuple = ()
 
     @property
