@@ -1,4 +1,4 @@
-"""Metrics of a training as a table."""
+"""Training metrics as a CSV file."""
 
 import csv
 import io
@@ -12,15 +12,15 @@ from physiokeras.keras_internals import steps_done
 
 
 class MetricsFile(keras.callbacks.Callback):
-    """A row for each Keras epoch: step, learning rate, losses.
+    """Write a row for each Keras epoch: step, learning rate, losses.
 
-    Training that goes on from a checkpoint goes on with the file: rows of later steps than the optimizer's are cut.
+    A resumed training continues the file: rows after the optimizer's step are removed.
 
     Args:
         path: The CSV file.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         super().__init__()
         self.path, self.columns = Path(path), None
 

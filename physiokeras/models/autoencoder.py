@@ -1,4 +1,6 @@
-"""Masked autoencoding, while modalities are dropped."""
+"""Masked autoencoder with modality dropout."""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -16,26 +18,33 @@ _DROPS = ("input", "output", "context")
 
 @keras.saving.register_keras_serializable("physiokeras")
 class MaskedAutoencoder(SpectralModel):
-    """Pretrain an encoder by reconstructing hidden patches, one modality dropped.
+    """Pretrain an encoder by the reconstruction of hidden patches, with modality dropout.
 
-    `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer
-    alone: the loss is its own.
+    `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are ignored. Compile the model with an optimizer
+    only: it computes its own loss.
+
+    ```python
+    model = MaskedAutoencoder(encoder, modality_dropout=ModalityDropout())
+    model.compile(AdamW(3e-4, weight_decay=0.05))
+    model.fit(stream(folder, "pretrain", batch_size=64), steps_per_epoch=100, epochs=10)
+    save(model.encoder, "encoder")
+    ```
 
     Nothing of a dropped or absent modality reaches the encoder: all its patches are hidden. Where the encoder sees
     spectra, the long spans of a visible patch reach into hidden patches of its own modality. This is left so: four ways
     of closing it were measured, and none made better features.
 
     Args:
-        encoder: The encoder to pretrain; one with a single modality makes the unimodal autoencoder.
+        encoder: The encoder to pretrain; with a single modality this is a unimodal autoencoder.
         mask: The token mask; by default 70 % of the tokens hidden.
-        modality_dropout: The `ModalityDropout` layer; none leaves every modality in. `ModalityDropout()` drops one for
-            each batch.
-        drop_from: What the dropped modality is left out of. "input": the encoder does not see it, it is still
-            reconstructed (the paper's); "output": it is seen, its reconstruction does not count; "context": as
-            "output", and the decoders do not see its tokens either.
+        modality_dropout: A `ModalityDropout` layer; without one no modality is dropped. `ModalityDropout()` drops one
+            for each batch.
+        drop_from: Where the dropped modality is removed. "input": the encoder does not see it, the decoders still
+            reconstruct it (the paper's); "output": the encoder sees it, its reconstruction does not count in the loss;
+            "context": as "output", and the decoders do not attend to its tokens.
         loss_on_dropped: Whether a modality dropped from the input counts in the loss.
         normalize_targets: Whether each target patch of each channel is normalised by its own mean and variance.
-        variances: Variance of each modality in training, name -> float; errors are relative to it. Default 1.
+        variances: Variance of each modality in the training data, name -> float, which divides its error. Default 1.
         decoder_width: Width of the decoders.
         decoder_depth: Transformer blocks of each decoder.
         decoder_heads: Attention heads of each decoder.
@@ -47,7 +56,7 @@ class MaskedAutoencoder(SpectralModel):
     Call arguments:
         inputs: As in `Encoder`; and optionally "kept", boolean `(batch, modalities)`, false for modalities to drop,
             instead of a draw.
-        training: Whether masks are drawn anew; otherwise they are the same at each call.
+        training: Whether to draw new masks; otherwise each call draws the same ones.
 
     Returns: dict of
         "signals": dict of reconstructions, name -> `(batch, samples, channels)` in scaled units; of targets that have
@@ -56,25 +65,25 @@ class MaskedAutoencoder(SpectralModel):
             `PatchSpectrum`; of targets that have spectra.
         "hidden": boolean `(batch, tokens)`, true for tokens that the encoder did not see.
         "counted": boolean `(batch, modalities)`, true for modalities that count in the loss.
-        "kept": boolean `(batch, modalities)`, true for modalities neither absent nor dropped.
+        "kept": boolean `(batch, modalities)`, true for modalities that are present and not dropped.
 
     Source: arXiv 2410.16424.
     """
 
     def __init__(
         self,
-        encoder,
-        mask=None,
-        modality_dropout=None,
-        drop_from="input",
-        loss_on_dropped=True,
-        normalize_targets=False,
-        variances=None,
-        decoder_width=128,
-        decoder_depth=2,
-        decoder_heads=4,
-        seed=0,
-        targets="samples",
+        encoder: Encoder,
+        mask: TokenMask | None = None,
+        modality_dropout: ModalityDropout | None = None,
+        drop_from: str = "input",
+        loss_on_dropped: bool = True,
+        normalize_targets: bool = False,
+        variances: dict[str, float] | None = None,
+        decoder_width: int = 128,
+        decoder_depth: int = 2,
+        decoder_heads: int = 4,
+        seed: int = 0,
+        targets: str = "samples",
         **kwargs,
     ):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
@@ -149,7 +158,7 @@ class MaskedAutoencoder(SpectralModel):
         if self.drop_from == "context":
             source = ops.take_along_axis(kept, visible // self.encoder.time, axis=1)
             valid = ops.logical_and(valid, source)
-            # A row with no context left attends to all slots alike, so these must hold nothing.
+            # A row without context attends to all slots equally, so they must be zero.
             tokens = ops.where(valid[:, :, None], tokens, 0.0)
         decoded = {
             name: decoder(tokens, when=visible % self.encoder.time, valid=valid)
@@ -167,12 +176,12 @@ class MaskedAutoencoder(SpectralModel):
             out["true_spectra"] = spectra
         return out
 
-    def reconstruct(self, inputs, drop=()):
-        """Reconstruct windows with chosen modalities dropped, the rest masked as in evaluation.
+    def reconstruct(self, inputs: dict, drop: Sequence[str] = ()) -> dict:
+        """Reconstruct windows without the modalities in `drop`; the others are masked as in evaluation.
 
         Args:
             inputs: As in `Encoder`, of arrays.
-            drop: Names of the modalities to leave out.
+            drop: Names of the modalities to drop.
 
         Returns: As `call`, of arrays.
 
@@ -189,7 +198,7 @@ class MaskedAutoencoder(SpectralModel):
         return self.predict_on_batch({**inputs, "kept": np.tile(keep, (rows, 1))})
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean over the counted modalities of the error of their hidden patches, relative to their variance."""
+        """Mean over the counted modalities of the error of hidden patches divided by the modality's variance."""
         signals, present = self.encoder.read(x)
         hidden = ops.reshape(y_pred["hidden"], (-1, len(self.trackers), self.encoder.time))
         losses, counts = [], []
@@ -200,7 +209,7 @@ class MaskedAutoencoder(SpectralModel):
             counts.append(errors[0][1])
             self.trackers[i].update_state(losses[-1], sample_weight=counts[-1])
         some = [ops.cast(count > 0, "float32") for count in counts]
-        # Gradients of replicas are added.
+        # Keras sums the gradients of the replicas.
         return sum(losses[1:], losses[0]) / ops.maximum(sum(some[1:], some[0]), 1.0) / replicas(self)
 
     def _errors(self, name, signal, predicted, counted, channels):
@@ -220,7 +229,7 @@ class MaskedAutoencoder(SpectralModel):
 
     @property
     def metrics(self):
-        """The loss, and that of each modality."""
+        """The total loss, and the loss of each modality."""
         found = super().metrics
         return [*found, *(t for t in self.trackers if t not in found)]
 

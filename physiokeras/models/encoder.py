@@ -1,4 +1,6 @@
-"""One transformer for all modalities."""
+"""Multimodal transformer encoder."""
+
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -15,29 +17,35 @@ VIEWS = ("samples", "spectrum", "both")
 
 @keras.saving.register_keras_serializable("physiokeras")
 class Encoder(SpectralModel):
-    """A tokenizer for each modality, then one transformer over the tokens of all.
+    """A tokenizer for each modality, then one transformer over the tokens of all modalities.
 
-    Calling it encodes whole windows and never masks. Whatever a recording lacks is invisible: absent modalities are no
-    keys of any attention and leave as zeros.
+    A call encodes whole windows and never masks. Tokens of absent modalities are keys of no attention, and zeros in the
+    output.
+
+    ```python
+    modalities = {"eeg": {"samples": 3000, "channels": 6}, "ecg": {"samples": 3000, "channels": 1}}
+    encoder = Encoder(modalities, time=30, width=64, depth=4, heads=4)
+    tokens = encoder({"eeg": eeg, "ecg": ecg})  # (batch, 60, 64)
+    ```
 
     Args:
-        modalities: What a window holds, in order: `{"eeg": {"samples": 3000, "channels": 6}, ...}`.
+        modalities: Shapes of a window's modalities, in order: `{"eeg": {"samples": 3000, "channels": 6}, ...}`.
         time: Number of tokens along time; every modality's samples must divide by it.
         width: Width of the tokens.
         depth: Number of transformer blocks.
         heads: Attention heads of each block.
-        mlp_ratio: Width of a block's perceptron, in multiples of `width`.
-        dropout: Dropout inside the blocks, in training only.
+        mlp_ratio: Width of the perceptron's hidden layer, in multiples of `width`.
+        dropout: Dropout rate inside the blocks, in training only.
         seed: Seed from which those of the drawing layers derive.
-        fusion: Number of first blocks in which a token attends to tokens of its own modality only. 0 is early fusion,
-            the paper's; with `depth` modalities never meet, which is late fusion with as many parameters.
+        fusion: Number of first blocks in which a token attends to its own modality only. 0 is early fusion, the
+            paper's; `depth` is late fusion, with the same number of parameters.
         view: What the tokenizers read of a patch: its "samples", as in the paper; the "spectrum", its log band powers
             by `PatchSpectrum`; or "both". Spectra need `adapt` before training or prediction.
         spans: Lengths of the spectra's spans in patches.
 
     Call arguments:
         inputs: dict of signals, name -> `(batch, samples, channels)`: int16 as stored, or floats in scaled units; and
-            optionally "present", boolean `(batch, channels of all modalities)`: without it all are present.
+            optionally "present", boolean `(batch, channels of all modalities)`; by default all are present.
         return_attention: Whether to return the attention of every block.
         return_layers: Whether to return the tokens after every block.
         return_spectra: Whether to return what the tokenizers read of the spectra.
@@ -51,24 +59,24 @@ class Encoder(SpectralModel):
 
     def __init__(
         self,
-        modalities,
-        time=30,
-        width=256,
-        depth=8,
-        heads=8,
-        mlp_ratio=4,
-        dropout=0.0,
-        seed=0,
-        fusion=0,
-        view="samples",
-        spans=(1, 4, 16),
+        modalities: dict[str, dict[str, int]],
+        time: int = 30,
+        width: int = 256,
+        depth: int = 8,
+        heads: int = 8,
+        mlp_ratio: int = 4,
+        dropout: float = 0.0,
+        seed: int = 0,
+        fusion: int = 0,
+        view: str = "samples",
+        spans: Sequence[int] = (1, 4, 16),
         **kwargs,
     ):
         if view not in VIEWS:
             raise ValueError(f"`view` must be one of {VIEWS}. Received: view={view!r}.")
         if not 0 <= fusion <= depth:
             raise ValueError(f"`fusion` must lie in [0, `depth`]. Received: fusion={fusion}, depth={depth}.")
-        # Signals must reach the loss in float32 whatever the policy, so nothing is cast on entry.
+        # The loss needs signals in float32 whatever the policy, so Keras must not cast inputs.
         super().__init__(**{"name": "encoder", "autocast": False, **kwargs})
         self.modalities = {name: {"samples": m["samples"], "channels": m["channels"]} for name, m in modalities.items()}
         self.layout = ChannelLayout.of(self.modalities)
@@ -92,7 +100,7 @@ class Encoder(SpectralModel):
         self.build()
 
     @property
-    def tokens(self):
+    def tokens(self) -> int:
         """Number of tokens of a window: modalities × time."""
         return len(self.modalities) * self.time
 
@@ -124,7 +132,7 @@ class Encoder(SpectralModel):
         return {**(out if isinstance(out, dict) else {"tokens": out}), "spectra": spectra}
 
     def read(self, inputs):
-        """Signals as float32 in scaled units, zero where absent, and presence.
+        """Convert signals to float32 in scaled units, zero where absent, and `present` to booleans.
 
         Args:
             inputs: As in `call`.
@@ -139,7 +147,7 @@ class Encoder(SpectralModel):
             if name not in inputs:
                 raise ValueError(
                     f"`inputs` must hold every modality of the encoder: {list(self.modalities)}. "
-                    f"Received: {sorted(inputs)}. For one that is missing pass zeros, and false in `present`."
+                    f"Received: {sorted(inputs)}. For a missing modality pass zeros, and false in `present`."
                 )
             if tuple(inputs[name].shape[1:]) != expected:
                 raise ValueError(
@@ -164,7 +172,7 @@ class Encoder(SpectralModel):
         return read, present
 
     def present_modalities(self, present):
-        """Boolean `(batch, modalities)` from the channels': a modality is present where any of its channels is."""
+        """Boolean `(batch, modalities)` from `(batch, channels)`: true where a modality has any present channel."""
         return ops.stack([ops.any(own, axis=1) for own in self.layout.split(present).values()], axis=1)
 
     def patch_spectra(self):
@@ -183,7 +191,7 @@ class Encoder(SpectralModel):
         return self.embedding(ops.concatenate(tokens, axis=1))
 
     def transform(self, tokens, valid, modality=None, return_attention=False, return_layers=False, training=False):
-        """The transformer over a set of tokens.
+        """Apply the transformer to a set of tokens.
 
         Args:
             tokens: `(batch, any number, width)`.
@@ -191,7 +199,7 @@ class Encoder(SpectralModel):
             modality: Integer `(batch or 1, same number)`, each token's modality by number; `fusion` needs it.
             return_attention: As in `call`.
             return_layers: As in `call`.
-            training: Whether dropout is on.
+            training: Whether to apply dropout.
 
         Returns: As `call`.
         """
@@ -217,22 +225,22 @@ class Encoder(SpectralModel):
             out["layers"] = layers
         return out
 
-    def restricted(self, names):
-        """An encoder of some of the modalities, with the same weights.
+    def restricted(self, names: Sequence[str]) -> "Encoder":
+        """An encoder of a subset of the modalities, with the same weights.
 
-        Its tokens are those that this one gives where the other modalities are absent.
+        Its tokens equal those of this encoder where the other modalities are absent.
 
         Args:
-            names: Names of modalities, in the order that it shall have.
+            names: Names of modalities, in the order of the new encoder.
 
-        Returns: `Encoder`; this one itself where it has these modalities in this order.
+        Returns: `Encoder`; this one if `names` are all its modalities in its order.
 
         Raises:
-            ValueError: A modality that this encoder lacks, or none.
+            ValueError: `names` is empty or holds a modality that this encoder lacks.
         """
         names, own = list(names), list(self.modalities)
         if not names or not set(names) <= set(own):
-            raise ValueError(f"`names` must be among {own}, and one at least. Received: {names}.")
+            raise ValueError(f"`names` must be among {own}, at least one. Received: {names}.")
         if names == own:
             return self
         modalities = {name: self.modalities[name] for name in names}

@@ -1,4 +1,4 @@
-"""A linear layer, or several, on an encoder."""
+"""Feature extractor and linear probe on an encoder."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
 @keras.saving.register_keras_serializable("physiokeras")
 class FeatureExtractor(SpectralModel):
-    """One feature vector a window: an encoder and the mean of its tokens, and beside it the mean of its spectra.
+    """One feature vector per window: the mean of the encoder's tokens, beside the mean of the spectra that it reads.
 
     Args:
         encoder: The encoder.
@@ -42,7 +42,7 @@ class FeatureExtractor(SpectralModel):
         self.built = True
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Width of a feature vector."""
         width = self.encoder.width * (len(self.encoder.modalities) if self.pooling == "concatenate" else 1)
         return width + sum(spectrum.width for spectrum in self.encoder.spectra if self.skip)
@@ -70,8 +70,8 @@ class FeatureExtractor(SpectralModel):
 class LinearProbe(SpectralModel):
     """A linear layer for each label on standardised features of an encoder.
 
-    With `frozen` only the linear layers train: a probe. Without, the encoder trains too: fine-tuning, or supervised
-    training from scratch. The outputs are named like the labels, so a stream with labels goes straight into `fit`:
+    With `frozen` only the linear layers train: a probe. Without `frozen` the encoder trains too: fine-tuning, or
+    supervised training from scratch. The outputs have the names of the labels, so `fit` takes a stream with labels:
 
     ```python
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
@@ -84,17 +84,18 @@ class LinearProbe(SpectralModel):
         encoder: The encoder.
         classes: Number of classes of each label, name -> integer.
         pooling: As in `FeatureExtractor`.
-        frozen: Whether the encoder keeps its weights when the probe trains; other models that hold it may train it.
+        frozen: Whether training leaves the encoder's weights unchanged. Other models that share the encoder can still
+            train it.
 
     Call arguments:
         inputs: As in `Encoder`.
 
-    Returns: dict of label -> float32 logits `(batch, classes)`.
+    Returns: dict, label -> float32 logits `(batch, classes)`.
 
     Source: batch normalisation without parameters before the linear layer as in He et al. 2022, arXiv 2111.06377.
     """
 
-    def __init__(self, encoder, classes, pooling="mean", frozen=True, **kwargs):
+    def __init__(self, encoder: Encoder, classes: dict[str, int], pooling: str = "mean", frozen: bool = True, **kwargs):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         self.extractor = FeatureExtractor(encoder, pooling, name="extractor")
         self.classes, self.frozen = dict(classes), frozen
@@ -105,8 +106,8 @@ class LinearProbe(SpectralModel):
         self.build()
 
     @property
-    def encoder(self):
-        """The encoder that the linear layers read."""
+    def encoder(self) -> Encoder:
+        """The encoder below the linear layers."""
         return self.extractor.encoder
 
     def build(self, *_):  # noqa: D102
@@ -125,18 +126,18 @@ class LinearProbe(SpectralModel):
         return {label: head(features) for label, head in zip(self.classes, self.heads, strict=True)}
 
     def _no_gradient(self):
-        """On PyTorch, which would keep all that the encoder computes for a gradient that nobody asks for."""
+        """Context without gradients on PyTorch, which otherwise stores the frozen encoder's activations for them."""
         if not self.frozen or keras.config.backend() != "torch":
             return contextlib.nullcontext()
         import torch
 
         return torch.no_grad()
 
-    # What Keras's trainers train. Setting `extractor.trainable` instead would freeze the encoder in all models.
+    # Keras trains these variables. Setting `extractor.trainable` would freeze the encoder in all models that share it.
 
     @property
     def trainable_variables(self):
-        """Without the encoder's where it is frozen; so are the other three."""
+        """Trainable variables, without the encoder's if it is frozen."""
         return self._but_frozen(super().trainable_variables)
 
     @property

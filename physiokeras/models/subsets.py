@@ -1,4 +1,4 @@
-"""Features of windows of which only some modalities are read."""
+"""Features from a subset of the modalities."""
 
 from keras import ops
 
@@ -7,9 +7,9 @@ from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
 
 class SubsetExtractor(SpectralModel):
-    """As `FeatureExtractor` where all modalities but some are absent, at the cost of the tokens that are left.
+    """`FeatureExtractor` of a subset of the modalities, which computes the tokens of that subset only.
 
-    Every number of modalities left has one compiled program, whichever they are.
+    Subsets of equal size share one compiled program.
 
     Args:
         encoder: The encoder.
@@ -17,8 +17,8 @@ class SubsetExtractor(SpectralModel):
         skip: As in `FeatureExtractor`.
 
     Call arguments:
-        inputs: As in `Encoder`, and "left", a tuple of integers `(batch,)`: numbers of the modalities that are read,
-            rising. A tuple, since TensorFlow forgets the sizes of axes that differ between calls.
+        inputs: As in `Encoder`, and "left", a tuple of integers `(batch,)`: numbers of the subset's modalities, in
+            rising order. It is a tuple because TensorFlow loses the size of an axis that differs between calls.
 
     Returns: float32 `(batch, width)` as of `FeatureExtractor`; numbers of spectra that are not read are 0.
     """
@@ -40,7 +40,7 @@ class SubsetExtractor(SpectralModel):
         valid = ops.take_along_axis(ops.repeat(present, encoder.time, axis=1), places, axis=1)
         tokens = ops.take_along_axis(encoder.tokenize(signals, spectra), places[:, :, None], axis=1)
         tokens = encoder.transform(tokens, valid, modality=places // encoder.time)
-        # Back to where all modalities have their place, zero where nothing was read.
+        # Tokens of all modalities, zero outside the subset.
         shape = (-1, left.shape[1], encoder.time * encoder.width)
         spread = ops.one_hot(left, len(encoder.modalities), axis=1, dtype=tokens.dtype)
         tokens = ops.matmul(spread, ops.reshape(tokens, shape))
