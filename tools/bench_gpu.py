@@ -40,6 +40,7 @@ class Child:
         path = os.pathsep.join(filter(None, [str(tools), str(tools.parent), os.environ.get("PYTHONPATH")]))
         environment = {
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # so that the memory in use is shown, and the next may start
+            **({"OMP_NUM_THREADS": "1"} if job["tiny"] else {}),  # threads that wait in a loop take others' cores
             **os.environ,
             "KERAS_BACKEND": "jax" if name["engine"] == "jax" else "torch",
             "PYTHONPATH": path,

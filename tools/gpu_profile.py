@@ -13,6 +13,8 @@ import physiokeras.layers.block as block
 
 KERNELS = 30
 STEPS = 5
+REGIONS = ("##", "Torch-Compiled")
+"""How the names of stretches of PyTorch's compiled programs begin, which hold several kernels."""
 
 
 def run(job):
@@ -138,12 +140,12 @@ def trace_jax(train):
             train(STEPS)
         for path in Path(folder).rglob("*.xplane.pb"):
             planes = list(jax.profiler.ProfileData.from_file(str(path)).planes)
-            for plane in [p for p in planes if "GPU" in p.name] or planes:
-                for line in plane.lines:
-                    if "Stream" in line.name or "GPU" not in plane.name:
-                        for event in line.events:
-                            spent[event.name] += event.duration_ns / 1e6
-                            calls[event.name] += 1
+            lines = [line for plane in planes if "GPU" in plane.name for line in plane.lines]
+            # A GPU's streams hold its kernels, its other lines the same time once more.
+            lines = [line for line in lines if "Stream" in line.name] or lines
+            for event in (event for line in lines or planes[0].lines for event in line.events):
+                spent[event.name] += event.duration_ns / 1e6
+                calls[event.name] += 1
     return longest(spent, calls)
 
 
@@ -159,10 +161,11 @@ def trace_torch(train):
     spent, calls = collections.Counter(), collections.Counter()
     for event in profile.events():
         on_device = event.device_type != torch.autograd.DeviceType.CPU
+        if event.name.startswith(REGIONS):
+            continue
         if on_device or not torch.cuda.is_available():
-            name = event.name
-            spent[name] += (event.self_device_time_total if on_device else event.self_cpu_time_total) / 1e3
-            calls[name] += 1
+            spent[event.name] += (event.time_range.elapsed_us() if on_device else event.self_cpu_time_total) / 1e3
+            calls[event.name] += 1
     return longest(spent, calls)
 
 

@@ -46,7 +46,7 @@ def build(job, **options):
     keras.config.set_dtype_policy(job["name"]["policy"])
     keras.utils.set_random_seed(0)
     encoder = Encoder(job["modalities"], job["time"], job["name"]["width"], job["depth"], job["heads"])
-    model = MaskedAutoencoder(encoder, None, ModalityDropout(name="dropout"), **options)
+    model = MaskedAutoencoder(encoder, modality_dropout=ModalityDropout(name="dropout"), **options)
     by_compiler = True if job["name"]["engine"] == "torch-compile" else "auto"
     model.compile(AdamW(job["rate"], weight_decay=0.05, beta_2=0.95), jit_compile=by_compiler)
     return model
