@@ -8,7 +8,12 @@ from physiokeras.files import locked
 
 pytestmark = pytest.mark.once
 
-HOLD = "import sys; from physiokeras.files import locked\nwith locked(sys.argv[1], shared={}): print(1, flush=True); input()"
+HOLD = """
+import sys
+from physiokeras.files import locked
+with locked(sys.argv[1], shared={}):
+    print(1, flush=True)
+    input()"""
 
 
 @pytest.fixture

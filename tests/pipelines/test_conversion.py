@@ -249,7 +249,8 @@ def test_of_two_converters_at_once_one_exits_with_a_message(source, tmp_path):
     (tmp_path / "tiny.toml").write_text(TOML)
     command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", str(tmp_path / "tiny.toml")]
     command += ["--source", str(source), "--out", str(tmp_path / "out")]
-    script = "import sys; from physiokeras.files import locked\nwith locked(sys.argv[1], shared=True): print(1, flush=True); input()"
+    script = "import sys; from physiokeras.files import locked\n"
+    script += "with locked(sys.argv[1], shared=True): print(1, flush=True); input()"
     (tmp_path / "out").mkdir()
     holder = [sys.executable, "-c", script, str(tmp_path / "out" / ".lock")]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
