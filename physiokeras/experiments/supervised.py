@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.experiments import compiled_models
 from physiokeras.experiments.build import build_network, build_optimizer
 from physiokeras.experiments.training import facts
@@ -83,7 +83,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
                 validation_data=valid,
-                callbacks=[FreshMemory(), MetricsFile(folder / f"{name}.csv"), checkpoints],
+                callbacks=[MetricsFile(folder / f"{name}.csv"), checkpoints],
                 shuffle=False,
                 verbose=verbose,
                 **part,

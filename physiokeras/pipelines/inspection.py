@@ -71,7 +71,7 @@ def inspect_record(path, definition, people):
     Args:
         path: Its header.
         definition: `Definition`.
-        people: As `read_people` gives it.
+        people: As `physiokeras.pipelines.label_tables.read_tables` gives it.
 
     Returns: `Inspection`; nothing that is wrong with the record raises.
     """

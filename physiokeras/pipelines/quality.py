@@ -7,7 +7,7 @@ import numpy as np
 
 from physiokeras.markdown import markdown_table
 from physiokeras.pipelines.channels import ABSENT
-from physiokeras.pipelines.parts import SPLITS
+from physiokeras.pipelines.parts import NUMBER_KINDS, SPLITS
 
 _SHOWN = 20
 
@@ -65,7 +65,7 @@ def page(manifest, classes, present, amplitudes):
 
 def labelled(manifest):
     """Names of the labels that have classes."""
-    return [name for name, label in manifest.labels.items() if label["kind"] != "age"]
+    return [name for name, label in manifest.labels.items() if label["kind"] not in NUMBER_KINDS]
 
 
 def class_counts(manifest, name):
