@@ -68,7 +68,7 @@ def build_autoencoder(settings, manifest):
         return MaskedAutoencoder(
             encoder,
             mask=mask,
-            dropout=drop if settings.drop_rate else None,
+            modality_dropout=drop if settings.drop_rate else None,
             drop_from=settings.drop_from,
             loss_on_dropped=settings.loss_on_dropped,
             normalize_targets=settings.normalize_targets,
