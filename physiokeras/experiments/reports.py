@@ -11,7 +11,7 @@ def is_simulated(manifest):
 
 
 def note_of(manifest):
-    """ "simulated", a note for the titles of figures; None where the recordings are real."""
+    """Note for the titles of figures: "simulated", or None where the recordings are real."""
     return "simulated" if is_simulated(manifest) else None
 
 

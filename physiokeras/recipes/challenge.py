@@ -3,8 +3,9 @@
     python -m physiokeras.recipes.challenge --run runs/pretrain-1 --data PREPARED --source RECORDINGS
 
 The encoder is frozen. The tokens of all modalities at one second are merged, and a linear layer classifies that second
-as arousal or not. Its probabilities are interpolated to the samples of the target vector, which is read from the recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are pooled over all test records, as the
-Challenge's rules say. One record at a time is in memory. `--context` counts seconds here.
+as arousal or not. Its probabilities are interpolated to the samples of the target vector, which is read from the
+recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are pooled over all test records, as in the
+Challenge's rules. One record at a time is in memory. `--context` counts seconds here.
 """
 
 from dataclasses import dataclass
