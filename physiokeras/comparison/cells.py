@@ -17,23 +17,14 @@ from physiokeras.evaluation.folds import Fold
 from physiokeras.experiments import compiled_models, devices, supervised, training
 from physiokeras.experiments.build import build_encoder, build_model, compile_model
 from physiokeras.experiments.run_folder import to_json
-from physiokeras.experiments.settings import INVOCATION, CommonSettings, to_toml
-from physiokeras.experiments.training_settings import ProbeSettings, TrainingSettings, probe_options
+from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
+from physiokeras.experiments.training_settings import ProbeSettings, probe_options
 from physiokeras.files import write_atomic
 from physiokeras.models import load, save
 from physiokeras.seeds import derive
 
 FACTS = "cell.json"
 """Written last: a cell that has it is done, as far as it was asked for."""
-
-UNUSED = {*INVOCATION, "out", "checkpoint_every", "tensorboard"}
-"""Settings of a training on which its result does not depend."""
-
-SUPERVISED = (
-    *("pooling", "age_threshold", "class_weight", "label_share"),
-    *("supervised_steps", "supervised_interval", "patience"),
-)
-"""Further settings on which supervised networks depend."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +74,13 @@ def cause(entrant, settings, fold, manifest):
 
     Settings at their default are left out, so that those of a later version do not rename the cells of an earlier one.
     """
-    names = {} if entrant.name == TIME else {item.name for item in fields(TrainingSettings)} - UNUSED
-    names = {*names, *(SUPERVISED if settings.objective == "supervised" else ())}
+    roles = [] if entrant.name == TIME else ["run", "training"]
+    roles += ["supervised", "readout"] if settings.objective == "supervised" else []
+    names, always = of_role(settings, *roles), of_role(settings, "run")
     used = {
         item.name: getattr(settings, item.name)
         for item in fields(settings)
-        if item.name in names and (item.name in ("backend", "seed") or getattr(settings, item.name) != item.default)
+        if item.name in names and (item.name in always or getattr(settings, item.name) != item.default)
     }
     facts = [used, entrant.modalities, asdict(fold), manifest.data_hash]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
@@ -112,7 +104,7 @@ def asked(cell, tasks):
     return {"tasks": [task.name for task in tasks], **answered, **probe}
 
 
-def compute(cell, manifest, tasks, advice=""):
+def compute(cell, manifest, tasks, run):
     """Train, probe and predict the test people, and keep it all in the cell's folder; what is there is not repeated.
 
     The folder gets `settings.toml`, `metrics.csv`, `model/` (`model_TASK/` for supervised networks), `predictions.csv`,
@@ -122,13 +114,13 @@ def compute(cell, manifest, tasks, advice=""):
         cell: `Cell`.
         manifest: `Manifest`.
         tasks: list of `Task`.
-        advice: How to go on after an interruption, a sentence.
+        run: `Run` that the cell belongs to.
     """
     cell.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
     with devices.sharing(cell.settings.devices):
-        models, left_out = trained(cell, manifest, tasks, advice)
+        models, left_out = trained(cell, manifest, tasks, run)
     trained_at = time.monotonic()
     found = predictions.of(cell, models, manifest, tasks)
     predictions.write(cell.folder, found, tasks)
@@ -149,7 +141,7 @@ def compute(cell, manifest, tasks, advice=""):
         shutil.rmtree(checkpoints)  # many cells would fill the disk
 
 
-def trained(cell, manifest, tasks, advice):
+def trained(cell, manifest, tasks, run):
     """The trained models of a cell, read where they are there already.
 
     Returns: dict of task name, or "" for one that serves all tasks, to model; and dict of task name to why it has none.
@@ -157,11 +149,11 @@ def trained(cell, manifest, tasks, advice):
     if cell.entrant.name == TIME:
         return {"": None}, {}
     if not cell.is_supervised:
-        return {"": kept(cell.folder / "model", lambda: pretrained(cell, manifest, advice), cell, manifest)}, {}
+        return {"": kept(cell.folder / "model", lambda: pretrained(cell, manifest, run), cell, manifest)}, {}
     models = {}
     for task in (task for task in tasks if task.classes):
         models[task.name] = kept(
-            cell.folder / f"model_{task.name}", lambda t=task: from_scratch(cell, manifest, t, advice), cell, manifest
+            cell.folder / f"model_{task.name}", lambda t=task: from_scratch(cell, manifest, t, run), cell, manifest
         )
     left_out = {name: "the training windows are of one class." for name, model in models.items() if model is None}
     return {name: model for name, model in models.items() if model is not None}, left_out
@@ -178,7 +170,7 @@ def kept(folder, make, cell, manifest):
     return model
 
 
-def pretrained(cell, manifest, advice):
+def pretrained(cell, manifest, run):
     """The cell's pretrained model; the encoder alone where it is to stay untrained."""
     if cell.settings.objective == "untrained":
         return build_encoder(cell.settings, manifest)
@@ -187,18 +179,18 @@ def pretrained(cell, manifest, advice):
     model = build_model(cell.settings, manifest)
     compile_model(model, cell.settings)
     with compiled_models.compiled_before(model, cell.settings, manifest.variances) as twin:
-        training.fit(twin, manifest, cell.settings, cell.folder, records=records, advice=advice, verbose=0)
+        training.fit(twin, manifest, cell.settings, run, folder=cell.folder, records=records, verbose=0)
     return model
 
 
-def from_scratch(cell, manifest, task, advice):
+def from_scratch(cell, manifest, task, run):
     """The cell's supervised network for a task; None where the training windows are of one class."""
     if not cell.fold.validation:
         message = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
         raise DataError(message, file=manifest.folder)
     people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
     records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
-    return supervised.train(task, manifest, cell.settings, cell.folder, advice=advice, **records)
+    return supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)
 
 
 def learners(cell, manifest, task):

@@ -9,23 +9,23 @@ from physiokeras.comparison.predictions import RAW
 from physiokeras.comparison.strategies import UNIMODAL
 from physiokeras.comparison.table import AGGREGATE, best_unimodal, pool, scores_of, subset_scores
 from physiokeras.evaluation.scores import calibration_sums, scored
-from physiokeras.experiments import run_folder
 from physiokeras.experiments.reports import note_of
 from physiokeras.figures import strategy_scores, style
 from physiokeras.figures.style import SERIES
 from physiokeras.files import write_atomic, write_csv
 
 
-def report(folder, cells, tasks, manifest, settings):
+def report(run, cells, tasks, manifest, settings):
     """Score finished cells, write it all into the run's folder, and print the main tables.
 
     Args:
-        folder: The run's folder; `scores.md`, `scores.csv`, `table.csv`, `subsets.csv` and `figures/` go there.
+        run: `Run`; its folder gets `scores.md`, `scores.csv`, `table.csv`, `subsets.csv` and `figures/`.
         cells: list of `Cell`.
         tasks: list of `Task`.
         manifest: `Manifest`.
         settings: Those of the command.
     """
+    folder = run.folder
     entrants = list({cell.entrant.name: cell.entrant for cell in cells}.values())
     pooled = pool(cells, tasks)
     found = scores_of(pooled, settings.draws, settings.seed)
@@ -40,9 +40,7 @@ def report(folder, cells, tasks, manifest, settings):
     if subsets:
         write_csv(folder / "subsets.csv", subset_rows(subsets))
     draw(folder / "figures", entrants, pooled, found, subsets, best, manifest, settings)
-    run_folder.note(
-        folder, cells=[cell.folder.name for cell in cells], verdict=pages.verdict(found, best, settings.reference)
-    )
+    run.note(cells=[cell.folder.name for cell in cells], verdict=pages.verdict(found, best, settings.reference))
 
 
 def cell_rows(cells, pooled, found):
