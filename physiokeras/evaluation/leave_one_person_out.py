@@ -34,7 +34,7 @@ def probe_each_person(features, manifest, settings):
         )
     found = {name: {person: {} for person in people} for name in tasks}
     for title, one in features.items():
-        one = one.with_context(settings.context)
+        one = one.with_context(settings.context, settings.context_mode)
         for person in people:
             others, own = one.of_people([other for other in people if other != person]), one.of_people([person])
             for name, task in tasks.items():
