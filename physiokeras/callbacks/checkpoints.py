@@ -1,4 +1,4 @@
-"""Checkpoints from which training goes on as if nothing had happened."""
+"""Checkpoints for exact resumption of a training."""
 
 import math
 import os
@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -17,32 +18,35 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Save all that training changes, so that it goes on bit for bit (on a CPU, with the same backend) after any end.
+    """Save the whole training state, so that an interrupted training resumes bit for bit.
 
-    A checkpoint is a folder `step-NUMBER`: weights, seed states, the optimizer, and the running metrics of the Keras
-    epoch. It is written aside, made durable and renamed. The last two are kept, and the best. Checkpoints are written
-    at the end too, and on SIGTERM and Ctrl-C: once the step is done they end the process with status 143, and raise
-    `KeyboardInterrupt`; a second one does so at once. A loss that is no number, or too large, ends training with
-    `TrainingError`; nothing is saved then.
+    A checkpoint is a folder `step-NUMBER` of weights, seed states, optimizer, and running metrics of the Keras epoch.
+    It is written to a temporary folder, synced to disk and renamed. The last two and the best are kept. Training also
+    saves at its end, and on SIGTERM and Ctrl-C after the current step; then SIGTERM ends the process with status 143
+    and Ctrl-C raises `KeyboardInterrupt`. A second signal takes effect at once. A loss that is not finite or too large
+    ends training with `TrainingError` and saves nothing.
 
-        checkpoints = Checkpoints("run/checkpoints", every=100)
-        checkpoints.restore(model)
-        for part in checkpoints.parts(steps=5000, interval=1000):
-            data = stream(folder, "train", batch_size=32, seed=0, start_step=checkpoints.step)
-            model.fit(data, callbacks=[checkpoints], **part)
+    ```python
+    checkpoints = Checkpoints("run/checkpoints", every=100)
+    checkpoints.restore(model)
+    for part in checkpoints.parts(steps=5000, interval=1000):
+        data = stream(folder, "train", batch_size=32, seed=0, start_step=checkpoints.step)
+        model.fit(data, callbacks=[checkpoints], **part)
+    ```
 
-    Weights are stored by name: another backend can go on from them, though not bit for bit. Put callbacks that write
-    of each Keras epoch, such as `MetricsFile`, before this one.
+    Bit for bit holds on a CPU with the same backend. Weights are stored by name, so another backend can resume from
+    them, but not bit for bit. List callbacks that write at the end of a Keras epoch, such as `MetricsFile`, before this
+    one.
 
     Args:
-        folder: Where checkpoints lie; made if missing.
+        folder: Folder of the checkpoints; created if missing.
         every: Steps between two checkpoints.
-        monitor: The value of a Keras epoch whose lowest marks the best checkpoint.
-        patience: Steps without a better value after which training ends; None: it does not.
-        largest_loss: Loss above which training has exploded.
-        facts: dict of what a run depends on, such as a seed and a data hash; `restore` refuses where they differ.
-        describe: Function from a step, counted from 0, to a text about its batch, for the message of a bad loss.
-        advice: How to go on after SIGTERM or Ctrl-C, a sentence.
+        monitor: Metric of a Keras epoch whose minimum marks the best checkpoint.
+        patience: Steps without a better metric after which training ends; none for no such limit.
+        largest_loss: Loss above which training counts as diverged.
+        facts: dict of what a run depends on, such as a seed and a data hash; `restore` refuses if they differ.
+        describe: Function from a step, counted from 0, to a description of its batch, for the message of a bad loss.
+        advice: A sentence on how to resume, printed after SIGTERM or Ctrl-C.
 
     Attributes:
         step: Steps done.
@@ -51,14 +55,14 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder,
-        every=500,
-        monitor="val_loss",
-        patience=None,
-        largest_loss=1e4,
-        facts=None,
-        describe=None,
-        advice="",
+        folder: str | os.PathLike,
+        every: int = 500,
+        monitor: str = "val_loss",
+        patience: int | None = None,
+        largest_loss: float = 1e4,
+        facts: dict | None = None,
+        describe: Callable[[int], str] | None = None,
+        advice: str = "",
     ):
         super().__init__()
         if every < 1:
@@ -67,20 +71,22 @@ class Checkpoints(keras.callbacks.Callback):
         self.largest_loss, self.facts, self.describe, self.advice = largest_loss, facts or {}, describe, advice
         self.step, self.best = 0, None
         self._saved, self._epoch_began, self._running = None, 0, None
-        self._told, self._handlers = None, {}
+        self._told: signal.Signals | None = None
+        self._handlers: dict = {}
 
-    def restore(self, model):
-        """Give a compiled model the state of the newest checkpoint that is whole; nothing where there are none.
+    def restore(self, model: keras.Model) -> int:
+        """Load the newest undamaged checkpoint into a compiled model, if there is any.
 
         Args:
             model: A compiled model, built.
 
-        Returns: its step, 0 where there are none.
+        Returns: its step, 0 without a checkpoint.
 
         Raises:
-            DataError: All checkpoints are damaged, or of another model, or `facts` differ; the message lists them.
+            DataError: All checkpoints are damaged, or they are of another model, or `facts` differ; the message lists
+                the differences.
         """
-        # TensorFlow traces a step twice that has to create the optimizer's variables.
+        # Otherwise TensorFlow traces the first step twice, to create the optimizer's variables.
         model.optimizer.build(model.trainable_variables)
         arrays, facts, complaints = checkpoint_folders.newest(self.folder)
         if arrays is None:
@@ -92,12 +98,14 @@ class Checkpoints(keras.callbacks.Callback):
             raise DataError(message, file=self.folder)
         self._take(model, arrays, facts)
         for complaint in complaints:
-            warnings.warn(f"A damaged checkpoint is passed over: {complaint} Step {self.step} is taken.", stacklevel=2)
+            warnings.warn(
+                f"Skipped a damaged checkpoint: {complaint} Training resumes from step {self.step}.", stacklevel=2
+            )
         checkpoint_folders.remove_after(self.folder, self.step)
         return self.step
 
-    def restore_best(self, model):
-        """Give the model the best checkpoint's weights, and all that belongs to them; nothing where there is no best.
+    def restore_best(self, model: keras.Model) -> None:
+        """Load the best checkpoint into the model, if there is any.
 
         Args:
             model: The model that was trained.
@@ -106,15 +114,15 @@ class Checkpoints(keras.callbacks.Callback):
             arrays, _ = checkpoint_folders.read(self.folder, self.best["step"])
             state.restore(model, arrays, checkpoint_folders.place(self.folder, self.best["step"]))
 
-    def parts(self, steps, interval):
-        """Arguments of `fit` for the rest of a training: Keras can neither begin nor end inside an epoch.
+    def parts(self, steps: int, interval: int) -> Iterator[dict]:
+        """Arguments of `fit` for the rest of a training, because `fit` cannot start or stop inside a Keras epoch.
 
         Args:
             steps: Steps of the whole training.
             interval: Steps of a Keras epoch.
 
-        Yields: dict of `initial_epoch`, `epochs` and `steps_per_epoch`: first the rest of an epoch begun earlier, then
-            whole epochs, then the last, shorter one; what there is of these.
+        Yields: dict of `initial_epoch`, `epochs` and `steps_per_epoch`: the rest of an interrupted epoch, then whole
+            epochs, then a shorter last one, as far as there are any.
         """
         while self.step < steps and not self._patience_is_over():
             began = self.step
@@ -129,7 +137,7 @@ class Checkpoints(keras.callbacks.Callback):
         there = checkpoint_folders.steps(self.folder)
         if there and self._saved is None:
             raise ValueError(
-                f"{self.folder} holds checkpoints already: call `restore(model)` to go on from them, or give another "
+                f"{self.folder} holds checkpoints already: call `restore(model)` to resume from them, or give another "
                 "folder."
             )
         os.makedirs(self.folder, exist_ok=True)
@@ -138,16 +146,16 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
         self._epoch_began = self.step
-        # Keras has just reset the metrics, also those of an epoch that goes on.
+        # Keras resets the metrics here, also those of an interrupted epoch.
         if self._running and not state.restore_metrics(self.model, self._running):
-            warnings.warn("The metrics of the interrupted epoch are those of its rest alone.", stacklevel=2)
+            warnings.warn("Metrics of the interrupted epoch cover its remaining steps only.", stacklevel=2)
         self._running = None
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
         self.step = self._epoch_began + batch + 1
         self._check_loss((logs or {}).get("loss", 0.0))
         if batch + 1 == self.params.get("steps"):
-            return  # the epoch's end saves, when its row of metrics is written
+            return  # `on_epoch_end` saves, after the row of metrics is written
         if self._is_due():
             self._save(metrics=True)
         self._leave_if_told()
@@ -208,14 +216,14 @@ class Checkpoints(keras.callbacks.Callback):
         return bool(self.patience and self.best and self.step - self.best["step"] >= self.patience)
 
     def _on_signal(self, number, frame):
-        self._restore_handlers()  # so that a second one ends the process at once
+        self._restore_handlers()  # a second signal ends the process at once
         while frame and not (frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model):
             frame = frame.f_back
         if frame:
             self._told = signal.Signals(number)
-            # Not by `print`, which the signal may have interrupted.
+            # `print` may be what the signal interrupted.
             os.write(2, f"\n{self._told.name}: this step is finished and saved.\n".encode())
-        else:  # an exception ended `fit`, of which Keras tells no callback
+        else:  # an exception has ended `fit`, and Keras calls no callback then
             signal.raise_signal(number)
 
     def _restore_handlers(self):

@@ -1,4 +1,4 @@
-"""Metrics of a training as a table."""
+"""Training metrics as a CSV file."""
 
 import csv
 import io
@@ -8,18 +8,19 @@ from pathlib import Path
 import keras
 
 from physiokeras.files import write_atomic
+from physiokeras.keras_internals import steps_done
 
 
 class MetricsFile(keras.callbacks.Callback):
-    """A row for each Keras epoch: step, learning rate, losses.
+    """Write a row for each Keras epoch: step, learning rate, losses.
 
-    Training that goes on from a checkpoint goes on with the file: rows of later steps than the optimizer's are cut.
+    A resumed training continues the file: rows after the optimizer's step are removed.
 
     Args:
         path: The CSV file.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         super().__init__()
         self.path, self.columns = Path(path), None
 
@@ -53,5 +54,4 @@ class MetricsFile(keras.callbacks.Callback):
             os.fsync(file.fileno())  # a checkpoint of this step must find the row there
 
     def _step(self):
-        # Not `iterations`, which counts updates where gradients are accumulated.
-        return int(keras.ops.convert_to_numpy(self.model.optimizer._iterations))
+        return steps_done(self.model.optimizer)

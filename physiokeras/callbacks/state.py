@@ -1,23 +1,22 @@
-"""All that a training changes in a compiled model, by name."""
+"""Training state of a compiled model, by name."""
 
-import keras
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.keras_internals import write_back_state
 from physiokeras.models.saving import array_of, named_variables
 
 
 def arrays(model, metrics=False):
-    """What the model and its optimizer hold now.
+    """Current state of the model and its optimizer.
 
     Args:
         model: A compiled model, built.
-        metrics: Whether to add the running metrics of the Keras epoch.
+        metrics: Whether to include the running metrics of the Keras epoch.
 
     Returns: dict of name to array.
     """
-    if keras.config.backend() == "jax":
-        model.jax_state_sync()  # inside `fit` the variables are those of an earlier step until this is called
+    write_back_state(model)
     variables = _variables(model) | (_metrics(model) if metrics else {})
     return {name: array_of(variable) for name, variable in variables.items()}
 
@@ -28,12 +27,12 @@ def is_finite(array):
 
 
 def restore(model, stored, file):
-    """Give a compiled model the state that `arrays` took from one like it; all of it or none.
+    """Load the state that `arrays` returned into an equal model; all of it or none.
 
     Args:
         model: A compiled model, built.
-        stored: dict of name to array; names of metrics are passed over.
-        file: Where it was read, for the message.
+        stored: dict of name to array; metrics are ignored.
+        file: The file of the state, for the message.
 
     Raises:
         DataError: Names or shapes differ from the model's; the message lists them.
@@ -52,9 +51,9 @@ def restore(model, stored, file):
 
 
 def restore_metrics(model, stored):
-    """Give the model the running metrics of `stored`.
+    """Load the running metrics in `stored` into the model.
 
-    Returns: whether it has just these metrics; otherwise they are left alone.
+    Returns: whether the model has exactly these metrics; otherwise nothing is loaded.
     """
     variables = _metrics(model)
     stored = {name: array for name, array in stored.items() if name.startswith("metrics/")}
@@ -67,7 +66,7 @@ def restore_metrics(model, stored):
 def _variables(model):
     named = {f"model/{name}": variable for name, variable in named_variables(model).items()}
     for number, variable in enumerate(model.optimizer.variables):
-        # The rest of the name holds names of Keras's own choice, which depend on what was built before.
+        # The rest of the name is chosen by Keras and depends on what was built before.
         named[f"optimizer/{number}/{variable.name.rpartition('_')[2]}"] = variable
     return named
 
@@ -78,5 +77,5 @@ def _metrics(model):
 
 def _assign(variables, stored):
     for name, variable in variables.items():
-        # Backends store seeds in integers of different kinds, whose bits are meant.
+        # Backends store the bits of a seed in different integer types.
         variable.assign(stored[name].astype(array_of(variable).dtype))

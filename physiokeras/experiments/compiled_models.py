@@ -12,7 +12,7 @@ from physiokeras.models import Encoder, FeatureExtractor
 KEPT = 4
 """Models that are kept: the networks of one strategy, whose cells follow one another."""
 
-_kept = collections.OrderedDict()
+_kept: collections.OrderedDict = collections.OrderedDict()
 
 
 @contextlib.contextmanager

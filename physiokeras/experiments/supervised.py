@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.experiments import compiled_models
 from physiokeras.experiments.build import build_encoder, build_optimizer
 from physiokeras.experiments.training import facts
@@ -114,7 +114,7 @@ def fit(
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
                 validation_data=valid,
-                callbacks=[FreshMemory(), MetricsFile(folder / f"{name}.csv"), checkpoints],
+                callbacks=[MetricsFile(folder / f"{name}.csv"), checkpoints],
                 shuffle=False,
                 verbose=verbose,
                 **part,

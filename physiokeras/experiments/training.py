@@ -5,7 +5,7 @@ import importlib.util
 
 import keras
 
-from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
@@ -44,7 +44,7 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
         advice=advice,
     )
     interval = min(settings.interval, settings.steps)
-    callbacks = [FreshMemory(), MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
+    callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
     verbose = (2 if settings.steps > 100 * interval else 1) if verbose is None else verbose
     if checkpoints.restore(model):
         print(f"Going on from step {checkpoints.step} of {settings.steps}.", flush=True)

@@ -21,7 +21,7 @@ def check_sizes(manifest, records):
         if size is None:
             raise DataError(f"the shard is missing. {_AGAIN}", file=path)
         if size != record.bytes:
-            raise DataError(f"the shard has {size} bytes, the manifest says {record['bytes']}. {_AGAIN}", file=path)
+            raise DataError(f"the shard has {size} bytes, the manifest says {record.bytes}. {_AGAIN}", file=path)
 
 
 def verify(folder, split=None, *, records=None):
@@ -48,7 +48,7 @@ def verify(folder, split=None, *, records=None):
         if windows != record.windows or digest != record.sha256:
             raise DataError(
                 f"the shard holds {windows} windows with SHA-256 {digest[:12]}…, the manifest says "
-                f"{record['windows']} and {record['sha256'][:12]}…. {_AGAIN}",
+                f"{record.windows} and {record.sha256[:12]}…. {_AGAIN}",
                 file=path,
             )
     return sum(record.windows for record in chosen)

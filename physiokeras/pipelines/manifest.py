@@ -177,14 +177,16 @@ class Manifest:
         return [record.name for record in self.records if record.person in people]
 
     def value_counts(self, record, label):
-        """Value of a label -> windows of a record that have it: a class number or an age; unlabelled windows left out.
+        """Value of a label (a class number, a number, an age) -> windows of a record with it, unlabelled ones left out.
 
         Args:
             record: A record's entry.
             label: The label's name.
         """
-        if self.labels[label]["kind"] != "age":
-            counts = record.labels.get(label, {})
+        kind, counts = self.labels[label]["kind"], record.labels.get(label, {})
+        if kind == "number":
+            return {counts["value"]: counts["labelled"]} if "value" in counts else {}
+        if kind != "age":
             return {int(value): windows for value, windows in counts.items() if int(value) >= 0}
         age = record.age
         return {} if age is None or math.isnan(age) else {float(age): record.windows}
@@ -211,8 +213,8 @@ def check_people(records, file):
         other = splits.setdefault(record.person, record)
         if other.split != record.split:
             raise DataError(
-                f"person {record['person']} is in two splits: record {other['name']} in {other['split']}, "
-                f"record {record['name']} in {record['split']}.",
+                f"person {record.person} is in two splits: record {other.name} in {other.split}, "
+                f"record {record.name} in {record.split}.",
                 file=file,
             )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from physiokeras.markdown import markdown_table
 from physiokeras.pipelines.channels import ABSENT
-from physiokeras.pipelines.parts import SPLITS
+from physiokeras.pipelines.parts import NUMBER_KINDS, SPLITS
 
 _SHOWN = 20
 
@@ -65,7 +65,7 @@ def page(manifest, classes, present, amplitudes):
 
 def labelled(manifest):
     """Names of the labels that have classes."""
-    return [name for name, label in manifest.labels.items() if label["kind"] != "age"]
+    return [name for name, label in manifest.labels.items() if label["kind"] not in NUMBER_KINDS]
 
 
 def class_counts(manifest, name):
@@ -114,8 +114,8 @@ def _notes(manifest):
     counts, examples = Counter(), {}
     for record in manifest.records:
         notes = [(channel["channel"], note) for channel in record.channels for note in channel["notes"]]
-        for channel, note in notes + [("", note.removeprefix(f"{record['name']}: ")) for note in record.notes]:
+        for channel, note in notes + [("", note.removeprefix(f"{record.name}: ")) for note in record.notes]:
             kind = note if note == ABSENT else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record.name, "RECORD"))
             counts[kind] += 1
-            examples.setdefault(kind, f"{record['name']} {channel}: {note}")
+            examples.setdefault(kind, f"{record.name} {channel}: {note}")
     return [(kind, count, examples[kind]) for kind, count in counts.most_common(_SHOWN)]

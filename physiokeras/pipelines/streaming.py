@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from physiokeras.pipelines import checking
 from physiokeras.pipelines.devices import leave_gpus_to_backend
+from physiokeras.pipelines.parts import NUMBER_KINDS
 from physiokeras.pipelines.selection import Selection
 from physiokeras.pipelines.shards import check_lengths
 from physiokeras.seeds import derive
@@ -248,7 +249,7 @@ def _feature(label, labels):
         return label, tf.string
     if label == "window":
         return label, tf.int64
-    return f"labels/{label}", tf.float32 if labels[label]["kind"] == "age" else tf.int64
+    return f"labels/{label}", tf.float32 if labels[label]["kind"] in NUMBER_KINDS else tf.int64
 
 
 def _narrow(values):
