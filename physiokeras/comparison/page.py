@@ -1,4 +1,4 @@
-"""The page of a comparison, in Markdown: tables, and what follows from them in plain words."""
+"""The page of a comparison, in Markdown: tables, and conclusions in words."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from physiokeras.evaluation.scores import scores_by_group
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.markdown import markdown_table
 
-TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error, years"}
+TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error"}
 DETAILS = {"macro_f1": "macro F1", "kappa": "kappa", "auprc": "AUPRC", "accuracy": "accuracy", "ece": "ECE"}
 ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out"))
 """The paper's order of strategies on the aggregate; the best unimodal one comes below the first of all."""
@@ -29,7 +29,8 @@ def main(pooled, table, best, manifest, settings):
         yield f"{CAUTION}\n"
     yield from heading(pooled, manifest, settings)
     columns = shown(pooled)
-    titles = [f"{task}: {TITLES[score]}" for task, score in columns]
+    years = {task.name for task in pooled.tasks if task.kind == "years"}
+    titles = [f"{task}: {TITLES[score]}{', years' if task in years else ''}" for task, score in columns]
     yield f"## Scores{word}\n"
     rows = [(named(row, best), *(spread(table, *row, *column) for column in columns)) for row in rows_of(table)]
     yield markdown_table([("strategy", *titles), *rows]) + "\n"

@@ -29,7 +29,7 @@ class Predictions:
     Args:
         keys: A tuple for each window: person, record, window in it.
         targets: Task name to `(windows,)`.
-        columns: (task name, scaling) to `(windows, classes)` probabilities, or `(windows, 1)` years.
+        columns: (task name, scaling) to `(windows, classes)` probabilities, or `(windows, 1)` numbers.
         subsets: (probe, task name, subset as `subset_name` calls it) to the same, of raw features: by the `KEPT` probe
             of all modalities, or one that was `REFIT` on windows that lack the same modalities.
         strengths: "task, scaling" to the strength of the probe.
@@ -158,7 +158,7 @@ def fit_probe(cell, task, features):
 
 
 def predicted(probe, features):
-    """Probabilities `(windows, classes)`, or years `(windows, 1)`."""
+    """Probabilities `(windows, classes)`, or numbers `(windows, 1)`."""
     return probe.predict_proba(features.values) if probe.task.classes else probe.predict(features.values)[:, None]
 
 
@@ -182,6 +182,11 @@ def scaled_per_person(features):
     return replace(features, values=values)
 
 
+def outputs(task):
+    """Names of what is predicted for a task: its classes, "years", or "number"."""
+    return task.classes or (task.kind,)
+
+
 def scores_of(found, tasks):
     """Dict of "task, scaling" to scores of the labelled test windows."""
     classes = {task.name: task.classes for task in tasks}
@@ -197,9 +202,9 @@ def write(folder, found, tasks):
     """Write `predictions.csv`, a row for each test window, and `subsets.npz`, of the same rows.
 
     The columns are person, record, window, each task's target (-1 or nan where unlabelled), then "task, scaling: class"
-    with probabilities, or "task, scaling: years".
+    with probabilities, or "task, scaling: years" or "task, scaling: number".
     """
-    classes = {task.name: task.classes or ("years",) for task in tasks}
+    classes = {task.name: outputs(task) for task in tasks}
     titles = [f"{task}, {scaling}: {name}" for task, scaling in found.columns for name in classes[task]]
     targets = zip(*(found.targets[task].tolist() for task in classes), strict=True)
     values = np.concatenate([np.empty((len(found.keys), 0)), *found.columns.values()], axis=1)
@@ -223,8 +228,8 @@ def read(folder, tasks):
         found.targets[task.name] = np.array(texts[task.name], dtype=np.int64 if task.classes else np.float64)
         for title in texts:
             name, _, last = title.rpartition(": ")
-            if last == (task.classes or ("years",))[0] and name.startswith(f"{task.name}, "):
-                own = [texts[f"{name}: {c}"] for c in task.classes or ("years",)]
+            if last == outputs(task)[0] and name.startswith(f"{task.name}, "):
+                own = [texts[f"{name}: {output}"] for output in outputs(task)]
                 found.columns[task.name, name.removeprefix(f"{task.name}, ")] = np.array(own, dtype=np.float64).T
     with np.load(folder / SUBSETS, allow_pickle=False) as file:
         found.subsets = {tuple(name.split("/")): file[name] for name in file.files}

@@ -1,4 +1,4 @@
-"""What a comparison ends in: one page, tables as CSV, figures."""
+"""Results of a comparison: a page, tables as CSV, figures."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Scores of one strategy on one task: for every seed, and their mean in every draw of people."""
+"""Scores of one strategy on one task: of each seed, and their mean over seeds in each draw of people."""
 
 from typing import NamedTuple
 
@@ -50,12 +50,12 @@ def of_people(targets, probabilities, people, draws):
     return of_windows(target.round().astype(np.int64), means, names, draws)
 
 
-def of_years(targets, years, people, draws):
-    """Mean absolute error in years, "mae", of each person's mean over windows.
+def of_numbers(targets, predicted, people, draws):
+    """Mean absolute error, "mae", of each person's mean over windows, such as in years.
 
     Args:
         targets: `(windows,)`, NaN where unknown.
-        years: `(seeds, windows)`.
+        predicted: `(seeds, windows)`.
         people: `(windows,)`.
         draws: `Draws` of people.
 
@@ -63,7 +63,7 @@ def of_years(targets, years, people, draws):
     """
     kept = ~np.isnan(targets)
     target, names = mean_per_person(targets[kept], people[kept])
-    errors = np.stack([np.abs(mean_per_person(own[kept], people[kept])[0] - target) for own in years])
+    errors = np.stack([np.abs(mean_per_person(own[kept], people[kept])[0] - target) for own in predicted])
     counts = draws.counts[:, draws.index(names)]
     with np.errstate(invalid="ignore"):
         drawn = counts @ errors.mean(axis=0) / counts.sum(axis=1)

@@ -120,7 +120,7 @@ def scores_of_row(pooled, own, draws):
     for task in (task for task in pooled.tasks if task.name in own):
         targets, values, people = pooled.targets[task.name], own[task.name], pooled.people
         if not task.classes:
-            found[task.name] = seed_scores.of_years(targets, values[..., 0], people, draws)
+            found[task.name] = seed_scores.of_numbers(targets, values[..., 0], people, draws)
             continue
         found[task.name] = seed_scores.of_windows(targets, values, people, draws, task.classes)
         if task.of_people:

@@ -1,6 +1,7 @@
-"""Features and targets of every second, and probabilities at every sample."""
+"""Arousal by the second: features and targets of every second, probabilities at every sample."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from physiokeras.evaluation.batches import predict
 from physiokeras.evaluation.features import Features, neighbours
 from physiokeras.evaluation.tasks import Task
 from physiokeras.pipelines import stream
-from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.definition import Definition, Label
 from physiokeras.pipelines.labels import arousal_targets
 from physiokeras.pipelines.records import find_records, read_header
 from physiokeras.seeds import derive
@@ -29,8 +30,8 @@ class Reader:
         patch: Seconds of a token.
     """
 
-    headers: dict
-    label: object
+    headers: dict[str, Path]
+    label: Label
     patch: float
 
     @classmethod

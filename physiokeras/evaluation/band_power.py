@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 from scipy.signal import spectrogram
 
+from physiokeras.channel_layout import ChannelLayout
 from physiokeras.constants import INT16_SCALE
 from physiokeras.evaluation.extraction import features_by
 
@@ -27,17 +28,16 @@ def features_of_records(manifest, records, modalities, left=None):
     Returns: `Features`, as `features_of_windows` gives them: the numbers of `band_powers` channel by channel, zeros
         where a channel is absent.
     """
+    layout = ChannelLayout.of({name: manifest.modalities[name] for name in modalities})
     left = modalities if left is None else left
 
     def of_batch(inputs, _):
-        columns, channel = [], 0
-        for name in modalities:
-            for signals in np.moveaxis(inputs[name], 2, 0):
-                own = band_powers(signals * INT16_SCALE, manifest.modalities[name]["rate"])
-                present = inputs["present"][:, channel, None] & (name in left)
-                columns.append(np.where(present, own, np.float32(0)))
-                channel += 1
-        return np.concatenate(columns, axis=1)
+        found, read = [], np.isin(range(layout.total), layout.positions(left))
+        for name, present in layout.split(inputs["present"] & read).items():
+            for channel, kept in zip(np.moveaxis(inputs[name], 2, 0), present.T, strict=True):
+                own = band_powers(channel * INT16_SCALE, manifest.modalities[name]["rate"])
+                found.append(np.where(kept[:, None], own, np.float32(0)))
+        return np.concatenate(found, axis=1)
 
     return features_by(of_batch, manifest, modalities, records=records)
 

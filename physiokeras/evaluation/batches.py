@@ -1,13 +1,15 @@
-"""Batches of windows for analyses: of one size, so that one compiled program serves all."""
+"""Batches of one size, so that a model is compiled once."""
 
 import keras
 import numpy as np
+
+from physiokeras.channel_layout import ChannelLayout
 
 BATCH = 32
 
 
 def predict(model, inputs, batch=BATCH):
-    """What a model makes of a few windows, whose number is filled up to that of a full batch.
+    """Outputs of a model for a few windows; the batch is padded to its full size.
 
     Args:
         model: A Keras model of arrays, or structures of these; so are its outputs.
@@ -24,17 +26,8 @@ def predict(model, inputs, batch=BATCH):
 
 
 def present_modalities(encoder, inputs):
-    """Boolean `(windows, modalities)`: whether any channel of each is there."""
+    """Boolean `(windows, modalities)`: whether any channel of the modality is present."""
     if "present" not in inputs:
         return np.ones((len(inputs[next(iter(encoder.modalities))]), len(encoder.modalities)), bool)
-    present = np.asarray(inputs["present"], bool)
-    return np.stack([present[:, own].any(axis=1) for own in channels_of(encoder).values()], axis=1)
-
-
-def channels_of(encoder):
-    """Modality to the slice of its columns in "present"."""
-    slices, first = {}, 0
-    for name, m in encoder.modalities.items():
-        slices[name] = slice(first, first + m["channels"])
-        first += m["channels"]
-    return slices
+    parts = ChannelLayout.of(encoder.modalities).split(np.asarray(inputs["present"], bool))
+    return np.stack([channels.any(axis=1) for channels in parts.values()], axis=1)

@@ -1,4 +1,4 @@
-"""Features of windows with their labels and people, and means over a person's windows."""
+"""Features of windows with their labels and people; context, means over people, shares of people."""
 
 from dataclasses import dataclass, replace
 
@@ -54,7 +54,7 @@ class Features:
         Returns: `Features` of the width that `neighbours` gives; these themselves with `context` 0.
 
         Raises:
-            ValueError: No labels "record" and "window", which say who is whose neighbour, or features with context.
+            ValueError: No labels "record" and "window", by which neighbours are found, or features with context.
         """
         if not context:
             return self

@@ -1,4 +1,4 @@
-"""Probes with each person held out in turn, for data of so few people that no split is made."""
+"""Probes with each person held out in turn, for data of too few people for a split."""
 
 import numpy as np
 

@@ -18,7 +18,7 @@ class Probe:
     """A fitted linear layer on standardised features.
 
     Args:
-        task: What it tells.
+        task: What it predicts.
         mean: `(width,)`, subtracted from the features.
         scale: `(width,)`, by which they are divided then.
         weights: `(width, classes)`; `(width, 1)` for a task in years.
@@ -210,7 +210,7 @@ def labelled(task, features, what):
 def _standard(rows):
     mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     scale = rows.std(axis=0, dtype=np.float64).astype(np.float32)
-    # A feature that hardly varies tells nothing; dividing by its rounding error would make it loud.
+    # Dividing a constant feature by its rounding error would amplify noise.
     return mean, np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1e-6), scale, 1).astype(np.float32)
 
 

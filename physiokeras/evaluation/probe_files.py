@@ -1,4 +1,4 @@
-"""Probes as files: arrays and JSON in one `.npz`, never a pickle."""
+"""Files of probes: arrays and JSON in one `.npz`, without pickles."""
 
 import io
 import json

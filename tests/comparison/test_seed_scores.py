@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from physiokeras.comparison.pool import Key, Pool
-from physiokeras.comparison.seed_scores import aggregate, of_people, of_windows, of_years
+from physiokeras.comparison.seed_scores import aggregate, of_numbers, of_people, of_windows
 from physiokeras.comparison.table import score_table
 from physiokeras.evaluation.bootstrap import Draws
 from physiokeras.evaluation.tasks import Task
@@ -77,7 +77,7 @@ def test_person_is_a_row_of_its_mean_probabilities():
 def test_error_in_years_is_that_of_each_person_drawn():
     ages = np.repeat([30.0, np.nan, 50.0, 60.0, 70.0], 12)
     years = ages + DRAW.normal(size=(2, 60))
-    found = of_years(ages, years, PEOPLE, DRAWS)
+    found = of_numbers(ages, years, PEOPLE, DRAWS)
     errors = np.abs((years - ages).reshape(2, 5, 12).mean(axis=2))[:, [0, 2, 3, 4]]
     np.testing.assert_allclose(found.seeds["mae"], errors.mean(axis=1))
     counts = DRAWS.counts[:, [0, 2, 3, 4]]
