@@ -1,12 +1,13 @@
-"""Writes files so that a crash, a kill or a full disk leaves either the old content or the new, never a part."""
+"""Atomic writes of files and folders, locks between processes, and CSV."""
 
 import contextlib
 import csv
-import fcntl
 import io
 import os
 import shutil
 from pathlib import Path
+
+import filelock
 
 from physiokeras.errors import DataError
 
@@ -95,6 +96,8 @@ def refuse_link_out(path, root):
 
 def sync_folder(path):
     """Make renames inside a folder durable."""
+    if os.name == "nt":
+        return  # Windows opens no folders
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -118,26 +121,29 @@ def remove_temporaries(folder, stems=None):
 
 
 @contextlib.contextmanager
-def locked(path, *, shared=False, wait=False):
-    """Hold an advisory lock on the file `path` (created if missing, left in place); a killed holder frees it.
+def locked(path, *, shared=None, wait=False):
+    """Hold an advisory lock on the file `path`, which is created if missing; the lock of a killed process is free.
 
     Args:
         path: The lock file.
-        shared: Let other holders of shared locks in.
+        shared: None: one process holds the lock. True or False, for a lock that knows both kinds: hold it together
+            with other processes that share it, or alone. A file is locked in one of these two ways only.
         wait: Wait for the lock instead of refusing.
 
     Raises:
         DataError: Another process holds the lock.
     """
-    with open(path, "a+b") as file:
-        mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, mode)
-        except BlockingIOError:
-            folder = Path(path).parent
-            raise DataError(
-                "another process writes to this folder now; wait until it ends or give another folder.", file=folder
-            ) from None
+            if shared is None:
+                held.enter_context(filelock.FileLock(path).acquire(blocking=wait))
+            else:
+                lock = filelock.ReadWriteLock(path, blocking=wait, is_singleton=False)
+                held.callback(lock.close)
+                held.enter_context(lock.read_lock() if shared else lock.write_lock())
+        except filelock.Timeout:
+            message = "another process writes to this folder now; wait until it ends or give another folder."
+            raise DataError(message, file=Path(path).parent) from None
         yield
 
 

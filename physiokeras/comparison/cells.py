@@ -18,23 +18,14 @@ from physiokeras.evaluation.folds import Fold
 from physiokeras.experiments import compiled_models, devices, supervised, training
 from physiokeras.experiments.build import build_encoder, build_model, compile_model
 from physiokeras.experiments.run_folder import to_json
-from physiokeras.experiments.settings import INVOCATION, CommonSettings, to_toml
-from physiokeras.experiments.training_settings import ProbeSettings, TrainingSettings, probe_options
+from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
+from physiokeras.experiments.training_settings import ProbeSettings, probe_options
 from physiokeras.files import write_atomic
 from physiokeras.models import encoder_of, load, save
 from physiokeras.seeds import derive
 
 FACTS = "cell.json"
 """Written last: a cell with this file is done, for what it was asked for."""
-
-UNUSED = {*INVOCATION, "out", "checkpoint_every", "tensorboard"}
-"""Settings of a training on which its result does not depend."""
-
-SUPERVISED = (
-    *("pooling", "age_threshold", "class_weight", "label_share"),
-    *("supervised_steps", "supervised_interval", "patience"),
-)
-"""Further settings on which supervised networks depend."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +75,13 @@ def cache_key(strategy, settings, fold, manifest):
 
     Settings at their default are left out, so that a setting added later does not rename existing cells.
     """
-    names = {} if not strategy.has_encoder else {item.name for item in fields(TrainingSettings)} - UNUSED
-    names = {*names, *(SUPERVISED if settings.objective == "supervised" else ())}
+    roles = [] if not strategy.has_encoder else ["run", "training"]
+    roles += ["supervised", "readout"] if settings.objective == "supervised" else []
+    names, always = of_role(settings, *roles), of_role(settings, "run")
     used = {
         item.name: getattr(settings, item.name)
         for item in fields(settings)
-        if item.name in names and (item.name in ("backend", "seed") or getattr(settings, item.name) != item.default)
+        if item.name in names and (item.name in always or getattr(settings, item.name) != item.default)
     }
     facts = [used, strategy.modalities, asdict(fold), manifest.data_hash]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
@@ -113,7 +105,7 @@ def asked(cell, tasks):
     return {"tasks": [task.name for task in tasks], **predicted, **probe}
 
 
-def compute(cell, manifest, tasks, advice=""):
+def compute(cell, manifest, tasks, run):
     """Train, probe and predict the test subjects, and keep everything in the cell's folder; existing models are reused.
 
     The folder gets `settings.toml`, `metrics.csv`, `model/` (`model_TASK/` for supervised networks), `predictions.csv`,
@@ -123,16 +115,16 @@ def compute(cell, manifest, tasks, advice=""):
         cell: `Cell`.
         manifest: `Manifest`.
         tasks: list of `Task`.
-        advice: How to go on after an interruption, a sentence.
+        run: `Run` that the cell belongs to.
     """
     cell.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
     with devices.sharing(cell.settings.devices):
         if cell.is_supervised:
-            models = networks(cell, manifest, tasks, advice)
+            models = networks(cell, manifest, tasks, run)
         else:
-            models = encoder(cell, manifest, advice) if cell.strategy.has_encoder else None
+            models = encoder(cell, manifest, run) if cell.strategy.has_encoder else None
     seconds = {"train": round(time.monotonic() - began, 1)}
     if cell.is_supervised:
         found = predictions.of_networks(cell, models, manifest, tasks)
@@ -156,7 +148,7 @@ def compute(cell, manifest, tasks, advice=""):
         shutil.rmtree(checkpoints)  # many cells would fill the disk
 
 
-def encoder(cell, manifest, advice):
+def encoder(cell, manifest, run):
     """The cell's encoder: read from `model/`, or trained and kept there; untrained where the objective says so."""
     folder, s = cell.folder / "model", cell.settings
     if is_kept(folder):
@@ -169,12 +161,12 @@ def encoder(cell, manifest, advice):
         model = build_model(s, own)
         compile_model(model, s)
         with compiled_models.compiled_before(model, s, own.variances) as compiled:
-            training.fit(compiled, own, s, cell.folder, records=records, advice=advice, verbose=0)
+            training.fit(compiled, own, s, run, folder=cell.folder, records=records, verbose=0)
     keep(model, folder, cell, manifest)
     return encoder_of(model)
 
 
-def networks(cell, manifest, tasks, advice):
+def networks(cell, manifest, tasks, run):
     """The cell's supervised networks: read from `model_TASK/`, or trained and kept there.
 
     Returns: dict of the name of each task with classes to `LinearProbe`, or to None where its training windows are of
@@ -194,7 +186,7 @@ def networks(cell, manifest, tasks, advice):
             raise DataError(message, file=manifest.folder)
         people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
         records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
-        network = supervised.train(task, manifest, cell.settings, cell.folder, advice=advice, **records)
+        network = supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)
         if network is not None:
             keep(network, folder, cell, manifest)
         found[task.name] = network

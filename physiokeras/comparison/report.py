@@ -8,23 +8,23 @@ from physiokeras.comparison.predictions import RAW
 from physiokeras.comparison.strategies import UNIMODAL
 from physiokeras.comparison.table import AGGREGATE, best_unimodal, label, score_table
 from physiokeras.evaluation.scores import calibration_sums, scored
-from physiokeras.experiments import run_folder
 from physiokeras.experiments.reports import note_of
 from physiokeras.figures import strategy_scores, style
 from physiokeras.figures.style import SERIES
 from physiokeras.files import write_atomic, write_csv
 
 
-def report(folder, cells, tasks, manifest, settings):
+def report(run, cells, tasks, manifest, settings):
     """Score finished cells, write the results into the run's folder, and print the main tables.
 
     Args:
-        folder: The run's folder; `scores.md`, `scores.csv`, `table.csv`, `subsets.csv` and `figures/` go there.
+        run: `Run`; its folder gets `scores.md`, `scores.csv`, `table.csv`, `subsets.csv` and `figures/`.
         cells: list of `Cell`.
         tasks: list of `Task`.
         manifest: `Manifest`.
         settings: Those of the command.
     """
+    folder = run.folder
     strategies = list({cell.strategy.name: cell.strategy for cell in cells}.values())
     pooled = pool(cells, tasks)
     table = score_table(pooled, cells, settings.draws, settings.seed)
@@ -39,7 +39,7 @@ def report(folder, cells, tasks, manifest, settings):
         write_csv(folder / "subsets.csv", subset_lines(table))
     draw(folder / "figures", strategies, pooled, table, best, manifest, settings)
     verdict = pages.verdict(table, best, settings.reference)
-    run_folder.note(folder, cells=[cell.folder.name for cell in cells], verdict=verdict)
+    run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
 
 
 def score_lines(table):

@@ -5,7 +5,6 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.evaluation.evaluate import probe_task
 from physiokeras.evaluation.tasks import tasks_of
-from physiokeras.experiments import run_folder
 from physiokeras.experiments.reports import publish
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.markdown import markdown_table
@@ -46,11 +45,11 @@ def probe_each_person(features, manifest, settings):
     return found
 
 
-def report(folder, found, manifest):
+def report(run, found, manifest):
     """Print the table of scores, a row a person, and keep it and the numbers in the run's folder.
 
     Args:
-        folder: The run's folder.
+        run: `Run`.
         found: As `probe_each_person` returns it.
         manifest: `Manifest`.
     """
@@ -68,8 +67,8 @@ def report(folder, found, manifest):
             rows.append([f"{name}, {person}", str(scores[0]["windows"]), *numbers])
         parts.append(markdown_table(rows))
     parts += [f"No score of {name} for {person}: {reason}" for (name, person), reason in reasons.items()]
-    publish(folder, parts, manifest)
-    run_folder.note(folder, scores=found)
+    publish(run.folder, parts, manifest)
+    run.note(scores=found)
 
 
 def _number(scores, name):

@@ -6,7 +6,6 @@ from physiokeras.evaluation.evaluate import probe_task
 from physiokeras.evaluation.extraction import SPLITS, features_of
 from physiokeras.evaluation.probe_files import save_probe
 from physiokeras.evaluation.tasks import tasks_of
-from physiokeras.experiments import run_folder
 from physiokeras.experiments.reports import publish
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.markdown import markdown_table
@@ -73,11 +72,11 @@ def save_all(folder, model, manifest, results, pooling):
         save_probe(result.probe, folder / "probes" / f"{name}.npz")
 
 
-def report(folder, columns, manifest, reconstruction, left_out=None):
+def report(run, columns, manifest, reconstruction, left_out=None):
     """Print the table of scores, and keep it and the numbers in the run's folder.
 
     Args:
-        folder: The run's folder.
+        run: `Run`.
         columns: dict of title -> dict of task name -> `ProbeResult`.
         manifest: `Manifest`.
         reconstruction: What `analysis.reconstruction.told_of_dropped` returned.
@@ -89,9 +88,9 @@ def report(folder, columns, manifest, reconstruction, left_out=None):
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
     if reconstruction:
         parts.append(_reconstruction_table(reconstruction))
-    publish(folder, parts or ["No probes: the data have no labels."], manifest)
+    publish(run.folder, parts or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
-    run_folder.note(folder, scores=scores, reconstruction=reconstruction)
+    run.note(scores=scores, reconstruction=reconstruction)
 
 
 def table(columns):

@@ -1,16 +1,36 @@
 """Builds and compiles encoders, models and optimizers from settings."""
 
+import contextlib
+import random
+
 from physiokeras.experiments.training_settings import CONTRASTIVE
 from physiokeras.seeds import derive
 
 
-def build_model(settings, manifest):
-    """The model that an objective without labels trains, for a prepared data set.
+@contextlib.contextmanager
+def initial_weights(seed):
+    """Make the initial weights of layers that are made inside follow from a seed.
 
-    Returns: `MaskedAutoencoder` or `ContrastiveModel`; either has an `encoder`.
+    An initialiser of Keras without a seed draws one from Python's global generator. Its state is restored afterwards.
+
+    Args:
+        seed: The run's seed. Encoders of one seed and size have equal weights, whatever they are trained by.
+    """
+    state = random.getstate()
+    random.seed(derive(seed, "initial weights"))
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def build_model(settings, manifest):
+    """Build the model that an objective without labels trains, for a prepared data set.
+
+    Returns: `MaskedAutoencoder` or `ContrastiveModel`; both have an `encoder`.
 
     Raises:
-        ValueError: The objective is another.
+        ValueError: Another objective.
     """
     from physiokeras.models import ContrastiveModel
 
@@ -22,96 +42,116 @@ def build_model(settings, manifest):
 
 
 def build_autoencoder(settings, manifest):
-    """The masked autoencoder of the settings, for a prepared data set; its initial weights follow from the seed."""
+    """Build the masked autoencoder of the settings, for a prepared data set."""
     from physiokeras.layers import ModalityDropout, TokenMask
     from physiokeras.models import MaskedAutoencoder
 
-    encoder = build_encoder(settings, manifest)
-    mask = TokenMask(
-        encoder.time,
-        settings.mask_ratio,
-        settings.mask_scheme,
-        settings.mask_alpha,
-        settings.mask_span,
-        settings.mask_budget,
-        seed=derive(settings.seed, "mask"),
-        name="mask",
-    )
-    drop = ModalityDropout(
-        settings.drop_rate,
-        settings.drop_count,
-        settings.drop_per,
-        seed=derive(settings.seed, "modality dropout"),
-        name="modality_dropout",
-    )
-    return MaskedAutoencoder(
-        encoder,
-        mask,
-        drop if settings.drop_rate else None,
-        settings.drop_from,
-        settings.loss_on_dropped,
-        settings.normalize_targets,
-        {name: manifest.variances[name] for name in encoder.modalities},
-        settings.decoder_width,
-        settings.decoder_depth,
-        settings.decoder_heads,
-        seed=derive(settings.seed, "autoencoder"),
-        name="autoencoder",
-    )
+    with initial_weights(settings.seed):
+        encoder = _encoder(settings, manifest)
+        mask = TokenMask(
+            time=encoder.time,
+            ratio=settings.mask_ratio,
+            scheme=settings.mask_scheme,
+            alpha=settings.mask_alpha,
+            span=settings.mask_span,
+            budget=settings.mask_budget,
+            seed=derive(settings.seed, "mask"),
+            name="mask",
+        )
+        drop = ModalityDropout(
+            rate=settings.drop_rate,
+            count=settings.drop_count,
+            per=settings.drop_per,
+            seed=derive(settings.seed, "modality dropout"),
+            name="modality_dropout",
+        )
+        return MaskedAutoencoder(
+            encoder,
+            mask=mask,
+            modality_dropout=drop if settings.drop_rate else None,
+            drop_from=settings.drop_from,
+            loss_on_dropped=settings.loss_on_dropped,
+            normalize_targets=settings.normalize_targets,
+            variances={name: manifest.variances[name] for name in encoder.modalities},
+            decoder_width=settings.decoder_width,
+            decoder_depth=settings.decoder_depth,
+            decoder_heads=settings.decoder_heads,
+            seed=derive(settings.seed, "autoencoder"),
+            name="autoencoder",
+        )
+
+
+def build_network(settings, manifest, task, encoder=None):
+    """Build an encoder with a linear layer for the classes of a task, both to be trained on labels.
+
+    Args:
+        settings: With `pooling`, `seed` and, without `encoder`, those of the network.
+        manifest: `Manifest`.
+        task: `Task` with classes.
+        encoder: A trained encoder to start from; None: a new one.
+
+    Returns: `LinearProbe`.
+    """
+    from physiokeras.models import LinearProbe
+
+    with initial_weights(settings.seed):
+        encoder = encoder or _encoder(settings, manifest)
+        network = LinearProbe(encoder, {task.label: len(task.classes)}, settings.pooling, frozen=False, name="network")
+    # By default the averages would still hold half of the first values after a hundred steps.
+    network.standardize.momentum = 0.9
+    return network
 
 
 def build_encoder(settings, manifest):
-    """The encoder of the settings, for a prepared data set; its initial weights follow from the seed."""
-    import keras
+    """Build the encoder of the settings, for a prepared data set; its initial weights follow from the seed."""
+    with initial_weights(settings.seed):
+        return _encoder(settings, manifest)
 
+
+def _encoder(settings, manifest):
     from physiokeras.models import Encoder
 
-    keras.config.set_dtype_policy(settings.precision)
-    keras.utils.set_random_seed(derive(settings.seed, "initial weights"))
     late = settings.fusion < 0 or settings.objective in CONTRASTIVE
+    modalities = {
+        name: {"samples": manifest.modalities[name]["samples"], "channels": len(manifest.modalities[name]["channels"])}
+        for name in settings.modalities or manifest.defaults
+    }
     return Encoder(
-        {
-            name: {
-                "samples": manifest.modalities[name]["samples"],
-                "channels": len(manifest.modalities[name]["channels"]),
-            }
-            for name in settings.modalities or manifest.defaults
-        },
-        manifest.tokens,
-        settings.width,
-        settings.depth,
-        settings.heads,
-        settings.mlp_ratio,
-        settings.dropout,
+        modalities,
+        time=manifest.tokens,
+        width=settings.width,
+        depth=settings.depth,
+        heads=settings.heads,
+        mlp_ratio=settings.mlp_ratio,
+        dropout=settings.dropout,
         seed=derive(settings.seed, "encoder"),
         fusion=settings.depth if late else settings.fusion,
+        dtype=settings.precision,
         name="encoder",
     )
 
 
 def untrained(encoder, seed):
-    """The encoder as a run of this seed begins with it."""
-    import keras
-
-    keras.utils.set_random_seed(derive(seed, "initial weights"))
-    return type(encoder).from_config(encoder.get_config())
+    """A new encoder like `encoder`, with the initial weights of a run of this seed."""
+    with initial_weights(seed):
+        return type(encoder).from_config(encoder.get_config())
 
 
 LONG = 5000
-"""Steps from which compiling by XLA pays on TensorFlow: a minute or so on a CPU."""
+"""Steps from which compiling by XLA, which takes about a minute on a CPU, pays on TensorFlow."""
 
 
 def compile_model(model, settings):
-    """Compile for training; on TensorFlow by XLA where that pays, also on CPUs: a step then takes a quarter less."""
+    """Compile for training; on TensorFlow with XLA where that pays: on a CPU a step takes a quarter less."""
     import keras
 
-    # XLA has no gamma draws on TensorFlow, which the shares of "dirichlet" are drawn by.
+    # "dirichlet" needs gamma draws, which XLA lacks on TensorFlow.
     by_xla = keras.config.backend() == "tensorflow" and settings.steps >= LONG and settings.mask_scheme != "dirichlet"
     model.compile(build_optimizer(settings), jit_compile=True if by_xla else "auto")
 
 
 def build_optimizer(settings):
-    """AdamW with warm-up and cosine decay; biases, norms and embeddings are spared the weight decay."""
+    """AdamW with warm-up and cosine decay; no weight decay of biases, normalizations and embeddings."""
     import keras
 
     from physiokeras.optimizers import AdamW
@@ -128,6 +168,6 @@ def build_optimizer(settings):
         global_clipnorm=settings.clip_norm,
         gradient_accumulation_steps=settings.accumulate if settings.accumulate > 1 else None,
     )
-    # "modality" is the embedding's.
+    # "modality" is a weight of the embedding.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "modality", "mask_token", "log_scale"])
     return optimizer

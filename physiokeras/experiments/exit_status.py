@@ -1,4 +1,4 @@
-"""How every command ends as a program."""
+"""How every command ends: its exit status, and its message where it fails."""
 
 import sys
 
@@ -6,7 +6,14 @@ from physiokeras.errors import DataError, TrainingError
 
 
 def run(main):
-    """Run a command: its exit status, one message where something is wrong with input or training, 130 on Ctrl-C."""
+    """Run a command and exit.
+
+    The exit status is the command's own, 130 after Ctrl-C, and 1 with one message on standard error where input, files
+    or training are at fault.
+
+    Args:
+        main: The command's `main`, which returns its exit status.
+    """
     try:
         sys.exit(main())
     except KeyboardInterrupt:

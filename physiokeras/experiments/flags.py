@@ -1,11 +1,11 @@
-"""The command line of a settings dataclass: one flag a field."""
+"""The command line of a settings dataclass: one flag for each field."""
 
 import argparse
 import difflib
 import sys
 from dataclasses import MISSING, fields
 
-from physiokeras.experiments.setting_types import choices, hints, item_type, without_none
+from physiokeras.tables import choices, hints, item_type, without_none
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +34,10 @@ def parser(kind, *, prog=None, description=None):
         title = item.metadata.get("group") or "settings"
         if title not in groups:
             groups[title] = result.add_argument_group(title)
-        groups[title].add_argument(flag(item.name), dest=item.name, help=_help(item), **_options(types[item.name]))
+        options = {"dest": item.name, **_options(types[item.name])}
+        groups[title].add_argument(flag(item.name), help=_help(item), **options)
+        if item.metadata.get("alias"):
+            groups[title].add_argument(flag(item.metadata["alias"]), help=argparse.SUPPRESS, **options)
     return result
 
 

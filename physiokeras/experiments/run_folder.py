@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, what made it, and room for its results."""
+"""The folder of a run: settings, what made it, results; and what must be the same when the run is resumed."""
 
 import contextlib
 import hashlib
@@ -9,72 +9,92 @@ import os
 import platform
 import shlex
 import sys
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 import physiokeras
 from physiokeras.errors import DataError
-from physiokeras.experiments.settings import INVOCATION, from_toml, to_toml
+from physiokeras.experiments.settings import from_toml, of_role, to_toml
 from physiokeras.files import locked, remove_temporaries, write_atomic
+
+FREE = ("invocation", "place", "execution", "extent")
+"""Roles of settings that may differ when a run is resumed."""
 
 PACKAGES = ("physiokeras", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "scipy", "scikit-learn")
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run of a command, whose folder this process holds.
+
+    Args:
+        folder: Where its results go.
+        recipe: The command's name, such as "pretrain".
+    """
+
+    folder: Path
+    recipe: str
+
+    @property
+    def resume_command(self) -> str:
+        """The command that goes on with this run."""
+        return f"python -m physiokeras.recipes.{self.recipe} --resume {shlex.quote(str(self.folder))}"
+
+    def note(self, **values):
+        """Add values, such as final scores, to the run's `run.json`.
+
+        Args:
+            **values: Numbers, texts, and lists, arrays and dicts of them; NaN becomes null.
+        """
+        path = self.folder / "run.json"
+        write_atomic(path, to_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
+
+
 @contextlib.contextmanager
-def start(settings, *, recipe, data_hash=None, resume=False, free=(), accept=()):
-    """Make or reopen the folder of a run and hold it while the run lasts.
+def start(settings, *, recipe, data_hash=None, resume=False, free=()):
+    """Make or reopen the folder of a run and lock it while the run lasts.
 
     The folder gets `settings.toml`, from which `--config` repeats the run, and `run.json`: command, versions, data,
     backend, seed, machine.
 
     Args:
-        settings: The command's settings; `settings.out` names the folder, by default a new `runs/RECIPE-NUMBER`.
+        settings: The command's settings; `settings.out` names the folder, by default a new `runs/RECIPE-NUMBER`, and
+            `settings.accept`, if any, what else may differ when resuming, as the message of a refusal calls it.
         recipe: The command's name, such as "pretrain".
         data_hash: The prepared data's hash, from its manifest; None where a run reads no data.
         resume: Go on with the run that the folder holds, if any, which must have the same settings, data, backend and
             code.
-        free: Names of settings that may differ when resuming, such as "workers".
-        accept: Names of what else may differ, because the user said so, as the message of a refusal calls it.
+        free: Roles of settings that may differ when resuming, besides `FREE`.
 
-    Yields: `Path` of the folder.
+    Yields: `Run`.
 
     Raises:
         SystemExit: The folder cannot be written, is in use, holds another run, or holds one that differs from what is
             to be resumed; the message shows the difference.
     """
     folder = _make(settings.out, recipe)
+    may_differ = {*of_role(settings, *FREE, *free), *getattr(settings, "accept", ())}
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(folder / ".lock"))
             remove_temporaries(folder)
             if (folder / "run.json").exists():
-                then = _check(folder, settings, data_hash, resume, {*free, *accept})
+                then = _check(folder, settings, data_hash, resume, may_differ)
                 _write_settings(folder, settings, recipe)
                 now = describe(settings, recipe, data_hash)
                 write_atomic(folder / "run.json", to_json({**then, "resumed": [*then.get("resumed", []), now]}))
             else:
                 _write_settings(folder, settings, recipe)
-                # Last: a folder without it holds no run, so that a start cut short can be started again.
+                # Written last: a folder without it holds no run, so that an interrupted start can be repeated.
                 write_atomic(folder / "run.json", to_json(describe(settings, recipe, data_hash)))
         except (OSError, DataError) as error:
             raise SystemExit(f"{folder}: cannot be used for this run: {error}") from error
-        yield folder
-
-
-def note(folder, **values):
-    """Add values, such as final scores, to a run's `run.json`.
-
-    Args:
-        folder: The run's folder.
-        **values: Numbers, texts, and lists, arrays and dicts of them; NaN becomes null.
-    """
-    path = Path(folder) / "run.json"
-    write_atomic(path, to_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
+        yield Run(folder, recipe)
 
 
 def describe(settings, recipe, data_hash=None):
-    """What makes a run, as a dict for `run.json`."""
+    """Command, versions, data, backend, seed and machine of a run, as a dict for `run.json`."""
     return {
         "recipe": recipe,
         "command": _command(recipe),
@@ -89,7 +109,7 @@ def describe(settings, recipe, data_hash=None):
 
 
 def versions():
-    """Dict of package name to version, Python's and of those installed that could change a result."""
+    """Dict of package name to version: Python, and the installed packages that could change a result."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -98,7 +118,7 @@ def versions():
 
 
 def code():
-    """SHA-256 over this package's modules, since a version does not change with every edit."""
+    """SHA-256 of this package's modules; a version does not change with every edit."""
     root, total = Path(physiokeras.__file__).parent, hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         total.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
@@ -128,8 +148,12 @@ def _write_settings(folder, settings, recipe):
     write_atomic(path, to_toml(settings, note=f"Repeat this run:\n{command}").encode())
 
 
-def _check(folder, settings, data_hash, resume, free):
-    """Facts of the run that the folder holds, which must be that of these settings."""
+def _check(folder, settings, data_hash, resume, may_differ):
+    """The content of `run.json` of the run that the folder holds.
+
+    Raises:
+        SystemExit: It is not to be resumed, or differs from a run of these settings in more than `may_differ`.
+    """
     if not resume:
         raise SystemExit(
             f"{folder}: holds another run already. Choose another folder with --out, or go on with --resume {folder}."
@@ -140,7 +164,7 @@ def _check(folder, settings, data_hash, resume, free):
     except (ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
     now = _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
-    changed = [name for name in now if before.get(name) != now[name] and name not in {"out", *INVOCATION, *free}]
+    changed = [name for name in now if before.get(name) != now[name] and name not in may_differ]
     if changed:
         shown = [f"  {name}: {before.get(name)!r} then, {now[name]!r} now" for name in changed]
         accept = f"To go on all the same, though not as the run would have: --accept {' '.join(changed)}"
@@ -150,7 +174,7 @@ def _check(folder, settings, data_hash, resume, free):
 
 
 def _made_by(settings, facts):
-    """All that a run depends on, by name."""
+    """Dict of everything that a run depends on: settings, data, code, versions."""
     values = {item.name: getattr(settings, item.name) for item in fields(settings)}
     return {**values, "data_hash": facts["data_hash"], "code": facts["code"], **facts["versions"]}
 
@@ -169,7 +193,7 @@ def to_json(value):
 
 
 def _plain(value):
-    """What JSON can hold: numbers of NumPy as Python's, and NaN, which other readers of JSON refuse, as null."""
+    """`value` as JSON can hold it; NaN, which other readers of JSON refuse, becomes null."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

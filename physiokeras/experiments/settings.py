@@ -9,23 +9,48 @@ from typing import Literal
 
 from physiokeras import catalogue
 from physiokeras.experiments import flags
-from physiokeras.experiments.setting_types import checked, describe, hints
+from physiokeras.tables import WrongType, convert, describe, hints, missing
 
-INVOCATION = ("config", "resume", "accept")
-"""Settings that say where an invocation begins; no file holds them."""
+ROLES = {
+    "invocation": "how one invocation begins; no file holds it",
+    "place": "a path; what lies there is compared by its hash",
+    "execution": "how the work is done; no number depends on it",
+    "extent": "how much is computed; a finished run can be given more",
+    "run": "every training depends on it and no search varies it",
+    "training": "the training of an encoder depends on it",
+    "supervised": "the training of a network on labels depends on it",
+    "readout": "how features are read; probes and networks trained on labels depend on it",
+    "probe": "how trained models are probed, scored and shown",
+    "result": "any other setting on which a result depends",
+}
+"""What depends on a setting. Resuming, the names of a comparison's cells and searches follow from it."""
 
 CONFIG_HELP = "shipped experiments' names, or TOML files of settings; later ones win, and flags over all"
 
 
-def setting(default=MISSING, help="", group=None):
+def setting(default=MISSING, help="", group=None, role=None, *, factory=MISSING, alias=None):
     """A field of a settings dataclass.
 
     Args:
         default: Its default; left out, the setting must be given.
         help: One sentence for newcomers, shown by `--help`.
         group: Heading under which `--help` lists it.
+        role: One of `ROLES`: what depends on the setting.
+        factory: Function that returns the default, instead of `default`.
+        alias: A name that the setting had earlier; its flag and its TOML key still work.
+
+    Raises:
+        ValueError: No such role.
     """
-    return field(default=default, kw_only=True, metadata={"help": help, "group": group})
+    if role not in (None, *ROLES):
+        raise ValueError(f"`role` must be one of {', '.join(ROLES)}. Received: {role!r}.")
+    metadata = {"help": help, "group": group, "role": role, "alias": alias}
+    return field(default=default, default_factory=factory, kw_only=True, metadata=metadata)
+
+
+def of_role(kind, *roles):
+    """Names of the fields of a settings dataclass, or of an instance, that have one of these roles, in order."""
+    return tuple(item.name for item in fields(kind) if item.metadata.get("role") in roles)
 
 
 def _backend():
@@ -36,17 +61,16 @@ def _backend():
 class CommonSettings:
     """What every command takes. Subclass it (frozen too) and add fields made by `setting`."""
 
-    config: tuple[str, ...] | None = setting(None, CONFIG_HELP, "run")
-    backend: Literal["tensorflow", "jax", "torch"] = field(
-        default_factory=_backend,
-        kw_only=True,
-        metadata={"help": "framework that computes; the variable KERAS_BACKEND sets the default", "group": "run"},
-    )
-    seed: int = setting(0, "number from which everything random in the run follows", "run")
-    out: str | None = setting(None, "folder for the results, made if missing", "run")
+    config: tuple[str, ...] | None = setting(None, CONFIG_HELP, "run", "invocation")
+    backend: Literal["tensorflow", "jax", "torch"] = setting(
+        help="framework that computes; the variable KERAS_BACKEND sets the default", group="run", role="run",
+        factory=_backend,
+    )  # fmt: skip
+    seed: int = setting(0, "number from which everything random in the run follows", "run", "run")
+    out: str | None = setting(None, "folder for the results, made if missing", "run", "place")
 
     def __post_init__(self):
-        """Where subclasses check what they add, each after `super().__post_init__()`."""
+        """Subclasses check what they add here, each after `super().__post_init__()`."""
 
 
 def read(kind, argv=None, *, prog=None, description=None):
@@ -103,14 +127,17 @@ def from_toml(kind, name):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # of TOML's grammar or of UTF-8
         raise ValueError(f"{path}: not a TOML file: {error}") from error
-    types = {key: hint for key, hint in hints(kind).items() if key not in INVOCATION}
+    invocation = of_role(kind, "invocation")
+    types = {key: hint for key, hint in hints(kind).items() if key not in invocation}
+    former = {item.metadata["alias"]: item.name for item in fields(kind) if item.metadata.get("alias")}
+    table = {former.get(key, key): value for key, value in table.items()}
     for key, value in table.items():
         if key not in types:
             known = ", ".join(sorted(types))
             raise ValueError(f"{path}: unknown key `{key}`.{flags.closest(key, types)} Known keys: {known}.")
         try:
-            table[key] = checked(value, types[key])
-        except TypeError:
+            table[key] = convert(value, types[key], none="none")
+        except WrongType:
             kind_received = type(value).__name__
             raise ValueError(
                 f"{path}: `{key}` must be {describe(types[key])}. Received: {value!r} ({kind_received})."
@@ -121,7 +148,7 @@ def from_toml(kind, name):
 def to_toml(settings, *, note=None):
     """The complete settings as TOML from which `read` makes an equal instance, `config` apart.
 
-    What belongs to one invocation (`INVOCATION`) is left out, and so is None where it is the default.
+    Settings of the role "invocation" are left out, and so is None where it is the default.
 
     Args:
         settings: An instance of a settings dataclass.
@@ -129,10 +156,10 @@ def to_toml(settings, *, note=None):
     """
     import tomli_w  # here, so that `--help` works before anything is installed
 
-    table = {}
+    table, invocation = {}, of_role(settings, "invocation")
     for item in fields(settings):
         value = getattr(settings, item.name)
-        if item.name in INVOCATION or (value is None and item.default is None):
+        if item.name in invocation or (value is None and item.default is None):
             continue
         table[item.name] = "none" if value is None else value
     comment = "".join(f"# {line}".rstrip() + "\n" for line in (note or "").splitlines())
@@ -148,9 +175,3 @@ def _of_run(folder):
 
 def _default_config(kind):
     return next((item.default for item in fields(kind) if item.name == "config"), None)
-
-
-def missing(kind, values):
-    """Names of the fields without default that `values` lacks."""
-    needed = [item.name for item in fields(kind) if item.default is MISSING and item.default_factory is MISSING]
-    return [name for name in needed if name not in values]

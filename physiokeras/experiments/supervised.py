@@ -1,4 +1,4 @@
-"""Supervised training of an encoder from scratch: what a pretrained one has to compare with."""
+"""Training of an encoder and a linear layer on labels, from scratch or from pretrained weights."""
 
 from dataclasses import replace
 
@@ -8,94 +8,63 @@ from keras import ops
 
 from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.experiments import compiled_models
-from physiokeras.experiments.build import build_encoder, build_optimizer
+from physiokeras.experiments.build import build_network, build_optimizer
 from physiokeras.experiments.training import facts
-from physiokeras.models import LinearProbe
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
 
 
-def train(task, manifest, settings, folder, *, records, validation, advice=""):
-    """Train encoder and linear layer on labels; keep the weights of the lowest validation loss.
+def train(task, manifest, settings, run, *, folder=None, records, validation):
+    """Train encoder and linear layer on labels from scratch; keep the weights of the lowest validation loss.
 
-    Training goes on from the last checkpoint in the folder, if there is one.
+    Training resumes from the last checkpoint in the folder, if there is one.
 
     Args:
         task: `Task` with classes.
         manifest: `Manifest`.
         settings: `TrainingSettings` and `ProbeSettings` with `supervised_steps`, `supervised_interval` and `patience`.
-        folder: Where `supervised_TASK.csv`, the losses, and `supervised_TASK_checkpoints/` go.
+        run: `Run` that trains.
+        folder: Where `supervised_TASK.csv`, the losses, and `supervised_TASK_checkpoints/` go; None: the run's folder.
         records: Names of the records to train on.
         validation: Names of records of other people.
-        advice: How to go on after an interruption, a sentence.
 
     Returns: the trained `LinearProbe`, or None where the training windows are of fewer than two classes.
     """
     if (balanced_weights(manifest, task, records) > 0).sum() < 2:
         return None
-    return fit(
-        build_encoder(settings, manifest),
-        task,
-        manifest,
-        settings,
-        folder,
-        steps=settings.supervised_steps,
-        interval=min(settings.supervised_interval, settings.supervised_steps),
-        records=records,
-        validation=validation,
-        advice=advice,
-        name=f"supervised_{task.name}",
-        class_weight=settings.class_weight,
-        verbose=0,
-    )
+    network = build_network(settings, manifest, task)
+    own = replace(settings, steps=settings.supervised_steps, interval=settings.supervised_interval)
+    name = f"supervised_{task.name}"
+    people = {"records": records, "validation": validation}
+    return fit(network, task, manifest, own, run, folder=folder, **people, name=name, verbose=0)
 
 
-def fit(
-    encoder,
-    task,
-    manifest,
-    settings,
-    folder,
-    *,
-    steps,
-    interval,
-    records,
-    validation,
-    advice="",
-    name="supervised",
-    class_weight="balanced",
-    verbose=2,
-):
-    """Train an encoder, from whatever weights it has, and a linear layer on labels; see `train`.
+def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name, verbose=2):
+    """Train a network, from whatever weights it has, on labels; see `train`.
 
     Args:
-        encoder: The encoder.
+        network: `LinearProbe` of the task, not compiled yet; see `build_network`.
         task: `Task` with classes.
         manifest: `Manifest`.
-        settings: With `pooling`, `patience`, `batch_size`, `checkpoint_every`, `seed`, `accept` and what
-            `build_optimizer` reads, its `steps` apart.
-        folder: Where `NAME.csv` and `NAME_checkpoints/` go.
-        steps: Most steps; whole intervals are done.
-        interval: Steps between two looks at the validation people.
+        settings: With `steps`, `interval`, `patience`, `batch_size`, `checkpoint_every`, `class_weight`, `seed`,
+            `accept` and those that `build_optimizer` reads. `steps` is rounded down to whole intervals.
+        run: `Run` that trains.
+        folder: Where `NAME.csv` and `NAME_checkpoints/` go; None: the run's folder.
         records: Names of the records to train on.
         validation: Names of records of other people.
-        advice: How to go on after an interruption, a sentence.
-        name: Of the files.
-        class_weight: "balanced" or None.
+        name: Name of the files.
         verbose: As in Keras.
 
-    Returns: the trained `LinearProbe`.
+    Returns: `network`.
     """
-    network = LinearProbe(encoder, {task.label: len(task.classes)}, settings.pooling, frozen=False, name="network")
-    # By default the averages would still hold half of the first values after a hundred steps.
-    network.standardize.momentum = 0.9
-    weights = balanced_weights(manifest, task, records) if class_weight else np.ones(len(task.classes))
-    optimizer = build_optimizer(replace(settings, steps=steps))
-    network.compile(optimizer, loss={task.label: BalancedCrossEntropy(weights, task.threshold)})
-    options = {"labels": [task.label], "modalities": list(encoder.modalities)}
+    folder, steps, interval = folder or run.folder, settings.steps, min(settings.interval, settings.steps)
+    weights = balanced_weights(manifest, task, records) if settings.class_weight else np.ones(len(task.classes))
+    loss = BalancedCrossEntropy(weights, task.threshold)
+    network.compile(build_optimizer(settings), loss={task.label: loss})
+    options = {"labels": [task.label], "modalities": list(network.encoder.modalities)}
     order = {"batch_size": settings.batch_size, "seed": derive(settings.seed, "supervised stream"), **options}
-    # In whole batches, so that one compiled program serves all.
+    # Whole batches only, so that one compiled program serves all.
     few = sum(record.windows for record in manifest.select(records=validation))
     size = min(settings.batch_size, few)
     valid = stream(manifest.folder, records=validation, batch_size=size, drop_remainder=True, **options)
@@ -104,9 +73,9 @@ def fit(
         settings.checkpoint_every,
         patience=settings.patience * interval,
         facts=facts(settings, manifest),
-        advice=advice,
+        advice=f"Go on with: {run.resume_command}",
     )
-    trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist(), steps)
+    trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist())
     with damage_named(manifest.folder, records=[*records, *validation]), trained as model:
         if checkpoints.restore(model):
             print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
@@ -124,7 +93,7 @@ def fit(
 
 
 def balanced_weights(manifest, task, records):
-    """Weights `(classes,)` by which the classes of these records' windows count alike, 1 in the mean over windows."""
+    """Class weights `(classes,)` that balance the windows of these records; their mean over windows is 1."""
     counts = np.zeros(len(task.classes))
     for record in manifest.select(records=records):
         for value, count in manifest.value_counts(record, task.label).items():
@@ -133,12 +102,12 @@ def balanced_weights(manifest, task, records):
 
 
 class BalancedCrossEntropy(keras.losses.Loss):
-    """Cross-entropy of logits `(batch, classes)`, each class with its weight; unlabelled windows count nothing.
+    """Cross-entropy of logits `(batch, classes)` with class weights; unlabelled windows are left out.
 
     Args:
         weights: `(classes,)`.
-        threshold: None where labels are class numbers, -1 for none; otherwise they are numbers, NaN for none, of class
-            0 up to the threshold and of class 1 above it.
+        threshold: None where labels are class numbers, -1 if unlabelled. Otherwise labels are numbers, NaN if
+            unlabelled, of class 0 up to the threshold and of class 1 above it.
     """
 
     def __init__(self, weights, threshold=None, **kwargs):
@@ -155,6 +124,6 @@ class BalancedCrossEntropy(keras.losses.Loss):
 
 
 def predict_proba(model, values):
-    """Class probabilities `(windows, classes)` that a trained `LinearProbe` gives features `(windows, width)`."""
+    """Class probabilities `(windows, classes)` of a trained `LinearProbe`, from features `(windows, width)`."""
     logits = model.heads[0](model.standardize(ops.convert_to_tensor(values), training=False))
     return ops.convert_to_numpy(ops.softmax(logits))

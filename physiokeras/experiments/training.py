@@ -1,4 +1,4 @@
-"""`fit` for a recipe: streams, rows of metrics, progress."""
+"""Training on a stream of windows, with checkpoints, metrics and validation."""
 
 import collections
 import importlib.util
@@ -11,22 +11,23 @@ from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
 
 
-def fit(model, manifest, settings, folder, splits=None, *, records=None, advice="", verbose=None):
+def fit(model, manifest, settings, run, splits=None, *, folder=None, records=None, verbose=None):
     """Train on an endless shuffled stream; one Keras epoch is `settings.interval` steps.
 
-    Training goes on from the last checkpoint in the folder, if there is one.
+    Training resumes from the last checkpoint in the folder, if there is one.
 
     Args:
         model: A compiled model.
         manifest: `Manifest` of the prepared data.
         settings: `TrainingSettings`.
-        folder: The run's folder; `metrics.csv` and `checkpoints/` go there.
+        run: `Run` that trains.
         splits: Names of the splits to train on.
+        folder: Where `metrics.csv` and `checkpoints/` go; None: the run's folder.
         records: Names of records to train on, instead of `splits`; then there is no validation loss, since the split
             "validation" may hold people that these records leave out.
-        advice: How to go on after an interruption, a sentence.
         verbose: As in Keras; None chooses by the number of rows of `metrics.csv`.
     """
+    folder = folder or run.folder
     options = {"batch_size": settings.batch_size, "modalities": settings.modalities or None}
     order = {"records": records, "seed": derive(settings.seed, "stream"), **options}
     valid = None
@@ -41,7 +42,7 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
         settings.checkpoint_every,
         facts=facts(settings, manifest),
         describe=lambda step: _names_at(manifest, step, splits, **order),
-        advice=advice,
+        advice=f"Go on with: {run.resume_command}",
     )
     interval = min(settings.interval, settings.steps)
     callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
@@ -61,13 +62,13 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
 
 
 def facts(settings, manifest):
-    """What a checkpoint depends on besides the network, but for what the user accepts to differ."""
+    """Seed and data hash that a checkpoint must have, except what the user accepts to differ."""
     found = {"seed": settings.seed, "data_hash": manifest.data_hash}
     return {name: value for name, value in found.items() if name not in settings.accept}
 
 
 def _names_at(manifest, step, splits, **options):
-    """The records of the windows of one step, which follow from the seed."""
+    """Names of the records that the windows of one step come from, with counts."""
     (_, labels), *_ = stream(manifest.folder, splits, labels=["record"], start_step=step, **options).take(1)
     names = [record.name for record in manifest.records]
     counts = collections.Counter(names[number] for number in labels["record"].numpy())
@@ -75,7 +76,7 @@ def _names_at(manifest, step, splits, **options):
 
 
 def tensorboard(settings, folder):
-    """List of the callback that writes logs for TensorBoard, empty where the settings do not ask for it.
+    """List with the callback that writes logs for TensorBoard; empty unless the settings ask for it.
 
     Raises:
         SystemExit: TensorBoard is not installed.

@@ -14,12 +14,16 @@ CONTRASTIVE = ("pairwise", "leave_one_out")
 class CohortSettings(CommonSettings):
     """The data of a command that simulates a cohort where none are given; see `physiokeras.experiments.cohort`."""
 
-    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data")
-    people: int = setting(48, "people with labels to simulate, where no data is given", "data")
-    unlabelled: int = setting(24, "people without labels to simulate", "data")
-    hours: float = setting(1 / 3, "length of each simulated record; a short one holds a night in little", "data")
-    coupled: bool = setting(True, "let one simulated physiology drive all modalities; off: a negative control", "data")
-    workers: int = setting(2, "processes that simulate and convert", "data")
+    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data", "place")
+    people: int = setting(48, "people with labels to simulate, where no data is given", "data", "result")
+    unlabelled: int = setting(24, "people without labels to simulate", "data", "result")
+    hours: float = setting(
+        1 / 3, "length of each simulated record; a short one holds a night in little", "data", "result"
+    )
+    coupled: bool = setting(
+        True, "let one simulated physiology drive all modalities; off: a negative control", "data", "result"
+    )
+    workers: int = setting(2, "processes that simulate and convert", "data", "execution")
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,24 @@ class OptimizerSettings(CommonSettings):
     """How weights are trained, by `build_optimizer`, and how a training that was interrupted goes on."""
 
     resume: str | None = setting(
-        None, "folder of a run to go on with; its settings hold unless flags say otherwise", "run"
-    )
+        None, "folder of a run to go on with; its settings hold unless flags say otherwise",
+        "run", "invocation",
+    )  # fmt: skip
     accept: tuple[str, ...] = setting(
-        (), "what may differ from the run that is resumed, such as: code learning_rate", "run"
+        (), "what may differ from the run that is resumed, such as: code learning_rate",
+        "run", "invocation",
+    )  # fmt: skip
+    batch_size: int = setting(32, "windows of a step", "training", "training")
+    accumulate: int = setting(
+        1, "steps whose gradients make one update of the weights; saves memory", "training", "training"
     )
-    batch_size: int = setting(32, "windows of a step", "training")
-    accumulate: int = setting(1, "steps whose gradients make one update of the weights; saves memory", "training")
-    learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training")
-    warmup: float = setting(0.05, "share of the steps in which the learning rate rises", "training")
-    weight_decay: float = setting(0.05, "decoupled weight decay", "training")
-    clip_norm: float = setting(1.0, "largest global norm of the gradient", "training")
-    checkpoint_every: int = setting(500, "steps between two checkpoints; one is written at the end too", "training")
+    learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training", "training")
+    warmup: float = setting(0.05, "share of the steps in which the learning rate rises", "training", "training")
+    weight_decay: float = setting(0.05, "decoupled weight decay", "training", "training")
+    clip_norm: float = setting(1.0, "largest global norm of the gradient", "training", "training")
+    checkpoint_every: int = setting(
+        500, "steps between two checkpoints; one is written at the end too", "training", "execution"
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -50,51 +60,68 @@ class OptimizerSettings(CommonSettings):
 class TrainingSettings(OptimizerSettings):
     """Network, objective and training of an encoder."""
 
-    modalities: tuple[str, ...] = setting((), "modalities to use; none given: the data set's default ones", "data")
-    width: int = setting(256, "width of the encoder's tokens", "network")
-    depth: int = setting(8, "number of transformer blocks of the encoder", "network")
-    heads: int = setting(8, "attention heads of the encoder", "network")
-    mlp_ratio: int = setting(4, "width of the blocks' perceptrons, in multiples of the width", "network")
-    dropout: float = setting(0.0, "dropout inside the encoder's blocks", "network")
-    decoder_width: int = setting(128, "width of the decoders", "network")
-    decoder_depth: int = setting(2, "transformer blocks of each decoder", "network")
-    decoder_heads: int = setting(4, "attention heads of the decoders", "network")
+    modalities: tuple[str, ...] = setting(
+        (), "modalities to use; none given: the data set's default ones", "data", "training"
+    )
+    width: int = setting(256, "width of the encoder's tokens", "network", "training")
+    depth: int = setting(8, "number of transformer blocks of the encoder", "network", "training")
+    heads: int = setting(8, "attention heads of the encoder", "network", "training")
+    mlp_ratio: int = setting(4, "width of the blocks' perceptrons, in multiples of the width", "network", "training")
+    dropout: float = setting(0.0, "dropout inside the encoder's blocks", "network", "training")
+    decoder_width: int = setting(128, "width of the decoders", "network", "training")
+    decoder_depth: int = setting(2, "transformer blocks of each decoder", "network", "training")
+    decoder_heads: int = setting(4, "attention heads of the decoders", "network", "training")
 
     objective: Literal["autoencoder", "pairwise", "leave_one_out", "supervised", "untrained"] = setting(
         "autoencoder", "what the encoder learns by: masked autoencoding; two contrastive losses; labels; or nothing",
-        "objective",
+        "objective", "training",
     )  # fmt: skip
     fusion: int = setting(
-        0, "first blocks in which modalities do not meet; -1: all, as contrastive objectives have it", "objective"
-    )
-    mask_ratio: float = setting(0.7, "share of the tokens hidden from the encoder", "objective")
+        0, "first blocks in which modalities do not meet; -1: all, as contrastive objectives have it",
+        "objective", "training",
+    )  # fmt: skip
+    mask_ratio: float = setting(0.7, "share of the tokens hidden from the encoder", "objective", "training")
     mask_scheme: Literal["uniform", "equal", "dirichlet", "block"] = setting(
         "uniform", "how visible tokens are drawn: among all, equally or by random shares of modalities, in blocks",
-        "objective",
+        "objective", "training",
     )  # fmt: skip
-    mask_alpha: float = setting(1.0, "concentration of the Dirichlet shares", "objective")
-    mask_span: int = setting(5, "length of a block in tokens", "objective")
+    mask_alpha: float = setting(1.0, "concentration of the Dirichlet shares", "objective", "training")
+    mask_span: int = setting(5, "length of a block in tokens", "objective", "training")
     mask_budget: Literal["fixed", "proportional"] = setting(
-        "fixed", "visible tokens after a drop: as many as before, or in proportion to what is left", "objective"
-    )
+        "fixed", "visible tokens after a drop: as many as before, or in proportion to what is left",
+        "objective", "training",
+    )  # fmt: skip
     drop_rate: float = setting(
-        1.0, "probability that modalities are dropped; 0 is plain masked autoencoding", "objective"
+        1.0, "probability that modalities are dropped; 0 is plain masked autoencoding",
+        "objective", "training",
+    )  # fmt: skip
+    drop_count: int = setting(1, "how many modalities a drop takes", "objective", "training")
+    drop_per: Literal["batch", "sample"] = setting(
+        "batch", "one draw for each batch, or for each window", "objective", "training"
     )
-    drop_count: int = setting(1, "how many modalities a drop takes", "objective")
-    drop_per: Literal["batch", "sample"] = setting("batch", "one draw for each batch, or for each window", "objective")
     drop_from: Literal["input", "output", "context"] = setting(
         "input", "what a dropped modality is left out of: the encoder's input, the loss, or loss and decoders' context",
-        "objective",
+        "objective", "training",
     )  # fmt: skip
-    loss_on_dropped: bool = setting(True, "count a modality dropped from the input in the loss", "objective")
-    normalize_targets: bool = setting(False, "normalise each target patch by its own mean and variance", "objective")
+    loss_on_dropped: bool = setting(
+        True, "count a modality dropped from the input in the loss", "objective", "training"
+    )
+    normalize_targets: bool = setting(
+        False, "normalise each target patch by its own mean and variance", "objective", "training"
+    )
 
-    steps: int = setting(100_000, "training steps", "training")
-    devices: int = setting(1, "devices of this machine that share every batch; JAX and TensorFlow", "training")
-    interval: int = setting(1000, "steps between two rows of metrics.csv, each with a validation loss", "training")
-    validation_steps: int = setting(20, "batches of each validation", "training")
-    tensorboard: bool = setting(False, "write logs for TensorBoard too; needs physiokeras[logging]", "training")
-    precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training")
+    steps: int = setting(100_000, "training steps", "training", "training")
+    devices: int = setting(
+        1, "devices of this machine that share every batch; JAX and TensorFlow", "training", "training"
+    )
+    interval: int = setting(
+        1000, "steps between two rows of metrics.csv, each with a validation loss", "training", "training"
+    )
+    validation_steps: int = setting(20, "batches of each validation", "training", "training")
+    tensorboard: bool = setting(
+        False, "write logs for TensorBoard too; needs physiokeras[logging]", "training", "execution"
+    )
+    precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training", "training")
 
     def __post_init__(self):
         super().__post_init__()
@@ -115,26 +142,32 @@ class ProbeSettings(CommonSettings):
     """How a frozen encoder is probed."""
 
     pooling: Literal["mean", "concatenate"] = setting(
-        "mean", "features: mean over modalities, or side by side", "probe"
-    )
-    context: int = setting(0, "neighbouring windows on either side whose features the probe sees too", "probe")
+        "mean", "features: mean over modalities, or side by side",
+        "probe", "readout",
+    )  # fmt: skip
+    context: int = setting(0, "neighbouring windows on either side whose features the probe sees too", "probe", "probe")
     context_mode: Literal["concatenate", "mean"] = setting(
-        "concatenate", "with context: features of neighbouring windows side by side, or their mean", "probe"
-    )
+        "concatenate", "with context: features of neighbouring windows side by side, or their mean",
+        "probe", "probe",
+    )  # fmt: skip
     probe_folds: int = setting(
         0,
         "groups of the training and validation people by which the probe's strength is cross-validated; 0: by the "
         "validation people alone",
-        "probe",
-    )
+        "probe", "probe",
+    )  # fmt: skip
     classifier: Literal["logistic", "gradient"] = setting(
-        "logistic", "scikit-learn's logistic regression, or a linear layer by gradient descent", "probe"
-    )
+        "logistic", "scikit-learn's logistic regression, or a linear layer by gradient descent",
+        "probe", "probe",
+    )  # fmt: skip
     class_weight: Literal["balanced"] | None = setting(
-        "balanced", "balanced: classes weigh alike, however rare; none: windows do", "probe"
+        "balanced", "balanced: classes weigh alike, however rare; none: windows do",
+        "probe", "readout",
+    )  # fmt: skip
+    label_share: float = setting(
+        1.0, "share of the training people whose labels the probe is fitted on", "probe", "readout"
     )
-    label_share: float = setting(1.0, "share of the training people whose labels the probe is fitted on", "probe")
-    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe")
+    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe", "readout")
 
     def __post_init__(self):
         super().__post_init__()

@@ -21,18 +21,23 @@ from physiokeras.experiments.settings import CommonSettings, read, setting
 class Settings(CommonSettings):
     """Which runs are analysed, and on how many windows."""
 
-    run: str | None = setting(None, "folder of a run of `pretrain`, or of a cell of a comparison", "runs")
-    against: tuple[str, ...] = setting((), "folders of runs to show beside it; none: its encoder untrained", "runs")
-    compare: str | None = setting(None, "folder of a run of `compare`, instead of --run", "runs")
-    data: str | None = setting(None, "folder that `prepare` made; none: the run's own data", "data")
-    windows: int = setting(2000, "windows for attention and features, spread over the test people", "data")
-    few_windows: int = setting(256, "windows for tuning and reconstruction, which look at each many times", "data")
-    workers: int = setting(2, "processes that simulate a cohort that is gone", "data")
-    width: int = setting(1, "largest distance in tokens at which attention counts as aligned", "measures")
-    draws: int = setting(1000, "draws of people for the intervals", "measures")
-    pooling: Literal["mean", "concatenate"] = setting(
-        "mean", "features: mean over modalities, or side by side", "measures"
+    run: str | None = setting(None, "folder of a run of `pretrain`, or of a cell of a comparison", "runs", "place")
+    against: tuple[str, ...] = setting(
+        (), "folders of runs to show beside it; none: its encoder untrained", "runs", "place"
     )
+    compare: str | None = setting(None, "folder of a run of `compare`, instead of --run", "runs", "place")
+    data: str | None = setting(None, "folder that `prepare` made; none: the run's own data", "data", "place")
+    windows: int = setting(2000, "windows for attention and features, spread over the test people", "data", "result")
+    few_windows: int = setting(
+        256, "windows for tuning and reconstruction, which look at each many times", "data", "result"
+    )
+    workers: int = setting(2, "processes that simulate a cohort that is gone", "data", "execution")
+    width: int = setting(1, "largest distance in tokens at which attention counts as aligned", "measures", "result")
+    draws: int = setting(1000, "draws of people for the intervals", "measures", "result")
+    pooling: Literal["mean", "concatenate"] = setting(
+        "mean", "features: mean over modalities, or side by side",
+        "measures", "result",
+    )  # fmt: skip
 
     def __post_init__(self):
         if (self.run is None) == (self.compare is None):

@@ -26,11 +26,13 @@ from physiokeras.seeds import derive
 class Settings(ProbeSettings):
     """Which model is scored on which recordings, and how the probe is fitted."""
 
-    run: str = setting(help="run folder of a command that trains, whose encoder is used", group="data")
-    data: str = setting(help="folder that `prepare` made of the recordings", group="data")
-    source: str = setting(help="folder of the recordings, for the targets at every sample", group="data")
-    seconds: int = setting(2000, "most scored seconds of a record that the probe is fitted on, drawn by seed", "probe")
-    draws: int = setting(1000, "draws of people for the intervals", "probe")
+    run: str = setting(help="run folder of a command that trains, whose encoder is used", group="data", role="place")
+    data: str = setting(help="folder that `prepare` made of the recordings", group="data", role="place")
+    source: str = setting(help="folder of the recordings, for the targets at every sample", group="data", role="place")
+    seconds: int = setting(
+        2000, "most scored seconds of a record that the probe is fitted on, drawn by seed", "probe", "result"
+    )
+    draws: int = setting(1000, "draws of people for the intervals", "probe", "probe")
 
 
 def main(argv=None):
@@ -51,7 +53,7 @@ def main(argv=None):
     manifest = Manifest.read(settings.data)
     reader = arousal_seconds.Reader.of(manifest, settings.source)
     encoder = saved_encoder(settings.run, manifest)
-    with run_folder.start(settings, recipe="challenge", data_hash=manifest.data_hash) as folder:
+    with run_folder.start(settings, recipe="challenge", data_hash=manifest.data_hash) as run:
         extractor = FeatureExtractor(encoder, settings.pooling, keep_time=True)
         drawn = {
             split: arousal_seconds.drawn(reader, extractor, manifest, split, settings)
@@ -65,8 +67,8 @@ def main(argv=None):
             encoder=digest(encoder),
             **probe_options(settings),
         )
-        (folder / "probes").mkdir(exist_ok=True)
-        save_probe(probe, folder / "probes" / "arousal_second.npz")
+        (run.folder / "probes").mkdir(exist_ok=True)
+        save_probe(probe, run.folder / "probes" / "arousal_second.npz")
         rows, histograms = [], []
         score = ChallengeScore()
         for record in manifest.select("test"):
@@ -79,11 +81,11 @@ def main(argv=None):
             chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
             histograms.append(score.update(target, chances))
             rows.append((record.name, record.person, *gross_areas(*histograms[-1])))
-        report(folder, score, histograms, rows, manifest, settings)
+        report(run, score, histograms, rows, manifest, settings)
     return 0
 
 
-def report(folder, score, histograms, rows, manifest, settings):
+def report(run, score, histograms, rows, manifest, settings):
     """Print the score with its interval over people, and keep it and each record's own in the run's folder."""
     from physiokeras.experiments import reports
 
@@ -97,9 +99,9 @@ def report(folder, score, histograms, rows, manifest, settings):
         interval = f"{found[name].low:.3f} to {found[name].high:.3f}" if found else "-"
         shown.append([title, f"{result[name]:.3f}", interval, f"{chance:.3f}"])
     said = f"{len(rows)} test records, {samples} scored samples, {share:.1%} arousal."
-    reports.publish(folder, [markdown_table(shown), said], manifest)
-    write_csv(folder / "records.csv", [("record", "person", "auprc", "auroc"), *rows])
-    run_folder.note(folder, scores=result, intervals={name: [i.low, i.high] for name, i in found.items()})
+    reports.publish(run.folder, [markdown_table(shown), said], manifest)
+    write_csv(run.folder / "records.csv", [("record", "person", "auprc", "auroc"), *rows])
+    run.note(scores=result, intervals={name: [i.low, i.high] for name, i in found.items()})
 
 
 def intervals(histograms, people, settings):

@@ -13,7 +13,6 @@ page to read, its numbers as CSV, and figures.
 
 import itertools
 import json
-import shlex
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,55 +27,46 @@ STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
     *("supervised", "untrained", "band_power"),
 )
-FREE = (
-    *("data", "workers", "seeds", "strategies", "tasks", "reference", "scalings", "subsets", "refit", "draws"),
-    *(
-        "pooling",
-        "context",
-        "context_mode",
-        "probe_folds",
-        "classifier",
-        "class_weight",
-        "label_share",
-        "age_threshold",
-    ),
-    *("checkpoint_every", "tensorboard"),
-)
-"""Settings that may differ when a run goes on: cells that they touch are computed again, or not there yet."""
 
 
 @dataclass(frozen=True)
 class Settings(ProbeSettings, CohortSettings, TrainingSettings):
     """Comparison: strategies, data, folds, network, training, supervised training, probes."""
 
-    config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run")
+    config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run", "invocation")
     strategies: tuple[str, ...] = setting(
         STRATEGIES,
         "shipped strategies or TOML files of settings that are laid over all others; and band_power and time_alone, "
         "which have no encoder",
-        "comparison",
+        "comparison", "extent",
     )  # fmt: skip
-    seeds: int = setting(5, "repetitions of the whole; more can be added to a finished run", "comparison")
-    tasks: tuple[str, ...] = setting((), "tasks to probe; none given: all that the labels allow", "comparison")
-    reference: str = setting("input_dropout", "strategy that the others are compared with", "comparison")
-    subsets: bool = setting(True, "score every subset of the modalities at test time too", "comparison")
+    seeds: int = setting(5, "repetitions of the whole; more can be added to a finished run", "comparison", "extent")
+    tasks: tuple[str, ...] = setting((), "tasks to probe; none given: all that the labels allow", "comparison", "probe")
+    reference: str = setting("input_dropout", "strategy that the others are compared with", "comparison", "probe")
+    subsets: bool = setting(True, "score every subset of the modalities at test time too", "comparison", "probe")
     refit: bool = setting(
-        True, "with subsets: also by probes fitted on training windows that lack the same modalities", "comparison"
-    )
-    draws: int = setting(1000, "draws of people for the intervals", "comparison")
-    folds: int = setting(0, "groups of people, each held out once; 0: the data's own splits", "comparison")
+        True, "with subsets: also by probes fitted on training windows that lack the same modalities",
+        "comparison", "probe",
+    )  # fmt: skip
+    draws: int = setting(1000, "draws of people for the intervals", "comparison", "probe")
+    folds: int = setting(0, "groups of people, each held out once; 0: the data's own splits", "comparison", "result")
     validation_share: float = setting(
-        0.2, "with folds: share of the other labelled people by whom choices are made", "comparison"
-    )
+        0.2, "with folds: share of the other labelled people by whom choices are made",
+        "comparison", "result",
+    )  # fmt: skip
     pretrain_on: tuple[str, ...] = setting(
-        (), "without folds: splits to pretrain on; none given: those of pretrain and train that the data have", "data"
+        (), "without folds: splits to pretrain on; none given: those of pretrain and train that the data have",
+        "data", "result",
+    )  # fmt: skip
+    supervised_steps: int = setting(300, "most training steps from scratch", "supervised", "supervised")
+    supervised_interval: int = setting(
+        30, "steps between two looks at the validation people", "supervised", "supervised"
     )
-    supervised_steps: int = setting(300, "most training steps from scratch", "supervised")
-    supervised_interval: int = setting(30, "steps between two looks at the validation people", "supervised")
-    patience: int = setting(4, "looks without a lower loss after which training ends", "supervised")
+    patience: int = setting(4, "looks without a lower loss after which training ends", "supervised", "supervised")
     scalings: tuple[Literal["raw", "per person"], ...] = setting(
-        ("raw",), "features as they are, and scaled within each person, which only data of few people need", "probe"
-    )
+        ("raw",), "features as they are, and scaled within each person, which only data of few people need",
+        "probe", "probe",
+    )  # fmt: skip
 
 
 def main(argv=None):
@@ -96,15 +86,15 @@ def main(argv=None):
         parts, compared = folds.of_settings(settings, manifest, tasks), strategies_of(settings, manifest)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
-    known = {"data_hash": manifest.data_hash, "resume": True, "free": FREE, "accept": settings.accept}
-    with run_folder.start(settings, recipe="compare", **known) as folder:
-        plan = cells.plan(settings, manifest, compared, parts, folder)
-        advice = f"Go on with: python -m physiokeras.recipes.compare --resume {shlex.quote(str(folder))}"
+    # Cells that depend on how models are probed are computed again where it changes.
+    known = {"data_hash": manifest.data_hash, "resume": True, "free": ("probe", "readout")}
+    with run_folder.start(settings, recipe="compare", **known) as run:
+        plan = cells.plan(settings, manifest, compared, parts, run.folder)
         for number, cell in enumerate(plan):
             if not cells.is_done(cell, tasks):
-                cells.compute(cell, manifest, tasks, advice)
+                cells.compute(cell, manifest, tasks, run)
                 print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
-        report.report(folder, plan, tasks, manifest, settings)
+        report.report(run, plan, tasks, manifest, settings)
     return 0
 
 

@@ -23,12 +23,12 @@ from physiokeras.pipelines.people import without_missing_people
 class Settings(CommonSettings):
     """Which model reads which recordings."""
 
-    run: str = setting(help="run folder of `pretrain`, whose model and probes are used", group="data")
-    source: str = setting(help="folder of recordings", group="data")
-    dataset: str | None = setting(None, "definition of the recordings, if not the model's own", "data")
-    out: str = setting(help="folder for features, predictions and figures, made if missing", group="run")
-    workers: int = setting(2, "processes that convert", "data")
-    figures: bool = setting(True, "draw a hypnogram for each recording", "data")
+    run: str = setting(help="run folder of `pretrain`, whose model and probes are used", group="data", role="place")
+    source: str = setting(help="folder of recordings", group="data", role="place")
+    dataset: str | None = setting(None, "definition of the recordings, if not the model's own", "data", "result")
+    out: str = setting(help="folder for features, predictions and figures, made if missing", group="run", role="place")
+    workers: int = setting(2, "processes that convert", "data", "execution")
+    figures: bool = setting(True, "draw a hypnogram for each recording", "data", "result")
 
 
 def main(argv=None):

@@ -3,17 +3,15 @@
     python -m physiokeras.recipes.inspect RECORD.hea --dataset physionet2018 --figure record.png
     python -m physiokeras.recipes.inspect FOLDER --dataset wristband.toml
 
-The first thing to run when a model says something strange about a new device. Nothing is written but the figure.
+Run it first when a model gives strange predictions for a new device. It writes nothing except the figure.
 """
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status
-from physiokeras.experiments import settings as settings_module
-from physiokeras.experiments.settings import setting
+from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines import Definition
 from physiokeras.pipelines.inspection import inspect_record, label_counts
 from physiokeras.pipelines.label_tables import read_tables
@@ -27,11 +25,19 @@ _MINUTE = 60.0
 class Settings:
     """Which records are read by which definition."""
 
-    config: tuple[str, ...] | None = setting(None, "TOML files of settings; later ones win, and flags over all", "run")
-    source: str = setting(help="a record's file or a folder of records; also as the first word", group="data")
-    dataset: str = setting(help="a shipped definition's name (physionet2018, mitdb, ...), or a TOML file", group="data")
-    limit: int = setting(10, "records of a folder that are read, evenly spread; 0 for all", "data")
-    figure: str | None = setting(None, "PNG to draw: a minute of every channel, and the labels (first record)", "data")
+    config: tuple[str, ...] | None = setting(
+        None, "TOML files of settings; later ones win, and flags over all", "run", "invocation"
+    )
+    source: str = setting(
+        help="a record's file or a folder of records; also as the first word", group="data", role="place"
+    )
+    dataset: str = setting(
+        help="a shipped definition's name (physionet2018, mitdb, ...), or a TOML file", group="data", role="result"
+    )
+    limit: int = setting(10, "records of a folder that are read, evenly spread; 0 for all", "data", "extent")
+    figure: str | None = setting(
+        None, "PNG to draw: a minute of every channel, and the labels (first record)", "data", "place"
+    )
 
     def __post_init__(self):
         if self.limit < 0:
@@ -42,21 +48,21 @@ def main(argv=None):
     """Run the command.
 
     Returns: exit status: 0, or 1 where a record is unusable.
+
+    Raises:
+        DataError: The records or the definition cannot be read.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     argv = ["--source", *argv] if argv and not argv[0].startswith("-") else argv
-    settings = settings_module.read(
-        Settings, argv, prog="python -m physiokeras.recipes.inspect", description=__doc__.split("\n")[0]
-    )
-    try:
-        return run(settings)
-    except (DataError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.inspect", description=__doc__.split("\n")[0])
+    return run(settings)
 
 
 def run(settings):
-    """Read, print and draw."""
+    """Read the records, print what they hold, and draw the figure.
+
+    Returns: exit status.
+    """
     source, definition = Path(settings.source), Definition.read(settings.dataset)
     folder = source if source.is_dir() else _root(source, definition)
     definition = without_missing_people(definition, folder)

@@ -5,18 +5,15 @@
     python -m physiokeras.recipes.prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
     python -m physiokeras.recipes.prepare --out DIR --verify
 
-A run that was interrupted, or whose records were set aside, is finished by the same command.
+The same command resumes an interrupted run, and tries records again that were set aside.
 """
 
 import shlex
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status
-from physiokeras.experiments import settings as settings_module
-from physiokeras.experiments.settings import setting
+from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines import convert, plan, verify
 
 
@@ -24,18 +21,28 @@ from physiokeras.pipelines import convert, plan, verify
 class Settings:
     """What is converted, where to, and by how many processes."""
 
-    config: tuple[str, ...] | None = setting(None, "TOML files of settings; later ones win, and flags over all", "run")
-    dry_run: bool = setting(False, "say what would be read, written and needed, and stop", "run")
-    verify: bool = setting(False, "read a prepared folder whole and compare it with its manifest, and stop", "run")
-    dataset: str | None = setting(None, "a shipped definition's name (physionet2018, ...), or a TOML file", "data")
-    source: str | None = setting(None, "folder of the data set's records", "data")
-    out: str = setting(help="folder for the shards, made if missing", group="data")
-    report: bool = setting(True, "write report.md, a page on what was converted, with a figure", "data")
-    workers: int = setting(1, "processes", "work")
-    beam: str | None = setting(None, "options of Apache Beam, in one string, to convert on one of its runners", "work")
-    shard_index: int = setting(0, "which part of the records this machine converts, from 0", "work")
-    num_shards: int = setting(1, "into how many parts the records are divided among machines", "work")
-    strict: bool = setting(True, "set aside what contradicts its header or SHA256SUMS.txt; else note it", "work")
+    config: tuple[str, ...] | None = setting(
+        None, "TOML files of settings; later ones win, and flags over all", "run", "invocation"
+    )
+    dry_run: bool = setting(False, "say what would be read, written and needed, and stop", "run", "execution")
+    verify: bool = setting(
+        False, "read a prepared folder whole and compare it with its manifest, and stop", "run", "execution"
+    )
+    dataset: str | None = setting(
+        None, "a shipped definition's name (physionet2018, ...), or a TOML file", "data", "result"
+    )
+    source: str | None = setting(None, "folder of the data set's records", "data", "place")
+    out: str = setting(help="folder for the shards, made if missing", group="data", role="place")
+    report: bool = setting(True, "write report.md, a page on what was converted, with a figure", "data", "extent")
+    workers: int = setting(1, "processes", "work", "execution")
+    beam: str | None = setting(
+        None, "options of Apache Beam, in one string, to convert on one of its runners", "work", "execution"
+    )
+    shard_index: int = setting(0, "which part of the records this machine converts, from 0", "work", "extent")
+    num_shards: int = setting(1, "into how many parts the records are divided among machines", "work", "extent")
+    strict: bool = setting(
+        True, "set aside what contradicts its header or SHA256SUMS.txt; else note it", "work", "result"
+    )
 
     def __post_init__(self):
         if self.workers < 1:
@@ -50,23 +57,25 @@ class Settings:
 def main(argv=None):
     """Run the command.
 
-    Returns: exit status: 0, or 1 where any record was set aside or the data set cannot be converted.
+    Returns: exit status: 0, or 1 where any record was set aside.
+
+    Raises:
+        DataError: The data set cannot be converted.
     """
-    settings = settings_module.read(
+    settings = read(
         Settings,
         argv,
         prog="python -m physiokeras.recipes.prepare",
         description="Convert a data set's records into a folder of shards that training streams from.",
     )
-    try:
-        return run(settings)
-    except (DataError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    return run(settings)
 
 
 def run(settings):
-    """Convert, or say what would be converted, or compare with the manifest; the exit status."""
+    """Convert, or print what would be converted, or compare with the manifest.
+
+    Returns: exit status.
+    """
     if settings.verify:
         print(f"{verify(settings.out)} windows in {settings.out} are as the manifest says.")
         return 0

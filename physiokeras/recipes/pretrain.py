@@ -9,7 +9,6 @@ With nothing else given it simulates a small cohort first. The run folder holds 
 probes and figures.
 """
 
-import shlex
 from dataclasses import dataclass
 
 from physiokeras.experiments import exit_status, run_folder
@@ -17,18 +16,16 @@ from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
 from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, TrainingSettings
 
-FREE = ("data", "workers", "checkpoint_every", "tensorboard")
-"""Settings that may differ when a run is resumed: the data are compared by their hash."""
-
 
 @dataclass(frozen=True)
 class Settings(ProbeSettings, CohortSettings, TrainingSettings):
-    """Pretraining: data, network, objective, training."""
+    """Settings of a pretraining: data, network, objective, training, probes."""
 
-    config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run")
+    config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
     pretrain_on: tuple[str, ...] = setting(
-        (), "splits that the encoder is trained on; none given: those of pretrain and train that the data have", "data"
-    )
+        (), "splits that the encoder is trained on; none given: those of pretrain and train that the data have",
+        "data", "result",
+    )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
@@ -52,20 +49,19 @@ def main(argv=None):
 
     manifest = cohort.prepared(settings)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
-    with run_folder.start(settings, recipe="pretrain", free=FREE, accept=settings.accept, **known) as folder:
+    with run_folder.start(settings, recipe="pretrain", **known) as run:
         with devices.sharing(settings.devices):
             model = build_model(settings, manifest)
             compile_model(model, settings)
-        advice = f"Go on with: python -m physiokeras.recipes.pretrain --resume {shlex.quote(str(folder))}"
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
         untrained, _ = probe_report.probe_encoder(extractor, manifest, settings)
         with devices.sharing(settings.devices):
-            training.fit(model, manifest, settings, folder, cohort.training_splits(settings, manifest), advice=advice)
+            training.fit(model, manifest, settings, run, cohort.training_splits(settings, manifest))
         pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
-        probe_report.save_all(folder, model, manifest, pretrained, settings.pooling)
-        pretraining_run.draw_all(folder, model, extractor, manifest, pretrained)
+        probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
+        pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
         columns = {"pretrained": pretrained, "untrained": untrained}
-        probe_report.report(folder, columns, manifest, told_of_dropped(model, manifest, settings.seed), left_out)
+        probe_report.report(run, columns, manifest, told_of_dropped(model, manifest, settings.seed), left_out)
     return 0
 
 

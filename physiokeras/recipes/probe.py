@@ -22,8 +22,8 @@ from physiokeras.experiments.training_settings import ProbeSettings
 class Settings(ProbeSettings):
     """Which model is probed on which data, and how."""
 
-    run: str = setting(help="run folder of a command that trains, whose model is probed", group="data")
-    data: str = setting(help="folder that `prepare` made", group="data")
+    run: str = setting(help="run folder of a command that trains, whose model is probed", group="data", role="place")
+    data: str = setting(help="folder that `prepare` made", group="data", role="place")
 
 
 def main(argv=None):
@@ -39,20 +39,19 @@ def main(argv=None):
 
     manifest = Manifest.read(settings.data)
     encoder = saved_encoder(settings.run, manifest)
-    with run_folder.start(settings, recipe="probe", data_hash=manifest.data_hash) as folder:
+    with run_folder.start(settings, recipe="probe", data_hash=manifest.data_hash) as run:
         encoders = {"pretrained": encoder, "untrained": untrained(encoder, settings.seed)}
         extractors = {title: FeatureExtractor(one, settings.pooling) for title, one in encoders.items()}
         if not {"train", "test"} <= manifest.splits.keys():
             found = {title: extraction.features_of_windows(one, manifest) for title, one in extractors.items()}
-            leave_one_person_out.report(
-                folder, leave_one_person_out.probe_each_person(found, manifest, settings), manifest
-            )
+            scores = leave_one_person_out.probe_each_person(found, manifest, settings)
+            leave_one_person_out.report(run, scores, manifest)
             return 0
         columns = {}
         for title, extractor in extractors.items():
             columns[title], left_out = probe_report.probe_encoder(extractor, manifest, settings)
-        probe_report.save_all(folder, extractors["pretrained"], manifest, columns["pretrained"], settings.pooling)
-        probe_report.report(folder, columns, manifest, {}, left_out)
+        probe_report.save_all(run.folder, extractors["pretrained"], manifest, columns["pretrained"], settings.pooling)
+        probe_report.report(run, columns, manifest, {}, left_out)
     return 0
 
 

@@ -4,10 +4,10 @@
     python -m physiokeras.recipes.search --data PREPARED --tuner bayesian --trials 20 --space drop_rate=0:1 depth=2:8
     python -m physiokeras.recipes.search --grid --space mask_ratio=0.5,0.7,0.9 drop_rate=0,0.5,1 --seeds 3
 
-Each trial pretrains an encoder and probes it. The score is the balanced accuracy on validation people, never the
-reconstruction loss, which does not say how good a representation is; test people are not looked at. KerasTuner chooses
-the trials. With `--grid` every combination of two settings runs with every seed, and their interaction is tested. The
-same command with the same `--out`, or `--resume` with the folder, goes on where it stopped.
+Each trial pretrains an encoder and probes it. The score is the balanced accuracy on validation people, not the
+reconstruction loss, which does not measure a representation. Test people are not used. KerasTuner chooses the trials.
+With `--grid` every combination of two settings runs with every seed, and their interaction is tested. The same command
+with the same `--out`, or `--resume` with the folder, resumes an interrupted search.
 """
 
 from dataclasses import dataclass
@@ -20,25 +20,25 @@ from physiokeras.experiments.settings import read, setting
 from physiokeras.recipes import pretrain
 from physiokeras.search.space import Dimension
 
-FREE = (*pretrain.FREE, "trials", "seeds")
-"""Settings that may differ when a search goes on."""
-
 
 @dataclass(frozen=True)
 class Settings(pretrain.Settings):
     """The search, and all settings of the pretraining, which hold for every trial."""
 
     tuner: Literal["random", "bayesian", "hyperband"] = setting(
-        "random", "how KerasTuner chooses; hyperband tries many with few steps first", "search"
-    )
-    trials: int = setting(8, "how many trials; hyperband sets the number itself", "search")
+        "random", "how KerasTuner chooses; hyperband tries many with few steps first",
+        "search", "result",
+    )  # fmt: skip
+    trials: int = setting(8, "how many trials; hyperband sets the number itself", "search", "extent")
     space: tuple[str, ...] = setting(
         ("drop_rate=0:1", "mask_ratio=0.3:0.9"), "settings to vary, each NAME=LOW:HIGH, NAME=LOW:HIGH:STEP or NAME=A,B",
-        "search",
+        "search", "result",
     )  # fmt: skip
-    label: str | None = setting(None, "label that is probed; none given: the first with a class a window", "search")
-    grid: bool = setting(False, "run all combinations of two settings with lists of values", "search")
-    seeds: int = setting(3, "repetitions of the grid; more can be added to a finished one", "search")
+    task: str | None = setting(
+        None, "label that is probed; none given: the first with a class a window", "search", "result", alias="label"
+    )
+    grid: bool = setting(False, "run all combinations of two settings with lists of values", "search", "result")
+    seeds: int = setting(3, "repetitions of the grid; more can be added to a finished one", "search", "extent")
 
     def __post_init__(self):
         super().__post_init__()
@@ -70,11 +70,10 @@ def main(argv=None):
     missing = [split for split in ("train", "validation") if split not in manifest.splits]
     if missing:
         raise DataError(f"no people in the split {', '.join(missing)}; a search needs them.", file=manifest.folder)
-    task = folds.task_of(manifest, settings.label)
-    known = {"data_hash": manifest.data_hash, "resume": True, "free": FREE, "accept": settings.accept}
-    with run_folder.start(settings, recipe="search", **known) as folder:
+    task = folds.task_of(manifest, settings.task)
+    with run_folder.start(settings, recipe="search", data_hash=manifest.data_hash, resume=True) as run:
         dimensions = [Dimension.parse(text) for text in settings.space]
-        (grid if settings.grid else tuner).search(folder, dimensions, task, manifest, settings)
+        (grid if settings.grid else tuner).search(run, dimensions, task, manifest, settings)
     return 0
 
 

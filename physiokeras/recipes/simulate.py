@@ -5,13 +5,10 @@
 48 people of 20 minutes take about 13 s of one core. An interrupted run is finished by the same command.
 """
 
-import sys
 from dataclasses import dataclass
 
-from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status
-from physiokeras.experiments import settings as settings_module
-from physiokeras.experiments.settings import setting
+from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines.simulation.simulator import simulate
 
 
@@ -19,14 +16,20 @@ from physiokeras.pipelines.simulation.simulator import simulate
 class Settings:
     """How many people are simulated, for how long, and where to."""
 
-    config: tuple[str, ...] | None = setting(None, "TOML files of settings; later ones win, and flags over all", "run")
-    seed: int = setting(0, "number from which everything random follows", "run")
-    out: str = setting(help="folder for the records, made if missing", group="run")
-    people: int = setting(48, "people with labels", "cohort")
-    unlabelled: int = setting(0, "people without labels, for pretraining", "cohort")
-    hours: float = setting(1 / 3, "length of each record; a short one holds a whole night's architecture", "cohort")
-    coupled: bool = setting(True, "let one physiology drive all modalities; off gives a negative control", "cohort")
-    workers: int = setting(1, "processes", "work")
+    config: tuple[str, ...] | None = setting(
+        None, "TOML files of settings; later ones win, and flags over all", "run", "invocation"
+    )
+    seed: int = setting(0, "number from which everything random follows", "run", "run")
+    out: str = setting(help="folder for the records, made if missing", group="run", role="place")
+    people: int = setting(48, "people with labels", "cohort", "result")
+    unlabelled: int = setting(0, "people without labels, for pretraining", "cohort", "result")
+    hours: float = setting(
+        1 / 3, "length of each record; a short one holds a whole night's architecture", "cohort", "result"
+    )
+    coupled: bool = setting(
+        True, "let one physiology drive all modalities; off gives a negative control", "cohort", "result"
+    )
+    workers: int = setting(1, "processes", "work", "execution")
 
     def __post_init__(self):
         if self.workers < 1:
@@ -36,9 +39,12 @@ class Settings:
 def main(argv=None):
     """Run the command.
 
-    Returns: exit status: 0, or 1 where the folder holds something else or a setting is out of range.
+    Returns: exit status.
+
+    Raises:
+        SystemExit: The folder holds something else, or a setting is out of range.
     """
-    settings = settings_module.read(
+    settings = read(
         Settings,
         argv,
         prog="python -m physiokeras.recipes.simulate",
@@ -54,9 +60,8 @@ def main(argv=None):
             workers=settings.workers,
             coupled=settings.coupled,
         )
-    except (ValueError, DataError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     return 0
 
 

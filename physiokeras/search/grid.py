@@ -1,4 +1,4 @@
-"""Every combination of two settings with every seed, and a test of whether they act together."""
+"""A grid of two settings: every combination with every seed, and a test of their interaction."""
 
 from dataclasses import replace
 
@@ -13,15 +13,15 @@ from physiokeras.search.tuner import SCORE, score
 from physiokeras.seeds import derive
 
 
-def search(folder, dimensions, task, manifest, settings):
-    """Score all cells; those that are done already are not run again.
+def search(run, dimensions, task, manifest, settings):
+    """Score all cells; finished ones are not repeated.
 
     Args:
-        folder: The run's folder.
+        run: `Run` of the search.
         dimensions: Two `Dimension`s with values.
         task: `Task`.
         manifest: `Manifest`.
-        settings: Those of the command.
+        settings: The command's settings.
     """
     first, second = dimensions
     scores = np.empty((settings.seeds, len(first.values), len(second.values)))
@@ -31,21 +31,21 @@ def search(folder, dimensions, task, manifest, settings):
         name = ",".join([f"seed={seed}", *(f"{key}={value}" for key, value in values.items())])
         print(f"Cell {len(rows) + 1} of {scores.size}: {name}", flush=True)
         own = replace(settings, **values, seed=derive(settings.seed, "repetition", seed))
-        scores[seed, i, j] = score(folder / "cells" / name, own, task, manifest)
+        scores[seed, i, j] = score(run, run.folder / "cells" / name, own, task, manifest)
         rows.append((seed, *values.values(), scores[seed, i, j]))
-    write_csv(folder / "grid.csv", [("seed", first.name, second.name, "score"), *rows])
-    report(folder, scores, first, second, manifest)
+    write_csv(run.folder / "grid.csv", [("seed", first.name, second.name, "score"), *rows])
+    report(run.folder, scores, first, second, manifest)
 
 
 def report(folder, scores, first, second, manifest):
-    """Print what the interaction's test says, and keep it and the heat map in the run's folder."""
+    """Print the result of the test of the interaction, and write it and the heat map into the run's folder."""
     labels = {"axes": (first.name, second.name), "name": SCORE, "note": reports.note_of(manifest)}
     save(search_scores.heat_map(scores, first.values, second.values, **labels), folder / "grid.png")
     reports.publish(folder, [sentence(scores, first, second)], manifest)
 
 
 def sentence(scores, first, second):
-    """What the test of the interaction says, in words; why there is none with one seed."""
+    """The result of the test of the interaction in words; with one seed, why there is none."""
     if len(scores) < 2:
         return "One seed: the interaction cannot be told from chance. Give --seeds 3 or more."
     levels = [d.values if d.kind in (int, float) else None for d in (first, second)]

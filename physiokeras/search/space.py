@@ -1,11 +1,11 @@
-"""What a search varies: settings by name, with ranges or lists of values."""
+"""The settings that a search varies, with ranges or lists of values."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from physiokeras.experiments.flags import closest
-from physiokeras.experiments.setting_types import choices, hints, without_none
-from physiokeras.experiments.settings import INVOCATION, CommonSettings
+from physiokeras.experiments.settings import of_role
 from physiokeras.experiments.training_settings import TrainingSettings
+from physiokeras.tables import choices, hints, without_none
 
 
 @dataclass(frozen=True)
@@ -13,12 +13,12 @@ class Dimension:
     """One setting that is varied.
 
     Args:
-        name: The setting's.
+        name: Name of the setting.
         kind: Its type.
-        values: Values to choose among; () for a range.
+        values: Values to choose from; () for a range.
         low: Least value of a range.
-        high: Greatest.
-        step: Distance of its values; None: any.
+        high: Greatest value of a range.
+        step: Distance between values of a range; None: any value.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Dimension:
 
     @classmethod
     def parse(cls, text):
-        """From a text such as `drop_rate=0:1`, `mask_ratio=0.5:0.9:0.1` or `drop_from=input,output`.
+        """Parse a text such as `drop_rate=0:1`, `mask_ratio=0.5:0.9:0.1` or `drop_from=input,output`.
 
         Raises:
-            ValueError: The message says what is wrong and how it is written.
+            ValueError: No such setting, or values that cannot be searched; the message says how to write them.
         """
         name, _, rest = text.partition("=")
-        types = {key: without_none(hint)[0] for key, hint in hints(TrainingSettings).items() if key not in _FIXED}
+        types = {key: without_none(hints(TrainingSettings)[key])[0] for key in of_role(TrainingSettings, "training")}
         types = {key: kind for key, kind in types.items() if choices(kind) or kind in (int, float, bool)}
         name = name.strip().replace("-", "_")
         if name not in types:
@@ -66,8 +66,5 @@ class Dimension:
         add = hyperparameters.Int if self.kind is int else hyperparameters.Float
         return add(self.name, self.low, self.high, step=self.step)
 
-
-_FIXED = {*(item.name for item in fields(CommonSettings)), *INVOCATION, "checkpoint_every", "tensorboard"}
-"""Settings that are the same in all trials."""
 
 _BOOLEANS = {"true": True, "on": True, "false": False, "off": False}

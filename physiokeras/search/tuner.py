@@ -1,4 +1,4 @@
-"""A search by KerasTuner, and the trial that it and the grid share."""
+"""A search by KerasTuner, and the score of one trial, which the grid uses too."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ import keras_tuner
 from physiokeras.evaluation.evaluate import score_task
 from physiokeras.evaluation.extraction import features_of
 from physiokeras.evaluation.probe import Probe
-from physiokeras.experiments import devices, reports, run_folder, training
+from physiokeras.experiments import devices, reports, training
 from physiokeras.experiments.build import build_model, compile_model
 from physiokeras.experiments.cohort import training_splits
 from physiokeras.experiments.training_settings import probe_options
@@ -32,15 +32,16 @@ _TUNERS = {
 }
 
 
-def score(folder, settings, task, manifest):
-    """Pretrain with these settings and probe: the balanced accuracy of the validation people.
+def score(run, folder, settings, task, manifest):
+    """Pretrain with these settings and probe; return the balanced accuracy on validation people.
 
-    The probe's strength is chosen by the loss of the same people, among few, alike in all trials: scores are a little
-    too good to be those of other people, and fit to compare trials.
+    The strength of the probe is chosen on the same people, from the same few values in all trials. Scores are slightly
+    too high for new people, and comparable between trials.
 
     Args:
-        folder: The trial's own; a finished one is not run again, one that was interrupted goes on.
-        settings: Those of this trial.
+        run: `Run` of the search.
+        folder: The trial's folder. A finished trial is not repeated; an interrupted one resumes.
+        settings: The trial's settings.
         task: `Task`.
         manifest: `Manifest`.
 
@@ -54,7 +55,7 @@ def score(folder, settings, task, manifest):
     with devices.sharing(settings.devices):
         model = build_model(settings, manifest)
         compile_model(model, settings)
-        training.fit(model, manifest, settings, folder, training_splits(settings, manifest))
+        training.fit(model, manifest, settings, run, training_splits(settings, manifest), folder=folder)
     extractor = FeatureExtractor(model.encoder, settings.pooling)
     found = features_of(extractor, manifest, ("train", "validation"))
     train, validation = (
@@ -68,16 +69,17 @@ def score(folder, settings, task, manifest):
     return value
 
 
-def search(folder, dimensions, task, manifest, settings):
-    """Let KerasTuner choose trials, and write the table and the figure of what they scored.
+def search(run, dimensions, task, manifest, settings):
+    """Let KerasTuner choose trials, and write a table and a figure of their scores.
 
     Args:
-        folder: The run's folder.
+        run: `Run` of the search.
         dimensions: list of `Dimension`.
         task: `Task`.
         manifest: `Manifest`.
-        settings: Those of the command.
+        settings: The command's settings.
     """
+    folder = run.folder
     check_search(folder, "tuner")
     space = keras_tuner.HyperParameters()
     for dimension in dimensions:
@@ -85,7 +87,7 @@ def search(folder, dimensions, task, manifest, settings):
     names = [dimension.name for dimension in dimensions]
 
     def values(trial):
-        """Values of a trial; steps add up to such numbers as 0.9000000000000001."""
+        """Values of a trial, rounded: steps add up to numbers such as 0.9000000000000001."""
         found = {name: trial.hyperparameters.values[name] for name in names}
         return {name: round(value, 9) if isinstance(value, float) else value for name, value in found.items()}
 
@@ -96,7 +98,7 @@ def search(folder, dimensions, task, manifest, settings):
             own = replace(own, steps=max(1, round(own.steps * share)))
             text = ", ".join(f"{name} {value}" for name, value in values(trial).items())
             print(f"Trial {trial.trial_id}: {text}, {own.steps} steps", flush=True)
-            return {"score": score(folder / "trials" / trial.trial_id, own, task, manifest)}
+            return {"score": score(run, folder / "trials" / trial.trial_id, own, task, manifest)}
 
     size = {"max_epochs": BUDGET} if settings.tuner == "hyperband" else {"max_trials": settings.trials}
     tuner = Search(
@@ -113,35 +115,35 @@ def search(folder, dimensions, task, manifest, settings):
         for trial in tuner.oracle.trials.values()
         if trial.score is not None
     ]
-    report(folder, found, names, manifest)
+    report(run, found, names, manifest)
 
 
 def _steps(folder, trial):
     return json.loads((folder / "trials" / trial.trial_id / "score.json").read_text())["steps"]
 
 
-def report(folder, found, names, manifest):
-    """Print the trials, best first, and keep table and figure in the run's folder.
+def report(run, found, names, manifest):
+    """Print the trials, best first, and write table and figure into the run's folder.
 
     Args:
-        folder: The run's folder.
+        run: `Run` of the search.
         found: list of dicts of the searched settings, `steps` and `score`.
-        names: Of the searched settings.
+        names: Names of the searched settings.
         manifest: `Manifest`.
     """
     found = sorted(found, key=lambda trial: trial["score"], reverse=True)
-    write_csv(folder / "trials.csv", [list(found[0]), *(trial.values() for trial in found)])
+    write_csv(run.folder / "trials.csv", [list(found[0]), *(trial.values() for trial in found)])
     figure = search_scores.trials(
         {name: [trial[name] for trial in found] for name in names},
         [trial["score"] for trial in found],
         name=SCORE,
         note=reports.note_of(manifest),
     )
-    save(figure, folder / "trials.png")
+    save(figure, run.folder / "trials.png")
     rows = [[*names, "steps", SCORE]]
     rows += [[*(_text(trial[name]) for name in names), str(trial["steps"]), f"{trial['score']:.3f}"] for trial in found]
-    reports.publish(folder, [markdown_table(rows)], manifest)
-    run_folder.note(folder, best=found[0])
+    reports.publish(run.folder, [markdown_table(rows)], manifest)
+    run.note(best=found[0])
 
 
 def _text(value):

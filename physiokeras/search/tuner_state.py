@@ -1,4 +1,4 @@
-"""The state of a KerasTuner search, which by itself begins anew, in silence, where its first file is missing."""
+"""Checks the saved state of a KerasTuner search; KerasTuner silently starts anew where its first file is missing."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from physiokeras.errors import DataError
 
 
 def check_search(directory, project="untitled_project", tuner="tuner0"):
-    """Refuse the state of an earlier search that is cut or missing in part; call it before the tuner is made.
+    """Refuse damaged or incomplete state of an earlier search; call it before the tuner is made.
 
     Args:
         directory: The tuner's `directory`.

@@ -1,12 +1,15 @@
 """Models and optimizers that settings ask for."""
 
+import random
+from dataclasses import asdict
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from tiny import MODALITIES, to_numpy
 
-from physiokeras.experiments.build import build_model, build_optimizer
+from physiokeras.experiments.build import build_encoder, build_model, build_network, build_optimizer, untrained
 from physiokeras.experiments.training_settings import TrainingSettings
 from physiokeras.models import ContrastiveModel, MaskedAutoencoder
 
@@ -42,6 +45,40 @@ def test_every_objective_begins_with_the_same_encoder(values, kind, fusion):
     for ours, theirs in zip(model.encoder.weights, plain.encoder.weights, strict=True):
         assert ours.path.split("/", 1)[1] == theirs.path.split("/", 1)[1]
         np.testing.assert_array_equal(to_numpy(ours.value), to_numpy(theirs.value))
+
+
+def test_initial_weights_follow_from_the_seed_alone_and_leave_global_randomness_alone():
+    task = SimpleNamespace(label="stage", classes=("W", "R"))
+    builders = [lambda own: build_model(own, MANIFEST), lambda own: build_network(own, MANIFEST, task)]
+    for build in builders:
+        weights = []
+        for state, seed in ((1, 5), (2, 5), (2, 6)):
+            random.seed(state)
+            model = build(SimpleNamespace(**asdict(settings(seed=seed)), pooling="mean"))
+            assert random.random() == random.Random(state).random()
+            weights.append({w.path: to_numpy(w.value) for w in model.weights if w.path.endswith("kernel")})
+        first, same, other = weights
+        for path in first:
+            np.testing.assert_array_equal(first[path], same[path], err_msg=path)
+            assert not np.array_equal(first[path], other[path]), path
+
+
+def test_trained_encoder_keeps_its_weights_in_a_network_and_an_untrained_one_has_those_of_the_seed():
+    encoder = build_encoder(settings(seed=5), MANIFEST)
+    copy = untrained(encoder, 5)
+    for ours, theirs in zip(encoder.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    task, own = SimpleNamespace(label="stage", classes=("W", "R")), SimpleNamespace(seed=5, pooling="mean")
+    assert build_network(own, MANIFEST, task, encoder).encoder is encoder
+
+
+@pytest.mark.parametrize("objective", ["autoencoder", "pairwise"])
+def test_precision_is_the_model_s_and_no_global_policy(objective):
+    model = build_model(settings(objective=objective, precision="mixed_bfloat16"), MANIFEST)
+    assert keras.config.dtype_policy().name == "float32"
+    assert {layer.compute_dtype for layer in model.encoder.blocks} == {"bfloat16"}
+    assert model.dtype_policy.name == "mixed_bfloat16"
+    assert {keras.backend.standardize_dtype(weight.dtype) for weight in model.trainable_variables} == {"float32"}
 
 
 @pytest.mark.parametrize("objective", ["supervised", "untrained"])

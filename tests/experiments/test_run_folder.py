@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,14 +19,18 @@ pytestmark = pytest.mark.once
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):
-    steps: int = setting(10, "steps")
-    width: int = setting(64, "width")
-    resume: str | None = setting(None, "go on")
+    steps: int = setting(10, "steps", role="extent")
+    width: int = setting(64, "width", role="training")
+    pooling: str = setting("mean", "pooling", role="probe")
+    workers: int = setting(2, "workers", role="execution")
+    data: str | None = setting(None, "data", role="place")
+    resume: str | None = setting(None, "go on", role="invocation")
+    accept: tuple[str, ...] = setting((), "what may differ", role="invocation")
 
 
 def started(settings, **options):
-    with run_folder.start(settings, recipe="pretrain", **options) as folder:
-        return folder
+    with run_folder.start(settings, recipe="pretrain", **options) as run:
+        return run.folder
 
 
 def test_run_folder_says_what_made_it(tmp_path):
@@ -59,12 +64,28 @@ def test_start_cut_short_can_be_started_again(tmp_path):
     assert "steps = 10" in (tmp_path / "settings.toml").read_text()
 
 
-def test_resuming_accepts_the_same_run_and_free_settings(tmp_path):
+def test_resuming_accepts_settings_on_which_the_run_does_not_depend(tmp_path):
     settings = Settings(out=str(tmp_path))
     started(settings, data_hash="abc")
-    again = replace(settings, resume=str(tmp_path), steps=20)
-    folder = started(again, data_hash="abc", resume=True, free=("steps",))
+    again = replace(settings, resume=str(tmp_path), steps=20, workers=1, data="elsewhere")
+    folder = started(again, data_hash="abc", resume=True)
     assert "steps = 20" in (folder / "settings.toml").read_text()
+
+
+def test_resuming_accepts_settings_of_the_roles_that_the_command_frees(tmp_path):
+    settings = Settings(out=str(tmp_path))
+    started(settings)
+    again = replace(settings, pooling="concatenate")
+    with pytest.raises(SystemExit, match=r"--accept pooling$"):
+        started(again, resume=True)
+    started(again, resume=True, free=("probe",))
+
+
+def test_run_says_by_which_command_it_is_resumed(tmp_path):
+    with run_folder.start(Settings(out=str(tmp_path / "a b")), recipe="pretrain") as run:
+        assert run.resume_command == f"python -m physiokeras.recipes.pretrain --resume '{tmp_path}/a b'"
+    words = shlex.split(run.resume_command)
+    assert read(Settings, words[3:]).out == str(tmp_path / "a b")
 
 
 def test_resuming_shows_every_difference(tmp_path):
@@ -88,8 +109,8 @@ def test_resuming_refuses_other_code_and_versions_unless_told_to_accept_them(tmp
     with pytest.raises(SystemExit, match=r"code: .* 'changed' now[^$]*python: .*'3.99' now[^$]*keras: .*'4.0' now"):
         started(settings, resume=True)
     with pytest.raises(SystemExit, match=r"--accept python keras$"):
-        started(settings, resume=True, accept=("code",))
-    folder = started(settings, resume=True, accept=("code", "python", "keras"))
+        started(replace(settings, accept=("code",)), resume=True)
+    folder = started(replace(settings, accept=("code", "python", "keras")), resume=True)
     facts = json.loads((folder / "run.json").read_text())
     assert facts["code"] != "changed"
     assert [entry["code"] for entry in facts["resumed"]] == ["changed"]
@@ -164,15 +185,15 @@ def test_folders_are_numbered_where_none_is_named(tmp_path, monkeypatch):
 
 
 def test_notes_are_added_to_what_is_there(tmp_path):
-    folder = started(Settings(out=str(tmp_path)))
-    run_folder.note(folder, score=0.5)
-    run_folder.note(folder, seconds=3)
-    facts = json.loads((folder / "run.json").read_text())
+    with run_folder.start(Settings(out=str(tmp_path)), recipe="pretrain") as run:
+        run.note(score=0.5)
+        run.note(seconds=3)
+    facts = json.loads((run.folder / "run.json").read_text())
     assert (facts["score"], facts["seconds"], facts["recipe"]) == (0.5, 3, "pretrain")
 
 
 def test_notes_are_json_that_others_read_too(tmp_path):
-    folder = started(Settings(out=str(tmp_path)))
-    run_folder.note(folder, scores={"auroc": np.nan, "f1": np.array([0.5, np.nan]), "windows": np.int64(3)})
-    text = (folder / "run.json").read_text()
+    with run_folder.start(Settings(out=str(tmp_path)), recipe="pretrain") as run:
+        run.note(scores={"auroc": np.nan, "f1": np.array([0.5, np.nan]), "windows": np.int64(3)})
+    text = (run.folder / "run.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail)["scores"] == {"auroc": None, "f1": [0.5, None], "windows": 3}

@@ -238,7 +238,10 @@ def test_a_wrong_checksum_sets_aside_or_with_leave_is_noted(source, tmp_path):
 
 def test_a_second_converter_on_the_folder_is_refused(source, tmp_path):
     run(source, tmp_path / "out")
-    with locked(tmp_path / "out" / ".lock"), pytest.raises(DataError, match="another process writes to this folder"):
+    with (
+        locked(tmp_path / "out" / ".lock", shared=False),
+        pytest.raises(DataError, match="another process writes to this folder"),
+    ):
         run(source, tmp_path / "out")
 
 
@@ -246,7 +249,8 @@ def test_of_two_converters_at_once_one_exits_with_a_message(source, tmp_path):
     (tmp_path / "tiny.toml").write_text(TOML)
     command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", str(tmp_path / "tiny.toml")]
     command += ["--source", str(source), "--out", str(tmp_path / "out")]
-    script = "import sys; from physiokeras.files import locked\nwith locked(sys.argv[1]): print(1, flush=True); input()"
+    script = "import sys; from physiokeras.files import locked\n"
+    script += "with locked(sys.argv[1], shared=True): print(1, flush=True); input()"
     (tmp_path / "out").mkdir()
     holder = [sys.executable, "-c", script, str(tmp_path / "out" / ".lock")]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:

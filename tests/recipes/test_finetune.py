@@ -87,7 +87,7 @@ def test_another_model_does_not_take_the_run_over(command, tuned, pretrained, tm
 def test_training_sees_the_training_people_of_the_share_alone(command, tmp_path, monkeypatch, pretrained):
     seen = {}
 
-    def spy(encoder, task, manifest, settings, folder, **options):
+    def spy(network, task, manifest, settings, run, **options):
         seen.update(options)
         raise DataError("seen")
 

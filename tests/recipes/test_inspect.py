@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from physiokeras.errors import DataError
 from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import inspect
 
@@ -108,6 +109,6 @@ def test_the_figure_shows_every_channel(record, tmp_path, capsys):
         assert 0.01 < (picture < 128).mean() < 0.5
 
 
-def test_a_folder_of_something_else_is_an_error_on_one_line(tmp_path, capsys):
-    assert inspect.main([str(tmp_path), "--dataset", "simulated"]) == 1
-    assert "no record matches" in capsys.readouterr().err
+def test_a_folder_of_something_else_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no record matches"):
+        inspect.main([str(tmp_path), "--dataset", "simulated"])

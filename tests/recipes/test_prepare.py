@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from physiokeras.errors import DataError
 from physiokeras.pipelines import Manifest
 from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import prepare
@@ -27,9 +28,12 @@ def run(source, tmp_path, capsys):
 
     def call(*arguments):
         command = ["--dataset", "simulated", "--source", str(source), "--out", str(tmp_path / "out"), *arguments]
-        status = prepare.main(command)
+        try:
+            status, said = prepare.main(command), ""
+        except DataError as error:
+            status, said = 1, str(error)
         printed = capsys.readouterr()
-        return status, printed.out + printed.err
+        return status, printed.out + printed.err + said
 
     return call
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -126,11 +126,6 @@ def test_tensorboard_writes_only_where_asked_to_and_into_the_run(tmp_path, monke
     (callback,) = training.tensorboard(replace(settings, tensorboard=True), tmp_path)
     assert isinstance(callback, keras.callbacks.TensorBoard)
     assert callback.log_dir == str(tmp_path / "tensorboard")
-
-
-@pytest.mark.once
-def test_every_setting_that_may_differ_is_one():
-    assert set(pretrain.FREE) <= {item.name for item in fields(pretrain.Settings)}
 
 
 def test_killed_runs_end_as_one_that_nobody_killed(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from physiokeras.evaluation import folds
+from physiokeras.experiments.run_folder import Run
 from physiokeras.experiments.settings import read
 from physiokeras.pipelines import Manifest, convert, simulate
 from physiokeras.recipes import search
@@ -39,7 +40,7 @@ def surface(monkeypatch):
     """Scores by a formula instead of a training; the settings of each call."""
     calls = []
 
-    def score(folder, settings, task, manifest):
+    def score(run, folder, settings, task, manifest):
         calls.append(settings)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "score.json").write_text(json.dumps({"score": 0, "steps": settings.steps}))
@@ -113,11 +114,12 @@ def test_trial_is_scored_on_validation_people_and_run_once(flags, tmp_path, monk
         return original(task, features, *arguments, **options)
 
     monkeypatch.setattr(tuner, "score_task", spy)
-    value = tuner.score(tmp_path / "trial", settings, task, manifest)
+    run = Run(tmp_path, "search")
+    value = tuner.score(run, tmp_path / "trial", settings, task, manifest)
     assert 0 <= value <= 1
     assert set(seen[0]) == {record.person for record in manifest.select("validation")}
     monkeypatch.setattr(tuner, "build_model", None)
-    assert tuner.score(tmp_path / "trial", settings, task, manifest) == value
+    assert tuner.score(run, tmp_path / "trial", settings, task, manifest) == value
     assert not (tmp_path / "trial" / "checkpoints").exists()
 
 
@@ -154,6 +156,18 @@ def test_space_is_read_as_it_is_written(text, expected):
 def test_space_that_cannot_be_searched_is_an_error(text, message):
     with pytest.raises(ValueError, match=message):
         Dimension.parse(text)
+
+
+@pytest.mark.once
+def test_former_flag_and_key_of_the_task_still_work(tmp_path, capsys):
+    (tmp_path / "old.toml").write_text('label = "arousal"')
+    assert read(search.Settings, ["--label", "stage"]).task == "stage"
+    assert read(search.Settings, ["--config", str(tmp_path / "old.toml")]).task == "arousal"
+    with pytest.raises(SystemExit):
+        read(search.Settings, ["--help"])
+    shown = capsys.readouterr().out
+    assert "--task" in shown
+    assert "--label " not in shown
 
 
 @pytest.mark.once

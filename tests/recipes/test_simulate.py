@@ -13,10 +13,10 @@ def test_command_writes_a_cohort_and_refuses_other_settings_in_its_folder(tmp_pa
     written = json.loads((tmp_path / "cohort" / "simulation.json").read_text())
     assert (written["people"], written["epochs"], written["seed"], written["coupled"]) == (1, 12, 4, False)
     assert "1/1" in capsys.readouterr().err
-    assert main([*command, "--unlabelled", "2"]) == 1
-    assert "unlabelled: there 0, asked 2" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="unlabelled: there 0, asked 2"):
+        main([*command, "--unlabelled", "2"])
 
 
-def test_command_refuses_a_length_out_of_range(tmp_path, capsys):
-    assert main(["--out", str(tmp_path), "--hours", "0"]) == 1
-    assert "Received: hours=0" in capsys.readouterr().err
+def test_command_refuses_a_length_out_of_range(tmp_path):
+    with pytest.raises(SystemExit, match="Received: hours=0"):
+        main(["--out", str(tmp_path), "--hours", "0"])

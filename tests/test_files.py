@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+import pytest
+
+from physiokeras.errors import DataError
+from physiokeras.files import locked
+
+pytestmark = pytest.mark.once
+
+HOLD = """
+import sys
+from physiokeras.files import locked
+with locked(sys.argv[1], shared={}):
+    print(1, flush=True)
+    input()"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """Function that lets another process hold the lock, shared or not, until it is killed."""
+    processes = []
+
+    def hold(shared):
+        command = [sys.executable, "-c", HOLD.format(shared), str(tmp_path / ".lock")]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"1\n"
+        processes.append(process)
+        return process
+
+    yield hold
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "refused"),
+    [(None, None, True), (True, True, False), (True, False, True), (False, True, True), (False, False, True)],
+)
+def test_lock_of_another_process_refuses_all_but_those_that_share_it(held, tmp_path, theirs, ours, refused):
+    (tmp_path / ".lock").touch()  # as earlier versions leave it
+    other = held(theirs)
+    if refused:
+        with pytest.raises(DataError, match=f"{tmp_path}: another process writes to this folder now"):
+            locked(tmp_path / ".lock", shared=ours).__enter__()
+    else:
+        with locked(tmp_path / ".lock", shared=ours):
+            pass
+    other.kill()
+    other.wait()
+    with locked(tmp_path / ".lock", shared=ours), pytest.raises(DataError):
+        locked(tmp_path / ".lock", shared=False if ours is not None else None).__enter__()
+
+
+def test_layers_and_models_import_where_there_is_no_fcntl():
+    code = (
+        "import sys; sys.modules['fcntl'] = None; import physiokeras.layers, physiokeras.models, physiokeras.callbacks"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
