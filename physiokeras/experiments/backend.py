@@ -1,4 +1,4 @@
-"""Chooses the framework that computes, which must happen before Keras is imported."""
+"""Selects the backend of Keras, before Keras is imported."""
 
 import contextlib
 import importlib.util
@@ -13,9 +13,9 @@ from physiokeras.pipelines.devices import keras_backend, leave_gpus_to_backend
 def use(backend):
     """Make Keras run on `backend` in this process; call it before Keras is imported.
 
-    TensorFlow, which reads the data for every backend, is imported here, quietly (it imports Keras), and kept off the
-    GPUs unless it is the backend. Its log is kept to what is fatal (`TF_CPP_MIN_LOG_LEVEL` set beforehand wins). Where
-    XLA computes, memory that it frees stays with the process.
+    TensorFlow reads the data for every backend. It is imported here (it imports Keras), and its GPUs are hidden from it
+    unless it is the backend. It logs fatal messages only, unless `TF_CPP_MIN_LOG_LEVEL` is set. With XLA, freed memory
+    stays with the process.
 
     Args:
         backend: "tensorflow", "jax" or "torch".
@@ -43,9 +43,9 @@ def use(backend):
 
 @contextlib.contextmanager
 def _held_back_stderr():
-    """Keep what is written to the standard error, by C++ too, and show it only where the block fails.
+    """Hold back standard error, also that of C++, and print it only if the block fails.
 
-    TensorFlow greets on import, and a machine without GPU, with lines that no setting of its own turns off.
+    On import TensorFlow prints lines that none of its settings turns off.
     """
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:

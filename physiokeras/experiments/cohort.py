@@ -1,4 +1,4 @@
-"""Prepared data for a recipe: the user's, or a simulated cohort where none is given."""
+"""Prepared data of a command: the user's, or a simulated cohort where none is given."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ from physiokeras.pipelines.manifest import TRAINING
 
 
 def prepared(settings):
-    """A prepared folder's manifest; without `settings.data` a cohort is simulated and converted, or reused.
+    """The manifest of the prepared data; without `settings.data` a cohort is simulated and converted, or reused.
 
     Args:
-        settings: `CohortSettings`. A simulated cohort lies beside the run, in a folder named after what it depends on.
+        settings: `CohortSettings`. A simulated cohort lies beside the run, in a folder named after its settings.
 
     Returns: `Manifest`.
     """
@@ -29,7 +29,7 @@ def prepared(settings):
 
 
 def training_splits(settings, manifest):
-    """Names of the splits to pretrain on: `settings.pretrain_on`, or those of pretrain and train that the data have.
+    """Names of the splits to pretrain on: `settings.pretrain_on`, or "pretrain" and "train" where the data have them.
 
     Raises:
         DataError: The test people are among them.

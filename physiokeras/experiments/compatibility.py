@@ -1,16 +1,16 @@
-"""Whether a saved encoder can read data of another definition, and the part of it that reads them."""
+"""Checks whether a saved encoder can read data of another definition, and restricts it to shared modalities."""
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines import Manifest
 
 
 def encoder_for(encoder, data, own=None):
-    """The encoder of the modalities that model and data share; what the data lack is absent for it.
+    """Restrict an encoder to the modalities that it shares with the data.
 
     Args:
-        encoder: The model's encoder.
+        encoder: Encoder of the model.
         data: `Definition` or `Manifest` of the data.
-        own: The definition that the model was trained on, as a dict; None: not known.
+        own: Definition that the model was trained on, as a dict; None: unknown.
 
     Returns: `Encoder`, see `Encoder.restricted`: the modalities in the data's order.
 
@@ -59,7 +59,7 @@ def _check(expected, received, modality, name, window):
 
 
 def _read_by(data):
-    """Name, seconds of a window, tokens, and modality -> samples and channels."""
+    """Name of the definition, window in seconds, tokens, and dict of modality to samples and channels."""
     if isinstance(data, Manifest):
         sizes = {name: {"samples": m["samples"], "channels": len(m["channels"])} for name, m in data.modalities.items()}
         return data.definition["name"], float(data.definition["window"]), data.tokens, sizes

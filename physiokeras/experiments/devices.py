@@ -7,11 +7,11 @@ import keras
 
 
 def sharing(count):
-    """Inside it, models that are built train with every batch laid over several devices.
+    """Context in which models are built whose training splits every batch over several devices.
 
-    Each device holds all weights. Batches must divide by the number. A step computes what it would on one device, but
-    that on TensorFlow each device draws the same masks for its part of the batch, and contrasts windows of its part
-    alone.
+    Each device holds all weights. The batch size must be a multiple of the number of devices. A step computes the same
+    as on one device, except on TensorFlow: there every device draws the same masks for its part of the batch and
+    contrasts only the windows of its part.
 
     Args:
         count: Number of devices.

@@ -1,4 +1,4 @@
-"""What commands leave for people to read: Markdown, CSV, and the word "simulated" wherever it belongs."""
+"""Reports of commands in Markdown, marked where the recordings are simulated."""
 
 from physiokeras.files import write_atomic
 
@@ -6,22 +6,22 @@ CAUTION = "Simulated recordings: these numbers say nothing about people."
 
 
 def is_simulated(manifest):
-    """Whether the records are simulated, to be said wherever their numbers show."""
+    """Whether the records are simulated, which every report of their numbers must say."""
     return manifest.definition["name"] == "simulated"
 
 
 def note_of(manifest):
-    """Word for the titles of figures; None where the recordings are real."""
+    """Note for the titles of figures: "simulated", or None where the recordings are real."""
     return "simulated" if is_simulated(manifest) else None
 
 
 def publish(folder, parts, manifest):
-    """Print paragraphs, and keep them in the run's folder as `scores.md`.
+    """Print paragraphs, and write them into the run's folder as `scores.md`.
 
     Args:
         folder: The run's folder.
         parts: list of texts.
-        manifest: `Manifest`, which says whether they need a word of caution.
+        manifest: `Manifest`; where it is of simulated records, `CAUTION` is put first.
     """
     text = "\n\n".join([*([CAUTION] if is_simulated(manifest) else []), *parts])
     print(f"\n{text}\n\nEverything is in {folder}", flush=True)

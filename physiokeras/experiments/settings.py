@@ -1,4 +1,4 @@
-"""Settings of a command: defaults in a dataclass, overridden by a TOML file, overridden by the command line."""
+"""Settings of a command: defaults of a dataclass, overridden by TOML files, overridden by the command line."""
 
 import os
 import sys
@@ -59,7 +59,7 @@ def _backend():
 
 @dataclass(frozen=True)
 class CommonSettings:
-    """What every command takes. Subclass it (frozen too) and add fields made by `setting`."""
+    """Settings that every command takes. Subclasses, frozen too, add fields made by `setting`."""
 
     config: tuple[str, ...] | None = setting(None, CONFIG_HELP, "run", "invocation")
     backend: Literal["tensorflow", "jax", "torch"] = setting(
@@ -76,8 +76,8 @@ class CommonSettings:
 def read(kind, argv=None, *, prog=None, description=None):
     """Settings from the command line, over those of the files that `--config` names, over the defaults.
 
-    A command that overrides the field `config` with a default has those settings where none is named. The
-    field `resume`, where given, stands for the `config` and `out` of a run's folder.
+    The default of the field `config` holds where no file is named. The field `resume`, where given, stands for the
+    `config` and `out` of a run's folder.
 
     Args:
         kind: A frozen, flat dataclass of settings (see `setting`). Types: str, int, float, bool, `Literal`, tuples of

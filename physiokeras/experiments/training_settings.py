@@ -1,4 +1,4 @@
-"""Settings that the training commands share: data, network, objective, optimizer, probe."""
+"""Settings that several commands share: data, network, objective, optimizer, probe."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,12 +7,12 @@ from physiokeras.experiments.settings import CommonSettings, setting
 from physiokeras.seeds import derive
 
 CONTRASTIVE = ("pairwise", "leave_one_out")
-"""Objectives that compare windows; their encoders keep the modalities apart."""
+"""Contrastive objectives; their encoders do not mix modalities."""
 
 
 @dataclass(frozen=True)
 class CohortSettings(CommonSettings):
-    """The data of a command that simulates a cohort where none are given; see `physiokeras.experiments.cohort`."""
+    """Data of a command that simulates a cohort where none are given; see `physiokeras.experiments.cohort`."""
 
     data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data", "place")
     people: int = setting(48, "people with labels to simulate, where no data is given", "data", "result")
@@ -28,7 +28,7 @@ class CohortSettings(CommonSettings):
 
 @dataclass(frozen=True)
 class OptimizerSettings(CommonSettings):
-    """How weights are trained, by `build_optimizer`, and how a training that was interrupted goes on."""
+    """The optimizer, see `build_optimizer`, and how an interrupted training is resumed."""
 
     resume: str | None = setting(
         None, "folder of a run to go on with; its settings hold unless flags say otherwise",
@@ -180,7 +180,7 @@ class ProbeSettings(CommonSettings):
 
 
 def probe_options(settings):
-    """The options of `Probe.fit` that `ProbeSettings` set; features must have `settings.context` already."""
+    """The options of `Probe.fit` that `ProbeSettings` set, except `context`, which the features must have already."""
     names = ("classifier", "class_weight", "label_share")
     options = {name: getattr(settings, name) for name in names}
     return {**options, "folds": settings.probe_folds, "seed": derive(settings.seed, "probe")}

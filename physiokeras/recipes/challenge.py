@@ -2,10 +2,10 @@
 
     python -m physiokeras.recipes.challenge --run runs/pretrain-1 --data PREPARED --source RECORDINGS
 
-The encoder stays as it is; the tokens of all modalities at one second are merged, and a linear layer tells from them
-whether that second is an arousal. Its probabilities are interpolated to the samples of the target vector, which is read
-from the recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are pooled over all test records, as the
-Challenge's rules say. One record at a time is in memory. `--context` counts seconds here.
+The encoder is frozen. The tokens of all modalities at one second are merged, and a linear layer classifies that second
+as arousal or not. Its probabilities are interpolated to the samples of the target vector, which is read from the
+recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are pooled over all test records, as in the
+Challenge's rules. One record at a time is in memory. `--context` counts seconds here.
 """
 
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ def main(argv=None):
 
 
 def report(run, score, histograms, rows, manifest, settings):
-    """Print the score with its interval over people, and keep it and each record's own in the run's folder."""
+    """Print the score with its interval over people; write it and the scores of each record into the run's folder."""
     from physiokeras.experiments import reports
 
     if not rows:

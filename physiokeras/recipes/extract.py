@@ -87,7 +87,7 @@ def write_features(rows, path):
 
 
 def write_predictions(rows, encoder, definition, settings, out, note=None):
-    """Write what the run's probes predict, and a hypnogram for each recording."""
+    """Write the predictions of the run's probes, and draw a hypnogram of each recording."""
     from physiokeras.evaluation.features import neighbours
     from physiokeras.evaluation.probe_files import load_probe
     from physiokeras.figures.predictions import hypnogram

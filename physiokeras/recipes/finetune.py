@@ -3,8 +3,8 @@
     python -m physiokeras.recipes.finetune --run runs/pretrain-1 --data PREPARED --task stage
     python -m physiokeras.recipes.finetune --resume runs/finetune-1
 
-Training ends where the validation people's loss no longer falls, and the weights of its lowest point are kept and
-scored on the test people beside a probe of the frozen encoder. Modalities that the data lack are absent.
+Training ends when the loss of the validation people no longer falls. The weights of its lowest value are kept and
+scored on the test people, beside a probe of the frozen encoder. Modalities that the data lack are absent.
 """
 
 from dataclasses import dataclass

@@ -2,10 +2,9 @@
 
     python -m physiokeras.recipes.probe --run runs/pretrain-1 --data PREPARED
 
-The encoder stays as it is; a linear layer is fitted on its features for every label of the data. Modalities that the
-model knows and the data lack are absent. The same encoder untrained stands beside it. With people in the splits train
-and test, the test people are scored; in data without such splits, each person in turn. The run folder can be given to
-`extract`.
+The encoder is frozen; a linear layer is fitted on its features for every label of the data. Modalities that the data
+lack are absent. The same encoder untrained is probed for comparison. With people in the splits train and test, the test
+people are scored; without, each person in turn, by a probe fitted on all others. `extract` can read the run folder.
 """
 
 from dataclasses import dataclass

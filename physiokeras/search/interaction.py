@@ -1,4 +1,4 @@
-"""Whether two settings act on a score together: a two-way layout repeated over seeds."""
+"""Interaction of two settings in a score: analysis of variance of a two-way layout repeated over seeds."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Interaction:
-    """Test of an interaction, and its size.
+    """Result of a test of an interaction, and its size.
 
     Args:
         f: F of the interaction's mean square over the residual's, seeds being blocks.
         degrees: Degrees of freedom of both.
-        p: Probability of so large an F where the effects add up.
+        p: Probability of an F at least as large where there is no interaction.
         contrast: How much more the score rises from the least to the greatest level of the second factor where the
             first is greatest than where it is least, by the surface a + b x + c y + d x y that fits best; mean over
             seeds.
