@@ -8,7 +8,7 @@ import numpy as np
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation import extraction
-from physiokeras.evaluation.batches import present_modalities
+from physiokeras.evaluation.extraction import present_modalities
 from physiokeras.evaluation.sum_intervals import sum_intervals
 from physiokeras.models import MaskedAutoencoder
 

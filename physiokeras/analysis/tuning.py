@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.channel_layout import ChannelLayout
-from physiokeras.evaluation.batches import predict, present_modalities
+from physiokeras.evaluation.extraction import predict, present_modalities
 from physiokeras.seeds import derive
 
 ROWS = 64

@@ -15,8 +15,7 @@ from physiokeras.comparison.strategies import Strategy
 from physiokeras.errors import DataError
 from physiokeras.evaluation.features import some_people
 from physiokeras.evaluation.folds import Fold
-from physiokeras.experiments import compiled_models, devices, supervised, training
-from physiokeras.experiments.build import build_encoder, build_model, compile_model
+from physiokeras.experiments import supervised, training
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
 from physiokeras.experiments.training_settings import ProbeSettings, probe_options
@@ -120,16 +119,14 @@ def compute(cell, manifest, tasks, run):
     cell.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
-    with devices.sharing(cell.settings.devices):
-        if cell.is_supervised:
-            models = networks(cell, manifest, tasks, run)
-        else:
-            models = encoder(cell, manifest, run) if cell.strategy.has_encoder else None
-    seconds = {"train": round(time.monotonic() - began, 1)}
     if cell.is_supervised:
+        models = networks(cell, manifest, tasks, run)
+        seconds = {"train": round(time.monotonic() - began, 1)}
         found = predictions.of_networks(cell, models, manifest, tasks)
     else:
-        found = predictions.of_probes(cell, source_of(cell.strategy, models, manifest), manifest, tasks)
+        model = encoder(cell, manifest, run) if cell.strategy.has_encoder else None
+        seconds = {"train": round(time.monotonic() - began, 1)}
+        found = predictions.of_probes(cell, source_of(cell.strategy, model, manifest), manifest, tasks)
     predictions.write(cell.folder, found, tasks)
     facts = {
         "strategy": cell.strategy.name,
@@ -149,19 +146,13 @@ def compute(cell, manifest, tasks, run):
 
 
 def encoder(cell, manifest, run):
-    """The cell's encoder: read from `model/`, or trained and kept there; untrained where the objective says so."""
-    folder, s = cell.folder / "model", cell.settings
+    """The cell's encoder: read from `model/`, or trained and kept there."""
+    folder = cell.folder / "model"
     if is_kept(folder):
         return encoder_of(load(folder))
-    if s.objective == "untrained":
-        model = build_encoder(s, manifest)
-    else:
-        records = manifest.records_of(cell.fold.pretrain)
-        own = manifest.with_variances_of(records)
-        model = build_model(s, own)
-        compile_model(model, s)
-        with compiled_models.compiled_before(model, s, own.variances) as compiled:
-            training.fit(compiled, own, s, run, folder=cell.folder, records=records, verbose=0)
+    records = manifest.records_of(cell.fold.pretrain)
+    own = manifest.with_variances_of(records)
+    model = training.pretrained(cell.settings, own, run, folder=cell.folder, records=records)
     keep(model, folder, cell, manifest)
     return encoder_of(model)
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from physiokeras.comparison.strategies import BAND_POWER, TIME
 from physiokeras.evaluation import band_power
-from physiokeras.evaluation.batches import predict
-from physiokeras.evaluation.extraction import FULL_BATCH, features_by, features_of_windows
+from physiokeras.evaluation.extraction import FULL_BATCH, features_by, features_of_windows, predict
 from physiokeras.experiments.compiled_models import shared_extractor
 from physiokeras.models import Encoder
 from physiokeras.models.subsets import SubsetExtractor

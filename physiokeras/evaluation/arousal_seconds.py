@@ -7,7 +7,7 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.evaluation import extraction
-from physiokeras.evaluation.batches import predict
+from physiokeras.evaluation.extraction import predict
 from physiokeras.evaluation.features import Features, neighbours
 from physiokeras.evaluation.tasks import Task
 from physiokeras.pipelines import stream
