@@ -18,7 +18,7 @@ import numpy as np
 from physiokeras.analysis.attention import attention_sums
 from physiokeras.analysis.reconstruction import source_target
 from physiokeras.analysis.tuning import encoder_tuning
-from physiokeras.evaluation.batches import predict
+from physiokeras.evaluation.extraction import predict
 from physiokeras.models import Encoder, FeatureExtractor, MaskedAutoencoder
 
 CHANNELS = {"eeg": 6, "eog": 1, "emg": 1, "ecg": 1}

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.analysis import attention_measures as measure
-from physiokeras.evaluation.batches import BATCH, predict, present_modalities
+from physiokeras.evaluation.extraction import BATCH, predict, present_modalities
 from physiokeras.evaluation.sum_intervals import sum_intervals
 from physiokeras.seeds import derive
 

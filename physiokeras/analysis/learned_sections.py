@@ -8,7 +8,7 @@ from physiokeras.analysis.reconstruction import explained_intervals, source_targ
 from physiokeras.analysis.representation import embedding, variance_shares
 from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.evaluation import extraction
-from physiokeras.evaluation.batches import predict
+from physiokeras.evaluation.extraction import predict
 from physiokeras.experiments.reports import note_of
 from physiokeras.figures import learned
 from physiokeras.markdown import markdown_table

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation import extraction
-from physiokeras.evaluation.batches import channels_of, present_modalities
+from physiokeras.evaluation.extraction import present_modalities
 from physiokeras.evaluation.sum_intervals import sum_intervals
 from physiokeras.models import MaskedAutoencoder
 
@@ -68,6 +69,7 @@ def source_target(model, inputs, groups=None, *, size=None, sources=None, seed=0
     sources = source_sets(encoder.modalities) if sources is None else sources
     order = np.random.default_rng(seed).permutation(rows)
     present, found = present_modalities(encoder, inputs), {}
+    columns = ChannelLayout.of(encoder.modalities).columns
     for start in range(0, rows, BATCH):
         # The last batch is filled up, so that one compiled program serves all.
         chosen = order[np.arange(start, start + BATCH) % rows]
@@ -79,7 +81,7 @@ def source_target(model, inputs, groups=None, *, size=None, sources=None, seed=0
             made = model.reconstruct(batch, drop=hidden)["signals"]
             able = present[chosen][:, [name in source for name in encoder.modalities]].any(axis=1)
             for target in hidden:
-                here = batch["present"][:, channels_of(encoder)[target]] & able[:, None]
+                here = batch["present"][:, columns[target]] & able[:, None]
                 sums = _sums(true[target], np.asarray(made[target]), here, able, groups[chosen], size, count)
                 old = found.get((source, target))
                 found[source, target] = sums if old is None else _add(old, sums)

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.evaluation.batches import channels_of, predict, present_modalities
+from physiokeras.channel_layout import ChannelLayout
+from physiokeras.evaluation.extraction import predict, present_modalities
 from physiokeras.seeds import derive
 
 ROWS = 64
@@ -123,7 +124,7 @@ def encoder_tuning(encoder, inputs, **options):
     Returns: `Tuning` of units `(1 + depth, modalities + 1, width)`: tokenizers, then blocks; places of reading in the
         order of the modalities, the mean of all last.
     """
-    reader, channels = LayerMeans(encoder), channels_of(encoder)
+    reader, channels = LayerMeans(encoder), ChannelLayout.of(encoder.modalities).columns
 
     def respond(batch):
         weight = present_modalities(encoder, batch)[:, None, :, None]

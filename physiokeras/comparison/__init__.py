@@ -1,1 +1,1 @@
-"""Strategies, seeds and folds, compared in one table."""
+"""Comparison of strategies over seeds and folds: cells, one table of scores, a page."""

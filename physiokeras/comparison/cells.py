@@ -1,4 +1,4 @@
-"""One cell of a comparison: an entrant with one seed in one fold, from training to predictions of its test people."""
+"""One cell of a comparison: a strategy with one seed in one fold, from training to predictions for test subjects."""
 
 import hashlib
 import json
@@ -10,71 +10,71 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.comparison import predictions
-from physiokeras.comparison.strategies import TIME, Entrant
+from physiokeras.comparison.sources import source_of
+from physiokeras.comparison.strategies import Strategy
 from physiokeras.errors import DataError
 from physiokeras.evaluation.features import some_people
 from physiokeras.evaluation.folds import Fold
-from physiokeras.experiments import compiled_models, devices, supervised, training
-from physiokeras.experiments.build import build_encoder, build_model, compile_model
+from physiokeras.experiments import supervised, training
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
 from physiokeras.experiments.training_settings import ProbeSettings, probe_options
 from physiokeras.files import write_atomic
-from physiokeras.models import load, save
+from physiokeras.models import encoder_of, load, save
 from physiokeras.seeds import derive
 
 FACTS = "cell.json"
-"""Written last: a cell that has it is done, as far as it was asked for."""
+"""Written last: a cell with this file is done, for what it was asked for."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """An entrant with one seed in one fold.
+    """A strategy with one seed in one fold.
 
     Args:
-        entrant: Whose settings have the seed of this repetition.
+        strategy: `Strategy`; its settings have the seed of this repetition.
         seed: The repetition's number, from 0.
         fold: `Fold`.
-        folder: The cell's own, whose name ends in a hash of all that its training depends on.
+        folder: The cell's own folder; its name ends in the `cache_key`.
     """
 
-    entrant: Entrant
+    strategy: Strategy
     seed: int
     fold: Fold
     folder: Path
 
     @property
     def settings(self):
-        """The entrant's."""
-        return self.entrant.settings
+        """The strategy's, with the seed of this repetition."""
+        return self.strategy.settings
 
     @property
     def is_supervised(self):
-        """Whether there is a network for each task instead of probes on one encoder."""
-        return self.settings.objective == "supervised" and self.entrant.name != TIME
+        """Whether it has one network for each task instead of probes on shared features."""
+        return self.settings.objective == "supervised" and self.strategy.has_encoder
 
 
-def plan(settings, manifest, entrants, folds, folder):
-    """The cells of a run in the order in which they are computed: those of one compiled program follow one another.
+def plan(settings, manifest, strategies, folds, folder):
+    """The cells of a run in the order in which they are computed: those that share a compiled program are adjacent.
 
     Returns: list of `Cell`.
     """
     cells = []
-    for entrant in entrants:
+    for strategy in strategies:
         for fold in folds:
             for seed in range(settings.seeds):
-                own = replace(entrant.settings, seed=derive(settings.seed, "repetition", seed))
-                name = f"{entrant.name}-seed-{seed}-fold-{fold.number}-{cause(entrant, own, fold, manifest)}"
-                cells.append(Cell(replace(entrant, settings=own), seed, fold, folder / "cells" / name))
+                own = replace(strategy.settings, seed=derive(settings.seed, "repetition", seed))
+                name = f"{strategy.name}-seed-{seed}-fold-{fold.number}-{cache_key(strategy, own, fold, manifest)}"
+                cells.append(Cell(replace(strategy, settings=own), seed, fold, folder / "cells" / name))
     return cells
 
 
-def cause(entrant, settings, fold, manifest):
-    """Eight letters that change with whatever a cell's training depends on.
+def cache_key(strategy, settings, fold, manifest):
+    """Hash, of eight letters, of all that a cell's training depends on.
 
-    Settings at their default are left out, so that those of a later version do not rename the cells of an earlier one.
+    Settings at their default are left out, so that a setting added later does not rename existing cells.
     """
-    roles = [] if entrant.name == TIME else ["run", "training"]
+    roles = [] if not strategy.has_encoder else ["run", "training"]
     roles += ["supervised", "readout"] if settings.objective == "supervised" else []
     names, always = of_role(settings, *roles), of_role(settings, "run")
     used = {
@@ -82,7 +82,7 @@ def cause(entrant, settings, fold, manifest):
         for item in fields(settings)
         if item.name in names and (item.name in always or getattr(settings, item.name) != item.default)
     }
-    facts = [used, entrant.modalities, asdict(fold), manifest.data_hash]
+    facts = [used, strategy.modalities, asdict(fold), manifest.data_hash]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -95,17 +95,17 @@ def is_done(cell, tasks):
 
 
 def asked(cell, tasks):
-    """On what a cell's predictions depend besides its models; settings of probes at their default are left out."""
+    """What a cell's predictions depend on besides its models; settings of probes at their default are left out."""
     s = cell.settings
     common = {item.name for item in fields(CommonSettings)}
     own = [item for item in fields(ProbeSettings) if item.name not in common]
     probe = {item.name: getattr(s, item.name) for item in own if getattr(s, item.name) != item.default}
-    answered = {"scalings": list(s.scalings), "subsets": s.subsets, "refit": s.subsets and s.refit}
-    return {"tasks": [task.name for task in tasks], **answered, **probe}
+    predicted = {"scalings": list(s.scalings), "subsets": s.subsets, "refit": s.subsets and s.refit}
+    return {"tasks": [task.name for task in tasks], **predicted, **probe}
 
 
 def compute(cell, manifest, tasks, run):
-    """Train, probe and predict the test people, and keep it all in the cell's folder; what is there is not repeated.
+    """Train, probe and predict the test subjects, and keep everything in the cell's folder; existing models are reused.
 
     The folder gets `settings.toml`, `metrics.csv`, `model/` (`model_TASK/` for supervised networks), `predictions.csv`,
     `subsets.npz` and `cell.json`.
@@ -119,82 +119,84 @@ def compute(cell, manifest, tasks, run):
     cell.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
-    with devices.sharing(cell.settings.devices):
-        models, left_out = trained(cell, manifest, tasks, run)
-    trained_at = time.monotonic()
-    found = predictions.of(cell, models, manifest, tasks)
+    if cell.is_supervised:
+        models = networks(cell, manifest, tasks, run)
+        seconds = {"train": round(time.monotonic() - began, 1)}
+        found = predictions.of_networks(cell, models, manifest, tasks)
+    else:
+        model = encoder(cell, manifest, run) if cell.strategy.has_encoder else None
+        seconds = {"train": round(time.monotonic() - began, 1)}
+        found = predictions.of_probes(cell, source_of(cell.strategy, model, manifest), manifest, tasks)
     predictions.write(cell.folder, found, tasks)
     facts = {
-        "strategy": cell.entrant.name,
+        "strategy": cell.strategy.name,
         "seed": cell.seed,
         "fold": cell.fold.number,
         "asked": asked(cell, tasks),
         "scores": predictions.scores_of(found, tasks),
         "strengths": found.strengths,
-        "left_out": {**left_out, **found.left_out},
+        "left_out": found.left_out,
         "parameters": found.parameters,
         "people": asdict(cell.fold),
-        "seconds": {"train": round(trained_at - began, 1), **found.seconds},
+        "seconds": {**seconds, **found.seconds},
     }
     write_atomic(cell.folder / FACTS, to_json(facts))
     for checkpoints in cell.folder.glob("*checkpoints"):
         shutil.rmtree(checkpoints)  # many cells would fill the disk
 
 
-def trained(cell, manifest, tasks, run):
-    """The trained models of a cell, read where they are there already.
-
-    Returns: dict of task name, or "" for one that serves all tasks, to model; and dict of task name to why it has none.
-    """
-    if cell.entrant.name == TIME:
-        return {"": None}, {}
-    if not cell.is_supervised:
-        return {"": kept(cell.folder / "model", lambda: pretrained(cell, manifest, run), cell, manifest)}, {}
-    models = {}
-    for task in (task for task in tasks if task.classes):
-        models[task.name] = kept(
-            cell.folder / f"model_{task.name}", lambda t=task: from_scratch(cell, manifest, t, run), cell, manifest
-        )
-    left_out = {name: "the training windows are of one class." for name, model in models.items() if model is None}
-    return {name: model for name, model in models.items() if model is not None}, left_out
-
-
-def kept(folder, make, cell, manifest):
-    """The model in a folder, or one that is made now and kept there."""
-    if (folder / "metadata.json").exists():
-        return load(folder)
-    model = make()
-    if model is not None:
-        facts = {"data_hash": manifest.data_hash, "pooling": cell.settings.pooling}
-        save(model, folder, definition=manifest.definition, **facts)
-    return model
-
-
-def pretrained(cell, manifest, run):
-    """The cell's pretrained model; the encoder alone where it is to stay untrained."""
-    if cell.settings.objective == "untrained":
-        return build_encoder(cell.settings, manifest)
+def encoder(cell, manifest, run):
+    """The cell's encoder: read from `model/`, or trained and kept there."""
+    folder = cell.folder / "model"
+    if is_kept(folder):
+        return encoder_of(load(folder))
     records = manifest.records_of(cell.fold.pretrain)
-    manifest = manifest.with_variances_of(records)
-    model = build_model(cell.settings, manifest)
-    compile_model(model, cell.settings)
-    with compiled_models.compiled_before(model, cell.settings, manifest.variances) as twin:
-        training.fit(twin, manifest, cell.settings, run, folder=cell.folder, records=records, verbose=0)
-    return model
+    own = manifest.with_variances_of(records)
+    model = training.pretrained(cell.settings, own, run, folder=cell.folder, records=records)
+    keep(model, folder, cell, manifest)
+    return encoder_of(model)
 
 
-def from_scratch(cell, manifest, task, run):
-    """The cell's supervised network for a task; None where the training windows are of one class."""
-    if not cell.fold.validation:
-        message = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
-        raise DataError(message, file=manifest.folder)
-    people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
-    records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
-    return supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)
+def networks(cell, manifest, tasks, run):
+    """The cell's supervised networks: read from `model_TASK/`, or trained and kept there.
+
+    Returns: dict of the name of each task with classes to `LinearProbe`, or to None where its training windows are of
+        one class.
+
+    Raises:
+        DataError: No validation people.
+    """
+    found = {}
+    for task in (task for task in tasks if task.classes):
+        folder = cell.folder / f"model_{task.name}"
+        if is_kept(folder):
+            found[task.name] = load(folder)
+            continue
+        if not cell.fold.validation:
+            message = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
+            raise DataError(message, file=manifest.folder)
+        people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
+        records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
+        network = supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)
+        if network is not None:
+            keep(network, folder, cell, manifest)
+        found[task.name] = network
+    return found
+
+
+def is_kept(folder):
+    """Whether a folder holds a finished model."""
+    return (folder / "metadata.json").exists()
+
+
+def keep(model, folder, cell, manifest):
+    """Save a cell's model."""
+    facts = {"data_hash": manifest.data_hash, "pooling": cell.settings.pooling}
+    save(model, folder, definition=manifest.definition, **facts)
 
 
 def learners(cell, manifest, task):
-    """The training people whose labels a network learns from: the share of them that probes are fitted on too."""
+    """The training people whose labels a network learns from, the same share of them that probes are fitted on."""
     pairs = [
         (record.person, task.targets([value])[0])
         for record in manifest.records

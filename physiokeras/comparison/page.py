@@ -1,41 +1,27 @@
-"""The page of a comparison, in Markdown: tables, and what follows from them in plain words."""
-
-import json
+"""The page of a comparison, in Markdown: tables, and conclusions in words."""
 
 import numpy as np
 
-from physiokeras.comparison.cells import FACTS
-from physiokeras.comparison.predictions import KEPT, REFIT
-from physiokeras.comparison.strategies import TIME
-from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE
-from physiokeras.evaluation.scores import main_scores, scores_by_group
+from physiokeras.comparison.predictions import KEPT, RAW, REFIT
+from physiokeras.comparison.strategies import BAND_POWER, TIME
+from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, facts, label
+from physiokeras.evaluation.scores import scores_by_group
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.markdown import markdown_table
 
-TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error, years"}
+TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error"}
 DETAILS = {"macro_f1": "macro F1", "kappa": "kappa", "auprc": "AUPRC", "accuracy": "accuracy", "ece": "ECE"}
 ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out"))
 """The paper's order of strategies on the aggregate; the best unimodal one comes below the first of all."""
 
-BASELINES = ("untrained", "supervised", TIME)
+BASELINES = ("untrained", "supervised", BAND_POWER, TIME)
 PROBES = {
     KEPT: "the same probes, the other modalities marked absent in the test windows",
     REFIT: "probes fitted on training windows that lack the same modalities as the test windows",
 }
 
 
-def facts(cell):
-    """What a finished cell's `cell.json` holds."""
-    return json.loads((cell.folder / FACTS).read_bytes())
-
-
-def reference_of(row, reference):
-    """The row that another one is compared with: the reference with the same scaling of features."""
-    _, comma, scaling = row.partition(", ")
-    return f"{reference}, {scaling}" if comma else reference
-
-
-def main(pooled, found, best, manifest, settings):
+def main(pooled, table, best, manifest, settings):
     """Yields lines: what was compared, the main table, differences to the reference, what follows."""
     word = " (simulated)" if is_simulated(manifest) else ""
     yield f"# Comparison of strategies{word}\n"
@@ -43,58 +29,66 @@ def main(pooled, found, best, manifest, settings):
         yield f"{CAUTION}\n"
     yield from heading(pooled, manifest, settings)
     columns = shown(pooled)
-    titles = [f"{task}: {TITLES[score]}" for task, score in columns]
+    years = {task.name for task in pooled.tasks if task.kind == "years"}
+    titles = [f"{task}: {TITLES[score]}{', years' if task in years else ''}" for task, score in columns]
     yield f"## Scores{word}\n"
-    rows = [(named(row, best), *(spread(of.get(task), score) for task, score in columns)) for row, of in found.items()]
+    rows = [(named(row, best), *(spread(table, *row, *column) for column in columns)) for row in rows_of(table)]
     yield markdown_table([("strategy", *titles), *rows]) + "\n"
     names = [task.name for task in pooled.tasks if task.classes]
     aggregate = f"the mean of the balanced accuracies of {', '.join(names)}" if names[1:] else "the balanced accuracy"
     yield f"Mean ± standard deviation over seeds. The aggregate is ours, the paper's is unknown: {aggregate}.\n"
-    others = {row: found.get(reference_of(row, settings.reference)) for row in found}
+    reference = settings.reference
+    known = rows_of(table)
     rows = [
-        (named(row, best), *(difference(of, others[row], *column) for column in columns))
-        for row, of in found.items()
-        if others[row] is not None and others[row] is not of
+        (named((strategy, scaling), best), *(less(table, strategy, reference, scaling, *column) for column in columns))
+        for strategy, scaling in known
+        if strategy != reference and (reference, scaling) in known
     ]
     if rows:
-        yield f"## Differences to {settings.reference}{word}\n"
+        yield f"## Differences to {reference}{word}\n"
         yield markdown_table([("strategy", *titles), *rows]) + "\n"
         yield "In brackets 95 % over people: seeds averaged, the same people drawn on both sides.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
-    yield from (f"- {line}" for line in verdict(found, best, settings.reference))
+    yield from (f"- {line}" for line in verdict(table, best, reference))
     yield ""
 
 
-def detail(pooled, found, subsets, manifest, cells):
+def detail(pooled, table, manifest, cells):
     """Yields lines: people, classes, groups, calibration, modalities missing, cost, and how it was made."""
     word = " (simulated)" if is_simulated(manifest) else ""
-    tasks = [task for task in pooled.tasks if task.classes]
     groups = groups_of(pooled, manifest)
-    for task in tasks:
+    for task in (task for task in pooled.tasks if task.classes):
         yield f"## {task.name.capitalize()}{word}\n"
-        rows = [
-            (row, *(spread(of[task.name], name) for name in DETAILS), *f1_of(pooled, row, task))
-            for row, of in in_task(found, task)
-        ]
-        yield markdown_table([("strategy", *DETAILS.values(), *(f"F1 {name}" for name in task.classes)), *rows]) + "\n"
+        scores = [*DETAILS, *(f"f1 {name}" for name in task.classes)]
+        titles = [*DETAILS.values(), *(f"F1 {name}" for name in task.classes)]
+        known = [row for row in rows_of(table) if (*row, task.name, "accuracy") in table.pooled.index]
+        rows = [(label(*row), *(spread(table, *row, task.name, score) for score in scores)) for row in known]
+        yield markdown_table([("strategy", *titles), *rows]) + "\n"
         for title, of_windows in groups.items():
             names = sorted(set(of_windows.tolist()) - {""})
             head = [f"{name} ({len(set(pooled.people[of_windows == name].tolist()))} people)" for name in names]
-            rows = [(row, *by_group(pooled, row, task, of_windows, names)) for row, _ in in_task(found, task)]
+            rows = [(label(*row), *by_group(pooled, row, task, of_windows, names)) for row in known]
             if len(names) > 1:
                 yield f"Balanced accuracy by {title}:\n"
                 yield markdown_table([("strategy", *head), *rows]) + "\n"
         yield f"![Calibration](figures/calibration_{task.name}.png)\n"
-        if subsets:
-            yield f"### {task.name.capitalize()} where only some modalities are left{word}\n"
-        for probe, own in subsets.items():
-            yield f"Balanced accuracy of {PROBES[probe]}.\n"
-            yield subset_table(own, task.name) + "\n"
-            yield f"![Modalities missing](figures/subsets_{probe}_{task.name}.png)\n"
+        yield from missing_modalities(table, task, word)
     yield "## How it was made\n"
     yield cost(cells) + "\n"
     yield from explanation(manifest, cells)
+
+
+def missing_modalities(table, task, word):
+    """Yields lines: a task's scores where only some modalities are left."""
+    found = table.subsets[table.subsets.index.get_level_values("task") == task.name]
+    probes = found.index.unique("probe")
+    if len(probes):
+        yield f"### {task.name.capitalize()} where only some modalities are left{word}\n"
+    for probe in probes:
+        yield f"Balanced accuracy of {PROBES[probe]}.\n"
+        yield subset_table(found.loc[probe]) + "\n"
+        yield f"![Modalities missing](figures/subsets_{probe}_{task.name}.png)\n"
 
 
 def heading(pooled, manifest, settings):
@@ -117,58 +111,66 @@ def shown(pooled):
     return columns
 
 
+def rows_of(table):
+    """The rows of the main tables in order: pairs of strategy and scaling."""
+    return list(dict.fromkeys((strategy, scaling) for strategy, scaling, *_ in table.pooled.index))
+
+
 def named(row, best):
-    """A row's name, the best unimodal one marked."""
-    return f"{row} (best unimodal)" if row == best else row
+    """A row's label, the best unimodal one marked."""
+    return f"{label(*row)} (best unimodal)" if row == (best, RAW) else label(*row)
 
 
-def spread(reached, score):
+def spread(table, *key):
     """Mean ± standard deviation over seeds; the mean alone where there is one seed, "-" where no score is defined."""
-    if reached is None or score not in reached.seeds or np.isnan(reached.mean(score)):
+    if key not in table.pooled.index:
+        return "-"
+    values, score = table.pooled.loc[key].to_numpy(), key[-1]
+    mean = np.mean(values)
+    if score.startswith("f1 "):
+        return f"{mean:.3f}"
+    if np.isnan(mean):
         return "-"
     digits = 1 if score == "mae" else 3
-    several = len(reached.seeds[score]) > 1
-    return f"{reached.mean(score):.{digits}f}" + (f" ± {reached.deviation(score):.{digits}f}" if several else "")
+    return f"{mean:.{digits}f}" + (f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else "")
 
 
-def difference(own, other, task, score):
-    """Difference of two rows with its interval."""
-    if task not in own or task not in other or score not in own[task].seeds or score not in other[task].seeds:
-        return "-"
-    found, digits = own[task].less(other[task], score), 1 if score == "mae" else 3
-    if np.isnan(found.value):
+def less(table, strategy, other, scaling, task, score):
+    """Difference of two strategies with its interval, "-" where it is not defined."""
+    found = table.difference((strategy, scaling, task, score), (other, scaling, task, score))
+    digits = 1 if score == "mae" else 3
+    if found is None or np.isnan(found.value):
         return "-"
     return f"{found.value:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
-def verdict(found, best, reference):
+def verdict(table, best, reference):
     """List of sentences: whether the paper's order comes out, and what pretraining gains."""
     pairs = [*ORDER, ("input_dropout", best)]
-    compared = [(pair, aggregate_less(found, *pair)) for pair in pairs]
+    compared = [(pair, aggregate_less(table, *pair)) for pair in pairs]
     compared = [(pair, less) for pair, less in compared if less is not None]
     lines = []
     if compared:
         good = sum(less.low > 0 for _, less in compared)
         bad = sum(less.high < 0 for _, less in compared)
-        answer = "comes out" if good == len(compared) else "does not come out" if not good else "comes out in part"
+        outcome = "comes out" if good == len(compared) else "does not come out" if not good else "comes out in part"
         lines.append(
-            f"The paper's order on the aggregate {answer}: of {len(compared)} comparisons {good} "
+            f"The paper's order on the aggregate {outcome}: of {len(compared)} comparisons {good} "
             f"are as in the paper, {len(compared) - good - bad} cannot be told from chance, {bad} are the other way."
         )
         lines += [sentence(pair, less) for pair, less in compared]
     for other in BASELINES:
-        less = aggregate_less(found, reference, other)
+        less = aggregate_less(table, reference, other)
         if less is not None:
             lines.append(sentence((reference, other), less))
     return lines
 
 
-def aggregate_less(found, first, second):
-    """`Interval` of the difference of two rows' aggregates; None where either has none, or one that is not defined."""
-    if any(AGGREGATE not in found.get(name, {}) for name in (first, second)):
-        return None
-    less = found[first][AGGREGATE].less(found[second][AGGREGATE], "balanced_accuracy")
-    return None if np.isnan(less.value) else less
+def aggregate_less(table, first, second):
+    """`Interval` of the difference of two strategies' aggregates; None where it is not defined."""
+    first, second = ((name, RAW, AGGREGATE, "balanced_accuracy") for name in (first, second))
+    found = table.difference(first, second)
+    return None if found is None or np.isnan(found.value) else found
 
 
 def sentence(pair, less):
@@ -180,17 +182,6 @@ def sentence(pair, less):
     if less.high < 0:
         return f"{first} is below {second}: {numbers}."
     return f"{first} cannot be told from {second}: {numbers}."
-
-
-def in_task(found, task):
-    """Pairs of row and its scores by task, of the rows that answer the task."""
-    return [(row, of) for row, of in found.items() if task.name in of]
-
-
-def f1_of(pooled, row, task):
-    """F1 of each class, mean over seeds."""
-    values = [main_scores(pooled.targets[task.name], own)["f1"] for own in pooled.answers[row][task.name]]
-    return [f"{value:.3f}" for value in np.mean(values, axis=0)]
 
 
 def groups_of(pooled, manifest):
@@ -212,27 +203,31 @@ def groups_of(pooled, manifest):
 
 def by_group(pooled, row, task, of_windows, names):
     """Balanced accuracy of each group, mean over seeds."""
-    each = [scores_by_group(pooled.targets[task.name], own, of_windows) for own in pooled.answers[row][task.name]]
+    predicted = pooled.of_row(*row)[task.name]
+    each = [scores_by_group(pooled.targets[task.name], own, of_windows) for own in predicted]
     values = [[(seed[name] or {}).get("balanced_accuracy", np.nan) for seed in each] for name in names]
     return ["-" if np.isnan(own).any() else f"{np.mean(own):.3f}" for own in values]
 
 
-def subset_table(subsets, task, score="balanced_accuracy"):
-    """The table of subsets by strategies."""
-    rows = {name: of_tasks[task] for name, of_tasks in subsets.items() if task in of_tasks}
-    every = sorted({subset for own in rows.values() for subset in own}, key=lambda name: (name.count("+"), name))
-    lines = [
-        (subset, *(f"{np.mean(own[subset][score]):.3f}" if subset in own else "-" for own in rows.values()))
-        for subset in every
-    ]
-    return markdown_table([("modalities left", *rows), *lines])
+def subset_table(found, score="balanced_accuracy"):
+    """A probe's scores of one task: a row for each subset of the modalities, a column for each strategy."""
+    found = found.xs(score, level="score").droplevel("task")
+    strategies = list(found.index.unique("strategy"))
+    subsets = sorted(found.index.unique("subset"), key=lambda name: (name.count("+"), name))
+    rows = [(subset, *(cell_of(found, strategy, subset) for strategy in strategies)) for subset in subsets]
+    return markdown_table([("modalities left", *strategies), *rows])
+
+
+def cell_of(found, *key):
+    """Mean over seeds in the table of subsets, "-" where there is none."""
+    return f"{np.mean(found.loc[key].to_numpy()):.3f}" if key in found.index else "-"
 
 
 def cost(cells):
     """A table of what each strategy's cells took; the first of a compiled program takes longer."""
     found = {}
     for cell in cells:
-        found.setdefault(cell.entrant.name, []).append(facts(cell))
+        found.setdefault(cell.strategy.name, []).append(facts(cell))
     rows = [("strategy", "encoder's parameters", "cells", "seconds a cell (median)", "of these training")]
     for name, own in found.items():
         training = np.median([one["seconds"]["train"] for one in own])
@@ -261,7 +256,13 @@ def explanation(manifest, cells):
             "uses a test person's whole session (without the labels), so it is not what a sensor could tell at the "
             f"time. Signals scaled over each whole record in every row: {', '.join(robust) or 'none'}.\n"
         )
-    if any(cell.entrant.name == TIME for cell in cells):
+    strategies = {cell.strategy.name for cell in cells}
+    if BAND_POWER in strategies:
+        yield (
+            "band_power: a probe on log band powers of the windows, without a network. An encoder has learned "
+            "something useful where it is above this.\n"
+        )
+    if TIME in strategies:
         yield (
             "time_alone: a probe on the time since the recording began. Where the order of tasks was fixed, it tells "
             "how much the protocol gives away.\n"

@@ -1,64 +1,74 @@
-"""What a comparison compares: strategies, which are settings laid over the run's, one entrant for each encoder."""
+"""Strategies that a comparison compares: settings laid over the run's, and features without an encoder."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from physiokeras.experiments.settings import from_toml
+from physiokeras.experiments.settings import CommonSettings, from_toml
 
 UNIMODAL = "unimodal"
-"""The strategy of which there is an encoder for each modality."""
+"""Has an encoder for each modality, each a `Strategy` of its own."""
+
+BAND_POWER = "band_power"
+"""No encoder: probes on log band powers of the windows, the floor that an encoder has to beat."""
 
 TIME = "time_alone"
-"""No encoder: a probe on the time since the recording began, which tells how much a protocol or a night gives away."""
+"""No encoder: probes on the time since the recording began, which shows how much a protocol or a night gives away."""
+
+WITHOUT_ENCODER = (BAND_POWER, TIME)
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """One encoder of the comparison, whatever its seed.
+class Strategy:
+    """What is compared, whatever its seed: one row of the tables, or one for each scaling of the features.
 
     Args:
         name: Such as "input_dropout" or "unimodal_eeg".
-        strategy: Name of its strategy.
-        settings: The run's with the strategy's laid over them.
-        modalities: Those that its encoder reads; empty for `TIME`.
+        family: The name by which it was chosen, such as "unimodal".
+        settings: The run's, with the strategy's laid over them.
+        modalities: Names of those that it reads; empty for `TIME`.
     """
 
     name: str
-    strategy: str
-    settings: object
+    family: str
+    settings: CommonSettings
     modalities: tuple[str, ...]
 
     @property
     def is_unimodal(self):
-        """Whether it is one of several encoders of a strategy."""
-        return self.name != self.strategy
+        """Whether it is one of the encoders of one modality."""
+        return self.name != self.family
+
+    @property
+    def has_encoder(self):
+        """Whether an encoder makes its features."""
+        return self.name not in WITHOUT_ENCODER
 
 
-def entrants(settings, manifest):
-    """The entrants of a run, in the order of its strategies.
+def strategies_of(settings, manifest):
+    """The strategies of a run, in the order in which they are asked for.
 
     Args:
-        settings: With `strategies`: names of shipped files or paths, and `TIME`.
+        settings: With `strategies`: names of shipped files or paths, and those of `WITHOUT_ENCODER`.
         manifest: `Manifest`.
 
-    Returns: list of `Entrant`.
+    Returns: list of `Strategy`.
 
     Raises:
         ValueError: A name twice, or a file with an unknown key.
         FileNotFoundError: No such file or shipped name.
     """
     found = []
-    for strategy in settings.strategies:
-        name = Path(strategy).stem
-        own = settings if name == TIME else replace(settings, **from_toml(type(settings), strategy))
+    for chosen in settings.strategies:
+        name = Path(chosen).stem
+        own = settings if name in WITHOUT_ENCODER else replace(settings, **from_toml(type(settings), chosen))
         modalities = tuple(own.modalities or manifest.defaults)
         if name == TIME:
-            found.append(Entrant(name, name, own, ()))
+            found.append(Strategy(name, name, own, ()))
         elif name == UNIMODAL:
-            found += [Entrant(f"{name}_{m}", name, replace(own, modalities=(m,)), (m,)) for m in modalities]
+            found += [Strategy(f"{name}_{m}", name, replace(own, modalities=(m,)), (m,)) for m in modalities]
         else:
-            found.append(Entrant(name, name, own, modalities))
-    names = [entrant.name for entrant in found]
+            found.append(Strategy(name, name, own, modalities))
+    names = [strategy.name for strategy in found]
     if len(set(names)) < len(names):
         raise ValueError(f"`strategies` must have different names. Received: {', '.join(names)}.")
     return found

@@ -1,146 +1,173 @@
-"""From the cells of a comparison to scores: predictions pooled over folds, every entrant on the same windows."""
+"""Scores of a comparison in one long table, and their draws of people."""
 
-import itertools
+import functools
+import json
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from physiokeras.comparison import predictions
-from physiokeras.comparison.seed_scores import aggregate, reached, reached_of_people, reached_years
-from physiokeras.errors import DataError
-from physiokeras.evaluation.bootstrap import Draws
+from physiokeras.comparison import seed_scores
+from physiokeras.comparison.cells import FACTS
+from physiokeras.comparison.pool import ALL
+from physiokeras.comparison.predictions import RAW
+from physiokeras.evaluation.bootstrap import Draws, interval
 from physiokeras.evaluation.scores import main_scores
 
 AGGREGATE = "aggregate"
 OF_PEOPLE = " of people"
+COLUMNS = ["strategy", "seed", "fold", "task", "scaling", "probe", "subset", "score", "value"]
+KEY = ["strategy", "scaling", "task", "score"]
+SUBSET_SCORES = ("balanced_accuracy", "auroc")
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Predictions of all entrants, in the same order of windows.
+class ScoreTable:
+    """All scores of a comparison.
 
     Args:
-        tasks: The `Task`s that every encoder answers.
-        people: `(windows,)`.
-        targets: Task name to `(windows,)`.
-        answers: Row (an entrant's name, with ", SCALING" where features are not raw) to task name to `(seeds, windows,
-            classes)`.
-        subsets: Probe, `answers.KEPT` or `answers.REFIT`, to entrant's name to task name to subset to `(seeds, windows,
-            classes)`.
+        values: A row for each number, in `COLUMNS`. `fold` is a number, or `ALL` for predictions pooled over folds.
+            `task` is a task's name, that name + `OF_PEOPLE` where each person is one row, or `AGGREGATE`. `subset` is
+            `ALL`, or names the modalities left, by the probe that `probe` names.
+        draws: Pooled scores of all modalities, averaged over seeds, in each draw of people: a row for each `KEY`, a
+            column for each draw. Two rows are paired: a column is the same people in both.
     """
 
-    tasks: list
-    people: np.ndarray
-    targets: dict
-    answers: dict
-    subsets: dict
+    values: pd.DataFrame
+    draws: pd.DataFrame
+
+    @functools.cached_property
+    def pooled(self):
+        """Scores of all modalities pooled over folds: a row for each `KEY`, a column for each seed."""
+        chosen = self.values[(self.values["fold"] == ALL) & (self.values["subset"] == ALL)]
+        return wide(chosen, KEY)
+
+    @functools.cached_property
+    def subsets(self):
+        """Scores with some modalities left: a row for each probe, strategy, task, subset and score, a column a seed."""
+        return wide(self.values[self.values["probe"] != ""], ["probe", "strategy", "task", "subset", "score"])
+
+    def interval(self, strategy, scaling, task, score):
+        """`Interval` over people of the mean over seeds."""
+        key = strategy, scaling, task, score
+        return interval(self.mean(*key), self.draws.loc[key].to_numpy())
+
+    def difference(self, first, second):
+        """`Interval` over people of the first score less the second, the same people drawn on both sides.
+
+        Args:
+            first: A `KEY`, as a tuple.
+            second: Another one.
+
+        Returns: `Interval`; None where there is no such score.
+        """
+        if first not in self.draws.index or second not in self.draws.index:
+            return None
+        value = self.mean(*first) - self.mean(*second)
+        return interval(value, self.draws.loc[first].to_numpy() - self.draws.loc[second].to_numpy())
+
+    def mean(self, *key):
+        """Mean over seeds."""
+        return float(np.mean(self.pooled.loc[key].to_numpy()))
 
 
-def pool(cells, tasks):
-    """Read the cells and put them together.
-
-    Args:
-        cells: list of `Cell`, all of them done.
-        tasks: list of `Task`.
-
-    Returns: `Pool`.
-
-    Raises:
-        DataError: Cells of other windows than the first entrant's, or no task that all encoders answer.
-    """
-    found = {}
-    for cell in cells:
-        seeds = found.setdefault(cell.entrant.name, {})
-        seeds.setdefault(cell.seed, []).append(predictions.read(cell.folder, tasks))
-    first = next(iter(found.values()))[0]
-    keys = [fold.keys for fold in first]
-    for cell in cells:
-        if found[cell.entrant.name][cell.seed][cell.fold.number].keys != keys[cell.fold.number]:
-            raise DataError("predicts other windows than the others; remove it and start again.", file=cell.folder)
-    encoders = {cell.entrant.name for cell in cells if not cell.is_supervised} or set(found)
-    every = set.intersection(*({task for task, _ in common(found[name], "columns")} for name in encoders))
-    tasks = [task for task in tasks if task.name in every]
-    if not any(task.classes for task in tasks):
-        raise DataError("no task with classes has labels of two kinds in the training people of every fold.")
-    rows, subsets = {}, {}
-    for name, seeds in found.items():
-        for task, scaling in common(seeds, "columns"):
-            row = name if scaling == predictions.RAW else f"{name}, {scaling}"
-            rows.setdefault(row, {})[task] = together(seeds, "columns", (task, scaling))
-        for key in common(seeds, "subsets"):
-            probe, task, subset = key
-            of_subsets = subsets.setdefault(probe, {}).setdefault(name, {}).setdefault(task, {})
-            of_subsets[subset] = together(seeds, "subsets", key)
-    for entrant in {cell.entrant.name: cell.entrant for cell in cells}.values():
-        for probe, (task, whole) in itertools.product(subsets, rows.get(entrant.name, {}).items()):
-            if entrant.name in subsets[probe] or len(entrant.modalities) == 1:
-                of_subsets = subsets[probe].setdefault(entrant.name, {}).setdefault(task, {})
-                of_subsets[predictions.subset_name(entrant.modalities)] = whole
-    targets = {task.name: np.concatenate([fold.targets[task.name] for fold in first]) for task in tasks}
-    people = np.array([key[0] for fold in keys for key in fold])
-    return Pool(tasks, people, targets, rows, subsets)
-
-
-def common(seeds, what):
-    """Keys of the answers that every seed and fold has, in order."""
-    folds = [getattr(fold, what) for folds in seeds.values() for fold in folds]
-    return [key for key in folds[0] if all(key in fold for fold in folds)]
-
-
-def together(seeds, what, key):
-    """Answers of all seeds and folds, `(seeds, windows, classes)`."""
-    return np.stack([np.concatenate([getattr(fold, what)[key] for fold in folds]) for folds in seeds.values()])
-
-
-def scores_of(pooled, draws, seed):
-    """Scores of every row and task.
+def score_table(pooled, cells, draws, seed):
+    """Score every strategy, scaling and task of a comparison.
 
     Args:
         pooled: `Pool`.
+        cells: list of `Cell`, whose own scores are in the table too.
         draws: Number of draws of people.
         seed: Their seed.
 
-    Returns: dict of row to dict of task name to `Reached`; `AGGREGATE` is one of the tasks where a row answers all with
-        classes, and "TASK of people" where a task has one answer a person.
+    Returns: `ScoreTable`.
     """
     drawn = Draws.of(pooled.people, draws, seed)
-    found = {}
-    for row, of_tasks in pooled.answers.items():
-        own = found[row] = {}
-        for task in (task for task in pooled.tasks if task.name in of_tasks):
-            given = pooled.targets[task.name], of_tasks[task.name], pooled.people, drawn
-            if not task.classes:
-                own[task.name] = reached_years(given[0], given[1][..., 0], *given[2:])
-                continue
-            own[task.name] = reached(*given)
-            if task.of_people:
-                own[task.name + OF_PEOPLE] = reached_of_people(*given)
-        names = [task.name for task in pooled.tasks if task.classes]
-        if all(name in own for name in names):
-            own[AGGREGATE] = aggregate([own[name] for name in names])
-    return found
+    rows, kept = list(cell_rows(cells)), {}
+    for strategy, scaling in dict.fromkeys((key.strategy, key.scaling) for key in pooled.predictions):
+        own = pooled.of_row(strategy, scaling)
+        for task, found in scores_of_row(pooled, own, drawn).items():
+            for score, values in found.seeds.items():
+                rows += seed_rows(values, (strategy, task, scaling, "", ALL, score))
+            kept |= {(strategy, scaling, task, score): values for score, values in found.draws.items()}
+    rows += subset_rows(pooled)
+    index = pd.MultiIndex.from_tuples(kept, names=KEY)
+    return ScoreTable(pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(np.stack(list(kept.values())), index))
 
 
-def best_unimodal(entrants, found):
-    """Name of the unimodal entrant with the highest aggregate on the test people, which favours it; or None."""
-    names = [entrant.name for entrant in entrants if entrant.is_unimodal and AGGREGATE in found.get(entrant.name, {})]
-    return max(names, key=lambda name: found[name][AGGREGATE].mean("balanced_accuracy"), default=None)
+def cell_rows(cells):
+    """Yields table rows of each cell's own scores that are single numbers."""
+    for cell in cells:
+        for key, scores in facts(cell)["scores"].items():
+            task, _, scaling = key.partition(", ")
+            for score, value in scores.items():
+                if not isinstance(value, list):
+                    value = np.nan if value is None else value
+                    yield cell.strategy.name, cell.seed, cell.fold.number, task, scaling, "", ALL, score, value
 
 
-def subset_scores(pooled):
-    """Scores with only some modalities left.
+def scores_of_row(pooled, own, draws):
+    """Scores of one strategy with one scaling.
 
-    Returns: dict of probe to entrant to task to subset to score to `(seeds,)`; the whole of an entrant's modalities
-        among them.
+    Args:
+        pooled: `Pool`.
+        own: Task name to predictions `(seeds, windows, classes)`.
+        draws: `Draws`.
+
+    Returns: dict of task name to `SeedScores`; with the `AGGREGATE`, where all tasks with classes are predicted.
     """
     found = {}
-    for probe, of_entrants in pooled.subsets.items():
-        for name, of_tasks in of_entrants.items():
-            for task in (task for task in pooled.tasks if task.classes and task.name in of_tasks):
-                own = found.setdefault(probe, {}).setdefault(name, {}).setdefault(task.name, {})
-                for subset, answer in of_tasks[task.name].items():
-                    each = [main_scores(pooled.targets[task.name], seed) for seed in answer]
-                    own[subset] = {
-                        score: np.array([seed[score] for seed in each]) for score in ("balanced_accuracy", "auroc")
-                    }
+    for task in (task for task in pooled.tasks if task.name in own):
+        targets, values, people = pooled.targets[task.name], own[task.name], pooled.people
+        if not task.classes:
+            found[task.name] = seed_scores.of_numbers(targets, values[..., 0], people, draws)
+            continue
+        found[task.name] = seed_scores.of_windows(targets, values, people, draws, task.classes)
+        if task.of_people:
+            found[task.name + OF_PEOPLE] = seed_scores.of_people(targets, values, people, draws)
+    names = [task.name for task in pooled.tasks if task.classes]
+    if all(name in found for name in names):
+        found[AGGREGATE] = seed_scores.aggregate([found[name] for name in names])
     return found
+
+
+def subset_rows(pooled):
+    """Yields table rows of the scores with only some modalities left."""
+    classes = {task.name for task in pooled.tasks if task.classes}
+    for key, predicted in pooled.predictions.items():
+        if key.probe and key.task in classes:
+            each = [main_scores(pooled.targets[key.task], seed) for seed in predicted]
+            for score in SUBSET_SCORES:
+                row = key.strategy, key.task, key.scaling, key.probe, key.subset, score
+                yield from seed_rows([seed[score] for seed in each], row)
+
+
+def seed_rows(values, row):
+    """Yields a table row for each seed."""
+    strategy, *rest = row
+    for seed, value in enumerate(values):
+        yield strategy, seed, ALL, *rest, value
+
+
+def wide(values, index):
+    """Table rows with a column for each seed; each part of the index keeps the order in which it first appears."""
+    found = values.pivot(index=index, columns="seed", values="value")
+    places = {name: {part: place for place, part in enumerate(values[name].unique())} for name in index}
+    order = [[places[name][part] for name, part in zip(index, key, strict=True)] for key in found.index]
+    return found.iloc[sorted(range(len(order)), key=order.__getitem__)]
+
+
+def facts(cell):
+    """What a finished cell's `cell.json` holds."""
+    return json.loads((cell.folder / FACTS).read_bytes())
+
+
+def label(strategy, scaling):
+    """A row's name in tables: the strategy's, and the scaling of features that are not raw."""
+    return strategy if scaling == RAW else f"{strategy}, {scaling}"
+
+
+def best_unimodal(strategies, table):
+    """Name of the unimodal strategy with the highest aggregate on the test people, which favours it; or None."""
+    keys = [(strategy.name, RAW, AGGREGATE, "balanced_accuracy") for strategy in strategies if strategy.is_unimodal]
+    return max((key for key in keys if key in table.draws.index), key=lambda key: table.mean(*key), default=(None,))[0]

@@ -1,1 +1,1 @@
-"""From frozen features to probes, scores and intervals."""
+"""Frozen features, linear probes on them, scores, and intervals over people."""

@@ -1,16 +1,17 @@
-"""Features and targets of every second, and probabilities at every sample."""
+"""Arousal by the second: features and targets of every second, probabilities at every sample."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.evaluation import extraction
-from physiokeras.evaluation.extraction import extract
+from physiokeras.evaluation.extraction import predict
 from physiokeras.evaluation.features import Features, neighbours
 from physiokeras.evaluation.tasks import Task
 from physiokeras.pipelines import stream
-from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.definition import Definition, Label
 from physiokeras.pipelines.labels import arousal_targets
 from physiokeras.pipelines.records import find_records, read_header
 from physiokeras.seeds import derive
@@ -29,8 +30,8 @@ class Reader:
         patch: Seconds of a token.
     """
 
-    headers: dict
-    label: object
+    headers: dict[str, Path]
+    label: Label
     patch: float
 
     @classmethod
@@ -73,7 +74,7 @@ def drawn(reader, extractor, manifest, split, settings):
         extractor: `FeatureExtractor` with `keep_time`.
         manifest: `Manifest`.
         split: The split's name.
-        settings: With `seconds`, most of a record; `context` and `seed`.
+        settings: With `seconds`, most of a record; `context`, `context_mode` and `seed`.
 
     Returns: `Features` with the label "arousal_second".
 
@@ -81,6 +82,7 @@ def drawn(reader, extractor, manifest, split, settings):
         DataError: No record of the split has scored seconds.
     """
     values, targets, people = [], [], []
+    context = settings.context, settings.context_mode
     for record in manifest.select(split):
         vector, rate = reader.targets(record.name)
         if vector is None:
@@ -89,16 +91,16 @@ def drawn(reader, extractor, manifest, split, settings):
         scored = np.flatnonzero(target >= 0)
         draw = np.random.default_rng(derive(settings.seed, "seconds", record.name))
         chosen = np.sort(draw.permutation(scored)[: settings.seconds])
-        values.append(features_of_record(extractor, manifest, record.name, settings.context)[chosen])
+        values.append(features_of_record(extractor, manifest, record.name, *context)[chosen])
         targets.append(target[chosen])
         people += [record.person] * len(chosen)
     if not people:
         raise DataError(f"no record of the split {split} has scored seconds.", file=manifest.folder)
     labels = {TASK.label: np.concatenate(targets)}
-    return Features(np.concatenate(values), labels, np.array(people), settings.context)
+    return Features(np.concatenate(values), labels, np.array(people), *context)
 
 
-def features_of_record(extractor, manifest, name, context=0):
+def features_of_record(extractor, manifest, name, context=0, mode="concatenate"):
     """Features of every second of a record, in order.
 
     Args:
@@ -106,14 +108,16 @@ def features_of_record(extractor, manifest, name, context=0):
         manifest: `Manifest`.
         name: The record's name.
         context: Neighbouring seconds on either side whose features are part.
+        mode: How they are part, as in `neighbours`.
 
     Returns: `(seconds, width)`.
     """
     modalities = list(extractor.encoder.modalities)
     batches = stream(manifest.folder, records=[name], batch_size=BATCH, labels=["window"], modalities=modalities)
-    values, _ = extract(extractor, extraction.read(batches, manifest, records=[name]), BATCH)
+    read = extraction.read(batches, manifest, records=[name])
+    values, _ = extraction.extract(lambda inputs, _: predict(extractor, inputs, BATCH), read)
     values = values.reshape(-1, values.shape[-1])
-    return neighbours(values, np.zeros(len(values)), np.arange(len(values)), context) if context else values
+    return neighbours(values, np.zeros(len(values)), np.arange(len(values)), context, mode) if context else values
 
 
 def per_token(vector, patch, rate, tokens):

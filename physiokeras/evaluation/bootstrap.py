@@ -1,4 +1,4 @@
-"""Intervals for scores, by drawing people (not windows, which are alike within a person) with replacement."""
+"""Bootstrap intervals of scores: people are drawn with replacement, since windows of one person are not independent."""
 
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ class Draws:
         """Draw as many people as there are, again and again.
 
         Args:
-            people: Those to draw from; repetitions count nothing.
+            people: Those to draw from; repetitions are ignored.
             draws: Resamplings.
             seed: Seed of the draws; the same seed and people give the same draws.
 

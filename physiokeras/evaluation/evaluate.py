@@ -1,4 +1,4 @@
-"""A task from features to scores: fit the probe, predict the test people, score windows and people."""
+"""One task: fit a probe, predict the test people, score windows and people."""
 
 from dataclasses import dataclass, field
 
@@ -13,14 +13,14 @@ from physiokeras.evaluation.tasks import Task
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a probe reaches on the test people.
+    """Scores of a probe on the test people.
 
     Args:
         task: The task.
-        probe: The fitted probe; None for a network that answers itself.
+        probe: The fitted probe; None where a network predicted.
         windows: `scores` of the labelled test windows; for a task in years `number_scores`, of windows.
         people: The same with one row a person, whose probabilities (or years) are the mean over the windows; None for a
-            task whose answer varies within a person.
+            task whose target varies within a person.
         intervals: Score name to `Interval` over people, of `windows`; empty for a task in years and where the test set
             has one person only.
         people_intervals: The same, of `people`.
@@ -29,11 +29,11 @@ class ProbeResult:
 
     task: Task
     probe: Probe | None
-    windows: dict
-    people: dict | None
+    windows: dict[str, float]
+    people: dict[str, float] | None
     intervals: dict[str, Interval] = field(default_factory=dict)
     people_intervals: dict[str, Interval] = field(default_factory=dict)
-    predictions: dict = field(default_factory=dict)
+    predictions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def probe_task(task, train, validation, test, *, draws=1000, seed=0, **options):
@@ -65,7 +65,7 @@ def probe_task(task, train, validation, test, *, draws=1000, seed=0, **options):
 
 
 def score_task(task, test, probabilities, probe=None, *, draws=1000, seed=0):
-    """Score what anything predicts of the test people's classes.
+    """Score predicted classes of the test people.
 
     Args:
         task: A `Task` with classes.

@@ -1,16 +1,19 @@
-"""Runs models over streams of prepared windows: features of all windows, or a sample spread evenly."""
+"""Features of prepared windows: all windows through an extractor or a function, or a sample spread evenly."""
 
+import keras
 import numpy as np
 
-from physiokeras.evaluation.batches import BATCH, predict
+from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation.features import Features
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 
 SPLITS = ("train", "validation", "test")
-
-
 FULL_BATCH = 64
+"""Windows of a batch from which features are extracted."""
+
+BATCH = 32
+"""Windows of a batch of an analysis."""
 
 
 def features_of(extractor, manifest, splits=SPLITS):
@@ -26,7 +29,7 @@ def features_of(extractor, manifest, splits=SPLITS):
     return {split: features_of_windows(extractor, manifest, split) for split in splits if split in manifest.splits}
 
 
-def features_of_windows(extractor, manifest, split=None, records=None, change=None):
+def features_of_windows(extractor, manifest, split=None, records=None):
     """Features, labels and people of the windows of one split, of some records, or of all windows.
 
     Args:
@@ -34,35 +37,47 @@ def features_of_windows(extractor, manifest, split=None, records=None, change=No
         manifest: `Manifest`.
         split: Name of a split, or None.
         records: Names of records, or None.
-        change: Function of each batch's inputs to what the extractor is given.
 
     Returns: `Features`, in the manifest's order; its labels hold "record" and "window" too.
     """
-    labels = [*manifest.labels, "record", "window"]
-    modalities = list(extractor.encoder.modalities)
-    options = {"batch_size": FULL_BATCH, "labels": labels, "modalities": modalities}
-    batches = stream(manifest.folder, split, records=records, **options)
-    values, columns = extract(extractor, read(batches, manifest, split, records), FULL_BATCH, change)
-    people = np.array([record.person for record in manifest.records])
-    return Features(values, columns, people[columns["record"]])
+
+    def of_batch(inputs, _):
+        return predict(extractor, inputs, FULL_BATCH)
+
+    return features_by(of_batch, manifest, extractor.encoder.modalities, split, records)
 
 
-def extract(model, batches, batch_size, change=None):
-    """What a model makes of a stream's windows, and their labels.
+def features_by(function, manifest, modalities, split=None, records=None):
+    """Features that any function makes of windows; arguments and result otherwise as for `features_of_windows`.
 
     Args:
-        model: A model whose output is one array, such as `FeatureExtractor`.
-        batches: Iterable of `(inputs, labels)` as arrays.
-        batch_size: Size of its full batches; a smaller one is padded, so that one compiled program serves all.
-        change: Function of each batch's inputs to what the model is given.
-
-    Returns: outputs `(windows, ...)`, and dict of labels `(windows,)`.
+        function: Function of a batch's inputs and labels, at most `FULL_BATCH` windows, to `(windows, width)`.
+        manifest: `Manifest`.
+        modalities: Names of the modalities among the inputs.
+        split: Name of a split, or None.
+        records: Names of records, or None.
     """
-    outputs, labels = [], []
+    options = {"labels": [*manifest.labels, "record", "window"], "modalities": list(modalities)}
+    batches = stream(manifest.folder, split, records=records, batch_size=FULL_BATCH, **options)
+    values, labels = extract(function, read(batches, manifest, split, records))
+    people = np.array([record.person for record in manifest.records])
+    return Features(values, labels, people[labels["record"]])
+
+
+def extract(function, batches):
+    """What a function makes of a stream's windows, and their labels.
+
+    Args:
+        function: Function of a batch's inputs and labels to an array `(windows, ...)`.
+        batches: Iterable of `(inputs, labels)` as arrays.
+
+    Returns: values `(windows, ...)`, and dict of labels `(windows,)`.
+    """
+    values, labels = [], []
     for inputs, label in batches:
-        outputs.append(predict(model, change(inputs) if change else inputs, batch_size))
+        values.append(function(inputs, label))
         labels.append(label)
-    return np.concatenate(outputs), {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}
+    return np.concatenate(values), _joined(labels)
 
 
 def read(batches, manifest, split=None, records=None):
@@ -119,3 +134,28 @@ def _parts(table, people):
 
 def _joined(tables):
     return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+
+
+def predict(model, inputs, batch=BATCH):
+    """Outputs of a model for a few windows; the batch is padded to its full size.
+
+    Args:
+        model: A Keras model of arrays, or structures of these; so are its outputs.
+        inputs: Arrays `(windows, ...)`, or a structure of these, no more than `batch` windows.
+        batch: Windows of a full batch.
+
+    Returns: as the model, arrays `(windows, ...)`.
+    """
+    count = len(keras.tree.flatten(inputs)[0])
+    if count < batch:
+        inputs = keras.tree.map_structure(lambda values: np.resize(values, (batch, *values.shape[1:])), inputs)
+    made = model.predict_on_batch(inputs)
+    return keras.tree.map_structure(lambda values: np.asarray(values)[:count], made)
+
+
+def present_modalities(encoder, inputs):
+    """Boolean `(windows, modalities)`: whether any channel of the modality is present."""
+    if "present" not in inputs:
+        return np.ones((len(inputs[next(iter(encoder.modalities))]), len(encoder.modalities)), bool)
+    parts = ChannelLayout.of(encoder.modalities).split(np.asarray(inputs["present"], bool))
+    return np.stack([channels.any(axis=1) for channels in parts.values()], axis=1)

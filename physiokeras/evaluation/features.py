@@ -1,4 +1,4 @@
-"""Features of windows with their labels and people, and means over a person's windows."""
+"""Features of windows with their labels and people; context, means over people, shares of people."""
 
 from dataclasses import dataclass, replace
 
@@ -9,22 +9,24 @@ from physiokeras.seeds import derive
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder made of the windows of a split, extracted once.
+    """Features of windows, with the windows' labels and people.
 
     Args:
         values: `(windows, width)`, finite.
         labels: Label name to `(windows,)`, as the prepared data stores them.
         people: `(windows,)`, whose window it is.
         context: Neighbouring windows on either side whose features are part of `values`.
+        context_mode: How they are part of it, as in `neighbours`.
 
     Raises:
         ValueError: Lengths that differ, or features that are not finite.
     """
 
     values: np.ndarray
-    labels: dict
+    labels: dict[str, np.ndarray]
     people: np.ndarray
     context: int = 0
+    context_mode: str = "concatenate"
 
     def __post_init__(self):
         object.__setattr__(self, "values", np.asarray(self.values))
@@ -42,16 +44,17 @@ class Features:
                 f"Features must be finite. Received: {wrong} of {len(self.values)} windows with NaN or inf."
             )
 
-    def with_context(self, context):
-        """The same windows, each with its neighbours' features side by side, as `neighbours` gives them.
+    def with_context(self, context, mode="concatenate"):
+        """The same windows, each with the features of its neighbours in time.
 
         Args:
             context: Neighbours on either side.
+            mode: As in `neighbours`.
 
-        Returns: `Features` of width `(2 * context + 1) * width`; these themselves with `context` 0.
+        Returns: `Features` of the width that `neighbours` gives; these themselves with `context` 0.
 
         Raises:
-            ValueError: No labels "record" and "window", which say who is whose neighbour, or features with context.
+            ValueError: No labels "record" and "window", by which neighbours are found, or features with context.
         """
         if not context:
             return self
@@ -60,8 +63,8 @@ class Features:
                 'Context needs features without it and the labels "record" and "window". '
                 f"Received: context {self.context}, labels {', '.join(self.labels) or 'none'}."
             )
-        values = neighbours(self.values, self.labels["record"], self.labels["window"], context)
-        return replace(self, values=values, context=context)
+        values = neighbours(self.values, self.labels["record"], self.labels["window"], context, mode)
+        return replace(self, values=values, context=context, context_mode=mode)
 
     def of_people(self, people):
         """The windows of some people."""
@@ -70,19 +73,25 @@ class Features:
         return replace(self, values=self.values[rows], labels=labels, people=self.people[rows])
 
 
-def neighbours(values, records, windows, context):
-    """Features of each window beside those of its neighbours in time: before, its own, after.
+def neighbours(values, records, windows, context, mode="concatenate"):
+    """Features of each window together with those of its neighbours in time.
 
-    At a record's ends the first and the last window stand in for those beyond.
+    At a record's ends the first and the last window are repeated.
 
     Args:
         values: `(windows, width)`.
         records: `(windows,)`, which record it is of.
         windows: `(windows,)`, its number in the record.
         context: Neighbours on either side.
+        mode: "concatenate": features side by side, in order of time; "mean": their mean.
 
-    Returns: `(windows, (2 * context + 1) * width)`.
+    Returns: `(windows, (2 * context + 1) * width)`, or `(windows, width)` with "mean".
+
+    Raises:
+        ValueError: Another mode.
     """
+    if mode not in ("concatenate", "mean"):
+        raise ValueError(f"`mode` must be 'concatenate' or 'mean'. Received: {mode!r}.")
     _, record, counts = np.unique(records, return_inverse=True, return_counts=True)
     order = np.lexsort((windows, record))
     place = np.empty_like(order)
@@ -90,6 +99,8 @@ def neighbours(values, records, windows, context):
     last = counts.cumsum()[record] - 1
     first = last - counts[record] + 1
     shifted = [order[np.clip(place + shift, first, last)] for shift in range(-context, context + 1)]
+    if mode == "mean":
+        return sum(values[rows] for rows in shifted) / np.float32(len(shifted))
     return np.concatenate([values[rows] for rows in shifted], axis=1)
 
 

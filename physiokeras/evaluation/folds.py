@@ -1,4 +1,4 @@
-"""Who pretrains, trains, validates and tests: the data's own splits, or people held out in turn."""
+"""People of each fold: who pretrains, trains, validates and tests."""
 
 from dataclasses import dataclass
 
@@ -28,6 +28,11 @@ class Fold:
     train: tuple[str, ...]
     validation: tuple[str, ...]
     pretrain: tuple[str, ...]
+
+    @property
+    def labelled(self):
+        """All people with labels: those who train, validate and test."""
+        return {*self.train, *self.validation, *self.test}
 
 
 def task_of(manifest, label=None):

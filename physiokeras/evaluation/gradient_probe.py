@@ -8,11 +8,11 @@ from physiokeras.seeds import derive
 RATE_GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1)
 STEPS = 1000
 BATCH = 1024
-"""Rows of a step; where there are no more, every step sees all."""
+"""Rows of a step; with fewer rows, every step reads all of them."""
 
 
 def descend(rows, targets, rates, class_weight, classes, seed=0):
-    """Weights and biases that Adam reaches from zero in 1000 steps, its learning rate decaying by a cosine.
+    """Train linear classifiers by Adam, from zero, in 1000 steps with a cosine decay of the learning rate.
 
     There is no penalty: a smaller learning rate stays nearer to zero.
 

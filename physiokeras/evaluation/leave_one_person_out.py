@@ -1,4 +1,4 @@
-"""Probes with each person held out in turn, for data of so few people that no split is made."""
+"""Probes with each person held out in turn, for data of too few people for a split."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def probe_each_person(features, manifest, settings):
         )
     found = {name: {person: {} for person in people} for name in tasks}
     for title, one in features.items():
-        one = one.with_context(settings.context)
+        one = one.with_context(settings.context, settings.context_mode)
         for person in people:
             others, own = one.of_people([other for other in people if other != person]), one.of_people([person])
             for name, task in tasks.items():

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GroupKFold
 
 from physiokeras.evaluation.features import mean_per_person, some_people
 from physiokeras.evaluation.tasks import Task
@@ -17,7 +18,7 @@ class Probe:
     """A fitted linear layer on standardised features.
 
     Args:
-        task: What it tells.
+        task: What it predicts.
         mean: `(width,)`, subtracted from the features.
         scale: `(width,)`, by which they are divided then.
         weights: `(width, classes)`; `(width, 1)` for a task in years.
@@ -25,8 +26,13 @@ class Probe:
         strength: What was chosen: C of the logistic regression (less is smoother), learning rate of gradient descent,
             or alpha of the ridge regression (more is smoother).
         encoder: Digest of the encoder that made the features; a probe fits no other.
-        tried: Strength to loss on the validation people.
+        tried: Strength to loss on the validation people, or to the mean loss on the people held out in turn.
         context: Neighbouring windows on either side that are part of the features.
+        context_mode: How they are part, as in `neighbours`.
+
+    Example:
+    >>> probe = Probe.fit(task, train, validation)  # features of a frozen encoder
+    >>> probe.predict_proba(test.values)  # (windows, classes)
     """
 
     task: Task
@@ -36,8 +42,9 @@ class Probe:
     bias: np.ndarray
     strength: float
     encoder: str = ""
-    tried: dict = field(default_factory=dict)
+    tried: dict[float, float] = field(default_factory=dict)
     context: int = 0
+    context_mode: str = "concatenate"
 
     def __post_init__(self):
         width, outputs = len(self.mean), len(self.task.classes) or 1
@@ -56,10 +63,13 @@ class Probe:
         classifier="logistic",
         class_weight="balanced",
         label_share=1.0,
+        folds=0,
         seed=0,
         encoder="",
     ):
         """Fit on the training people; choose the strength by the loss on the validation people.
+
+        With `folds`, the strength is cross-validated over the people of both sets, and the probe is fitted on both.
 
         Classes: multinomial logistic regression on windows. Years: ridge regression on each person's mean features,
         which weighs people alike; a person's prediction is the mean over the windows either way.
@@ -74,41 +84,40 @@ class Probe:
                 gradient descent without one, see `physiokeras.evaluation.gradient_probe`.
             class_weight: "balanced" (classes weigh alike, in the choice of the strength too; it suits balanced accuracy
                 and distorts calibration) or None (windows weigh alike).
-            label_share: Share of the labelled training people that is used, as `some_people` draws it.
+            label_share: Share of the labelled people to fit on that is used, as `some_people` draws it.
+            folds: Groups of people that are held out in turn to choose the strength, by scikit-learn's `GroupKFold`;
+                as many as there are people where these are fewer. 0: the validation people choose.
             seed: Seed of that draw and of the batches of gradient descent.
             encoder: Digest of the encoder that made the features.
 
         Returns: `Probe`.
 
         Raises:
-            ValueError: No window with a label, one class only, a person in both sets, or no validation people to choose
-                by.
+            ValueError: No window with a label, one class only, a person in both sets, or no people to choose by.
         """
         if class_weight not in ("balanced", None):
             raise ValueError(f"`class_weight` must be 'balanced' or None. Received: {class_weight!r}.")
         path, grid, default = _way(task, classifier)
-        strengths = tuple(strengths or (grid if validation else default))
-        if len(strengths) > 1 and validation is None:
+        strengths = sorted(strengths or (grid if validation or folds else default))
+        if len(strengths) > 1 and validation is None and not folds:
             raise ValueError(f"Choosing among strengths needs validation people. Received: strengths={strengths}.")
-        rows, targets, people = labelled(task, train, "training")
-        if label_share != 1:
-            kept = np.isin(people, some_people(people, targets if task.classes else None, label_share, seed))
-            rows, targets = rows[kept], targets[kept]
-        other = None
-        if validation is not None:
-            shared = sorted(set(train.people.tolist()) & set(validation.people.tolist()))
-            if shared:
-                raise ValueError(f"A person must not be in training and validation both. Received: {shared[:5]}.")
-            other = labelled(task, validation, "validation")[:2]
-        mean, scale = _standard(rows)
-        fits = path((rows - mean) / scale, targets, sorted(strengths), class_weight, len(task.classes), seed)
-        facts = {"encoder": encoder, "context": train.context}
-        probes = [cls(task, mean, scale, *fitted, strength, **facts) for strength, fitted in fits]
+        learned, other = _rows(task, train, validation, label_share, folds, seed)
+        facts = {"encoder": encoder, "context": train.context, "context_mode": train.context_mode}
+
+        def fitted(rows, targets, strengths):
+            mean, scale = _standard(rows)
+            found = path((rows - mean) / scale, targets, strengths, class_weight, len(task.classes), seed)
+            return [cls(task, mean, scale, *weights, strength, **facts) for strength, weights in found]
+
+        if folds:
+            tried = _cross_validated(fitted, *learned, strengths, folds, class_weight)
+            (probe,) = fitted(*learned[:2], [min(tried, key=tried.get)] if tried else default)
+            return replace(probe, tried=tried)
+        probes = fitted(*learned[:2], strengths)
         if other is None:
             return probes[0]
-        losses = [_loss(probe, *other, class_weight) for probe in probes]
-        tried = {probe.strength: loss for probe, loss in zip(probes, losses, strict=True)}
-        return replace(probes[int(np.argmin(losses))], tried=tried)
+        tried = {probe.strength: _loss(probe, *other, class_weight) for probe in probes}
+        return replace(min(probes, key=lambda probe: tried[probe.strength]), tried=tried)
 
     def predict_proba(self, features):
         """Class probabilities `(windows, classes)` of features `(windows, width)`.
@@ -134,6 +143,38 @@ class Probe:
         if not np.isfinite(features).all():
             raise ValueError("Features must be finite.")
         return ((features - self.mean) / self.scale @ self.weights).astype(np.float64) + self.bias
+
+
+def _rows(task, train, validation, label_share, folds, seed):
+    """Features, targets and people to fit on, and features and targets of the people who choose, or None."""
+    rows, targets, people = labelled(task, train, "training")
+    other = None
+    if validation is not None:
+        shared = sorted(set(train.people.tolist()) & set(validation.people.tolist()))
+        if shared:
+            raise ValueError(f"A person must not be in training and validation both. Received: {shared[:5]}.")
+        other = labelled(task, validation, "validation")
+    if folds and other is not None:
+        pairs = zip((rows, targets, people), other, strict=True)
+        rows, targets, people = (np.concatenate(pair) for pair in pairs)
+        other = None
+    if label_share != 1:
+        kept = np.isin(people, some_people(people, targets if task.classes else None, label_share, seed))
+        rows, targets, people = rows[kept], targets[kept], people[kept]
+    return (rows, targets, people), other and other[:2]
+
+
+def _cross_validated(fitted, rows, targets, people, strengths, folds, class_weight):
+    """Strength to mean loss on the people held out in turn; empty where no fold leaves two different targets."""
+    losses = []
+    folds = min(folds, len(np.unique(people)))
+    if folds < 2:
+        return {}
+    for train, test in GroupKFold(folds).split(rows, groups=people):
+        if len(np.unique(targets[train])) > 1:
+            probes = fitted(rows[train], targets[train], strengths)
+            losses.append([_loss(probe, rows[test], targets[test], class_weight) for probe in probes])
+    return dict(zip(strengths, np.mean(losses, axis=0).tolist(), strict=True)) if losses else {}
 
 
 def labelled(task, features, what):
@@ -169,7 +210,7 @@ def labelled(task, features, what):
 def _standard(rows):
     mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
     scale = rows.std(axis=0, dtype=np.float64).astype(np.float32)
-    # A feature that hardly varies tells nothing; dividing by its rounding error would make it loud.
+    # Dividing a constant feature by its rounding error would amplify noise.
     return mean, np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1e-6), scale, 1).astype(np.float32)
 
 

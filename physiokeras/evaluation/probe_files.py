@@ -1,4 +1,4 @@
-"""Probes as files: arrays and JSON in one `.npz`, never a pickle."""
+"""Files of probes: arrays and JSON in one `.npz`, without pickles."""
 
 import io
 import json
@@ -28,7 +28,7 @@ def save_probe(probe, path):
         path: The file; replaced if there.
     """
     facts = {"format": FORMAT, "task": asdict(probe.task)}
-    facts |= {name: getattr(probe, name) for name in ("strength", "encoder", "context")}
+    facts |= {name: getattr(probe, name) for name in ("strength", "encoder", "context", "context_mode")}
     facts["tried"] = [[strength, loss] for strength, loss in probe.tried.items()]
     content = io.BytesIO()
     np.savez(content, facts=np.array(json.dumps(facts)), **{name: getattr(probe, name) for name in _ARRAYS})
@@ -98,6 +98,9 @@ def _probe(facts, arrays):
         raise ValueError("its arrays are not finite")
     task = Task(**{**facts["task"], "classes": tuple(facts["task"]["classes"])})
     tried = {float(strength): float(loss) for strength, loss in facts["tried"]}
-    context = int(facts.get("context", 0))  # which the first files lack
     strength, encoder = float(facts["strength"]), str(facts["encoder"])
-    return Probe(task, **arrays, strength=strength, encoder=encoder, tried=tried, context=context)
+    # Files of earlier versions lack these two.
+    context = {"context": int(facts.get("context", 0)), "context_mode": facts.get("context_mode", "concatenate")}
+    if context["context_mode"] not in ("concatenate", "mean"):
+        raise ValueError(f"its context mode is {context['context_mode']!r}")
+    return Probe(task, **arrays, strength=strength, encoder=encoder, tried=tried, **context)

@@ -40,7 +40,7 @@ def probe_all(features, manifest, settings, encoder_digest=""):
     results, left_out = {}, {}
     missing = " and ".join(_missing(manifest))
     options = {**probe_options(settings), "encoder": encoder_digest}
-    features = {split: found.with_context(settings.context) for split, found in features.items()}
+    features = {split: found.with_context(settings.context, settings.context_mode) for split, found in features.items()}
     for name, task in tasks_of(manifest.labels, age_threshold=settings.age_threshold).items():
         if missing:
             left_out[name] = f"the data have no people in the split {missing}."

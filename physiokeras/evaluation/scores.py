@@ -1,4 +1,4 @@
-"""How well predicted class probabilities agree with labels."""
+"""Scores of predicted class probabilities, and of predicted numbers."""
 
 import numpy as np
 from scipy.stats import rankdata

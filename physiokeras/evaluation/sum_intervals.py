@@ -1,4 +1,4 @@
-"""Intervals over people for many statistics of sums at once."""
+"""Bootstrap intervals over people of many statistics of sums at once."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""What a probe is to tell from features: stored labels turned into classes, or into a number."""
+"""Tasks of linear probes: stored labels as classes or as a number."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ _BINARY = {"arousal": ("no arousal", "arousal"), "beats": ("normal", "abnormal")
 
 @dataclass(frozen=True)
 class Task:
-    """One question that a linear probe answers.
+    """A target that a linear probe predicts.
 
     Args:
         name: Its name in reports and files.
@@ -41,7 +41,7 @@ class Task:
 
     @property
     def of_people(self):
-        """Whether the answer is one a person, whatever the window."""
+        """Whether the target is the same in all windows of a person."""
         return self.kind != "classes"
 
     def targets(self, values):

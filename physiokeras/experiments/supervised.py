@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.callbacks import Checkpoints, MetricsFile
-from physiokeras.experiments import compiled_models
+from physiokeras.experiments import compiled_models, devices
 from physiokeras.experiments.build import build_network, build_optimizer
 from physiokeras.experiments.training import facts
 from physiokeras.pipelines import stream
@@ -33,11 +33,12 @@ def train(task, manifest, settings, run, *, folder=None, records, validation):
     """
     if (balanced_weights(manifest, task, records) > 0).sum() < 2:
         return None
-    network = build_network(settings, manifest, task)
     own = replace(settings, steps=settings.supervised_steps, interval=settings.supervised_interval)
     name = f"supervised_{task.name}"
     people = {"records": records, "validation": validation}
-    return fit(network, task, manifest, own, run, folder=folder, **people, name=name, verbose=0)
+    with devices.sharing(settings.devices):
+        network = build_network(settings, manifest, task)
+        return fit(network, task, manifest, own, run, folder=folder, **people, name=name, verbose=0)
 
 
 def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name, verbose=2):

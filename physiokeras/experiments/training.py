@@ -6,9 +6,33 @@ import importlib.util
 import keras
 
 from physiokeras.callbacks import Checkpoints, MetricsFile
+from physiokeras.experiments import compiled_models, devices
+from physiokeras.experiments.build import build_encoder, build_model, compile_model
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
+
+
+def pretrained(settings, manifest, run, *, folder, records):
+    """Build and train the model of an objective without labels, through a compiled copy where one is kept.
+
+    Args:
+        settings: `TrainingSettings`.
+        manifest: `Manifest`, with the variances of these records.
+        run: `Run` that trains.
+        folder: Where `metrics.csv` and `checkpoints/` go.
+        records: Names of records to train on.
+
+    Returns: the trained model; with the objective "untrained" an `Encoder` with its initial weights.
+    """
+    with devices.sharing(settings.devices):
+        if settings.objective == "untrained":
+            return build_encoder(settings, manifest)
+        model = build_model(settings, manifest)
+        compile_model(model, settings)
+        with compiled_models.compiled_before(model, settings, manifest.variances) as compiled:
+            fit(compiled, manifest, settings, run, folder=folder, records=records, verbose=0)
+    return model
 
 
 def fit(model, manifest, settings, run, splits=None, *, folder=None, records=None, verbose=None):

@@ -146,6 +146,16 @@ class ProbeSettings(CommonSettings):
         "probe", "readout",
     )  # fmt: skip
     context: int = setting(0, "neighbouring windows on either side whose features the probe sees too", "probe", "probe")
+    context_mode: Literal["concatenate", "mean"] = setting(
+        "concatenate", "with context: features of neighbouring windows side by side, or their mean",
+        "probe", "probe",
+    )  # fmt: skip
+    probe_folds: int = setting(
+        0,
+        "groups of the training and validation people by which the probe's strength is cross-validated; 0: by the "
+        "validation people alone",
+        "probe", "probe",
+    )  # fmt: skip
     classifier: Literal["logistic", "gradient"] = setting(
         "logistic", "scikit-learn's logistic regression, or a linear layer by gradient descent",
         "probe", "probe",
@@ -165,9 +175,12 @@ class ProbeSettings(CommonSettings):
             raise ValueError(f"`label_share` must lie in (0, 1]. Received: label_share={self.label_share}.")
         if self.context < 0:
             raise ValueError(f"`context` must be at least 0. Received: context={self.context}.")
+        if self.probe_folds < 0 or self.probe_folds == 1:
+            raise ValueError(f"`probe_folds` must be 0 or at least 2. Received: probe_folds={self.probe_folds}.")
 
 
 def probe_options(settings):
     """The options of `Probe.fit` that `ProbeSettings` set, except `context`, which the features must have already."""
     names = ("classifier", "class_weight", "label_share")
-    return {**{name: getattr(settings, name) for name in names}, "seed": derive(settings.seed, "probe")}
+    options = {name: getattr(settings, name) for name in names}
+    return {**options, "folds": settings.probe_folds, "seed": derive(settings.seed, "probe")}

@@ -75,7 +75,9 @@ def main(argv=None):
             target, rate = reader.targets(record.name)
             if target is None:
                 continue
-            features = arousal_seconds.features_of_record(extractor, manifest, record.name, settings.context)
+            features = arousal_seconds.features_of_record(
+                extractor, manifest, record.name, settings.context, settings.context_mode
+            )
             chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
             histograms.append(score.update(target, chances))
             rows.append((record.name, record.person, *gross_areas(*histograms[-1])))

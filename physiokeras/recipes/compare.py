@@ -5,9 +5,10 @@
     python -m physiokeras.recipes.compare --resume runs/stress --seeds 5
 
 A strategy is a file of settings laid over those of the run. Every encoder is trained once for each seed (and fold), is
-kept, and is probed on test people; the same command with the same `--out`, or `--resume` with the folder, goes on where
-it stopped, and computes only what is new where strategies or seeds are added. The run folder gets `scores.md`, the page
-to read, its numbers as CSV, and figures.
+kept, and is probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the
+floor that an encoder has to beat. The same command with the same `--out`, or `--resume` with the folder, continues
+where it stopped; where strategies or seeds are added, only these are computed. The run folder gets `scores.md`, the
+page to read, its numbers as CSV, and figures.
 """
 
 import itertools
@@ -15,7 +16,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.comparison.strategies import entrants
+from physiokeras.comparison.strategies import strategies_of
 from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
@@ -24,7 +25,7 @@ from physiokeras.experiments.training_settings import CohortSettings, ProbeSetti
 
 STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
-    *("supervised", "untrained"),
+    *("supervised", "untrained", "band_power"),
 )
 
 
@@ -34,7 +35,9 @@ class Settings(ProbeSettings, CohortSettings, TrainingSettings):
 
     config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run", "invocation")
     strategies: tuple[str, ...] = setting(
-        STRATEGIES, "shipped strategies or TOML files of settings that are laid over all others; and time_alone",
+        STRATEGIES,
+        "shipped strategies or TOML files of settings that are laid over all others; and band_power and time_alone, "
+        "which have no encoder",
         "comparison", "extent",
     )  # fmt: skip
     seeds: int = setting(5, "repetitions of the whole; more can be added to a finished run", "comparison", "extent")
@@ -80,7 +83,7 @@ def main(argv=None):
     manifest = cohort.prepared(settings)
     tasks = chosen_tasks(settings, manifest)
     try:
-        parts, compared = folds.of_settings(settings, manifest, tasks), entrants(settings, manifest)
+        parts, compared = folds.of_settings(settings, manifest, tasks), strategies_of(settings, manifest)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     # Cells that depend on how models are probed are computed again where it changes.
@@ -112,21 +115,21 @@ def chosen_tasks(settings, manifest):
 
 
 def progress(plan, number, is_done):
-    """A line on a cell that has just ended, and how long the rest will take by the cells that are done."""
+    """A line on a cell that has just ended, and an estimate of the time left from the cells that are done."""
     seconds = {}
     for cell in filter(is_done, plan):
         took = sum(json.loads((cell.folder / "cell.json").read_bytes())["seconds"].values())
-        seconds.setdefault(cell.entrant.name, []).append(took)
+        seconds.setdefault(cell.strategy.name, []).append(took)
     every = [took for own in seconds.values() for took in own]
     left = 0.0
     for cell in itertools.filterfalse(is_done, plan):
-        own = seconds.get(cell.entrant.name, every)
+        own = seconds.get(cell.strategy.name, every)
         left += sum(own) / len(own)
     cell = plan[number]
     took = json.loads((cell.folder / "cell.json").read_bytes())["seconds"]
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in took.items())
     return (
-        f"Cell {number + 1} of {len(plan)}: {cell.entrant.name}, seed {cell.seed}, fold {cell.fold.number}: {parts}; "
+        f"Cell {number + 1} of {len(plan)}: {cell.strategy.name}, seed {cell.seed}, fold {cell.fold.number}: {parts}; "
         f"about {left / 60:.0f} min left."
     )
 

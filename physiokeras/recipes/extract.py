@@ -100,7 +100,7 @@ def write_predictions(rows, encoder, definition, settings, out, note=None):
         probe = load_probe(path, encoder=name)
         features = rows["features"]
         if probe.context:
-            features = neighbours(features, rows["record"], rows["seconds"], probe.context)
+            features = neighbours(features, rows["record"], rows["seconds"], probe.context, probe.context_mode)
         predicted = probe.predict(features)
         columns[path.stem] = (
             [probe.task.classes[i] for i in predicted] if probe.task.classes else np.round(predicted, 1)

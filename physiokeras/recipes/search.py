@@ -44,6 +44,10 @@ class Settings(pretrain.Settings):
         super().__post_init__()
         if self.label_share != 1 or not self.space:
             raise ValueError("A search needs something to vary in `space`, and a `label_share` of 1.")
+        if self.probe_folds:
+            raise ValueError(
+                "A search scores the validation people: leave `probe_folds` at 0, so that no probe sees them."
+            )
         dimensions = [Dimension.parse(text) for text in self.space]
         if self.grid and (len(dimensions) != 2 or any(len(d.values) < 2 for d in dimensions)):
             raise ValueError(

@@ -58,7 +58,9 @@ def score(run, folder, settings, task, manifest):
         training.fit(model, manifest, settings, run, training_splits(settings, manifest), folder=folder)
     extractor = FeatureExtractor(model.encoder, settings.pooling)
     found = features_of(extractor, manifest, ("train", "validation"))
-    train, validation = (found[split].with_context(settings.context) for split in ("train", "validation"))
+    train, validation = (
+        found[split].with_context(settings.context, settings.context_mode) for split in ("train", "validation")
+    )
     probe = Probe.fit(task, train, validation, **probe_options(settings))
     predicted = probe.predict_proba(validation.values)
     value = score_task(task, validation, predicted, draws=0).windows["balanced_accuracy"]

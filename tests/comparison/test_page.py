@@ -1,19 +1,25 @@
 import numpy as np
+import pandas as pd
 
 from physiokeras.comparison import page as pages
-from physiokeras.comparison.seed_scores import Reached
-from physiokeras.comparison.table import AGGREGATE
+from physiokeras.comparison.pool import ALL
+from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable
+
+SCORE = "balanced_accuracy"
 
 
-def row(value, wide=0.0):
-    """A row whose aggregate has this value, and draws as wide as that around it."""
-    drawn = value + np.linspace(-wide, wide, 101)
-    return {AGGREGATE: Reached({"balanced_accuracy": np.array([value])}, {"balanced_accuracy": drawn})}
+def table(wide=(), **values):
+    """A table of strategies whose aggregates have these values; draws of those in `wide` spread 0.1 to both sides."""
+    rows = [(name, 0, ALL, AGGREGATE, "raw", "", ALL, SCORE, value) for name, value in values.items()]
+    index = pd.MultiIndex.from_tuples([(name, "raw", AGGREGATE, SCORE) for name in values], names=KEY)
+    spread = np.linspace(-0.1, 0.1, 101)
+    draws = [value + spread * (name in wide) for name, value in values.items()]
+    return ScoreTable(pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(draws, index))
 
 
 def test_verdict_says_what_the_intervals_say():
-    found = {"input_dropout": row(0.7), "mae": row(0.6), "pairwise": row(0.65), "leave_one_out": row(0.6, wide=0.1)}
-    found |= {"unimodal_eeg": row(0.5), "untrained": row(0.4), "supervised": row(0.75)}
+    pretrained = {"input_dropout": 0.7, "mae": 0.6, "pairwise": 0.65, "leave_one_out": 0.6, "unimodal_eeg": 0.5}
+    found = table(["leave_one_out"], **pretrained, untrained=0.4, supervised=0.75, band_power=0.7)
     first, *rest = pages.verdict(found, "unimodal_eeg", "input_dropout")
     assert "comes out in part: of 4 comparisons 2 are as in the paper, 1 cannot be told from chance, 1 are" in first
     assert rest == [
@@ -23,23 +29,31 @@ def test_verdict_says_what_the_intervals_say():
         "input_dropout is above unimodal_eeg: +0.200 [+0.200, +0.200].",
         "input_dropout is above untrained: +0.300 [+0.300, +0.300].",
         "input_dropout is below supervised: -0.050 [-0.050, -0.050].",
+        "input_dropout cannot be told from band_power: +0.000 [+0.000, +0.000].",
     ]
 
 
 def test_verdict_is_silent_where_there_is_nothing_to_compare():
-    assert pages.verdict({"input_dropout": row(0.7)}, None, "input_dropout") == []
-    (only,) = pages.verdict({"mae": row(0.7), "untrained": row(0.6)}, None, "mae")
+    assert pages.verdict(table(input_dropout=0.7), None, "input_dropout") == []
+    (only,) = pages.verdict(table(mae=0.7, untrained=0.6), None, "mae")
     assert only == "mae is above untrained: +0.100 [+0.100, +0.100]."
 
 
 def test_score_that_is_not_defined_is_a_dash_and_compared_with_nothing():
-    found = {"mae": row(0.7), "untrained": row(np.nan)}
+    found = table(mae=0.7, untrained=np.nan)
     assert pages.verdict(found, None, "mae") == []
-    score = (AGGREGATE, "balanced_accuracy")
-    assert pages.difference(found["mae"], found["untrained"], *score) == "-"
-    assert [pages.spread(of[AGGREGATE], score[1]) for of in found.values()] == ["0.700", "-"]
+    score = "raw", AGGREGATE, SCORE
+    assert pages.less(found, "mae", "untrained", *score) == "-"
+    assert pages.less(found, "mae", "supervised", *score) == "-"
+    assert [pages.spread(found, name, *score) for name in ("mae", "untrained", "supervised")] == ["0.700", "-", "-"]
 
 
-def test_rows_of_scaled_features_are_compared_with_the_reference_scaled_alike():
-    assert pages.reference_of("mae", "input_dropout") == "input_dropout"
-    assert pages.reference_of("mae, per person", "input_dropout") == "input_dropout, per person"
+def test_scores_of_modalities_left_are_one_row_a_subset_and_a_dash_where_a_strategy_lacks_it():
+    rows = [("mae", "ecg", 0.5), ("mae", "eeg+ecg", 0.7), ("mae", "eeg", 0.6), ("unimodal_eeg", "eeg", 0.55)]
+    values = [
+        (s, seed, ALL, "stage", "raw", "kept", left, SCORE, v + seed / 10) for s, left, v in rows for seed in (0, 1)
+    ]
+    found = ScoreTable(pd.DataFrame(values, columns=COLUMNS), pd.DataFrame()).subsets.loc["kept"]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pages.subset_table(found).splitlines()]
+    assert lines[0] == ["modalities left", "mae", "unimodal_eeg"]
+    assert lines[2:] == [["ecg", "0.550", "-"], ["eeg", "0.650", "0.600"], ["eeg+ecg", "0.750", "-"]]

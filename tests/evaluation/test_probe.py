@@ -3,12 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from physiokeras.evaluation.evaluate import probe_task
 from physiokeras.evaluation.features import Features, mean_per_person, neighbours, some_people
-from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.probe import C_GRID, Probe
 from physiokeras.evaluation.tasks import Task
 
 pytestmark = pytest.mark.once
@@ -57,6 +58,21 @@ def test_neighbours_are_those_in_time_of_the_same_record():
         last = windows[records == record].max()
         expected = [(record, min(max(window + shift, 0), last)) for shift in range(-2, 3)]
         np.testing.assert_array_equal(row, expected)
+
+
+def test_mean_context_is_the_mean_of_the_neighbours():
+    draw = np.random.default_rng(0)
+    values, records = draw.normal(size=(9, 3)).astype(np.float32), np.repeat([1, 0], [4, 5])
+    numbers = np.concatenate([np.arange(4), np.arange(5)])
+    features = Features(values, {"record": records, "window": numbers}, records)
+    found = features.with_context(2, "mean")
+    assert (found.context, found.context_mode) == (2, "mean")
+    for i, (record, number) in enumerate(zip(records, numbers, strict=True)):
+        own = values[records == record]
+        rows = [own[min(max(number + shift, 0), len(own) - 1)] for shift in (-2, -1, 0, 1, 2)]
+        np.testing.assert_allclose(found.values[i], np.mean(rows, axis=0), atol=1e-6)
+    with pytest.raises(ValueError, match=r"must be 'concatenate' or 'mean'\. Received: 'median'"):
+        features.with_context(1, "median")
 
 
 def test_context_tells_what_only_the_neighbours_know():
@@ -120,6 +136,42 @@ def test_strength_is_chosen_by_the_validation_people():
     noise = np.random.default_rng(1).integers(0, 3, len(VALIDATION.people))
     noisy = replace(VALIDATION, labels={"stage": noise})
     assert Probe.fit(STAGE, TRAIN, noisy).strength == 1e-4
+
+
+def test_folds_choose_the_strength_as_grid_search_over_people_does():
+    noisy = np.random.default_rng(1)
+    few = [cohort(first, people=10, seed=4).of_people([f"p{first + i:03d}" for i in range(7)]) for first in (0, 50)]
+    few = [replace(one, values=(one.values + noisy.normal(0, 30, one.values.shape)).astype(np.float32)) for one in few]
+    probe = Probe.fit(STAGE, *few, folds=5, class_weight=None)
+    values, stage, people = (np.concatenate([get(one) for one in few]) for get in (
+        lambda one: one.values, lambda one: one.labels["stage"], lambda one: one.people))  # fmt: skip
+    known = stage >= 0
+    values, stage, people = values[known].astype(np.float64), stage[known], people[known]
+    grid = {"logisticregression__C": list(C_GRID)}
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    found = GridSearchCV(model, grid, scoring="neg_log_loss", cv=GroupKFold(5)).fit(values, stage, groups=people)
+    expected = -found.cv_results_["mean_test_score"]
+    assert list(probe.tried) == list(C_GRID)
+    np.testing.assert_allclose(list(probe.tried.values()), expected, rtol=1e-3)
+    assert probe.strength == found.best_params_["logisticregression__C"]
+    # Fitted on the people of both sets.
+    np.testing.assert_allclose(probe.predict_proba(TEST.values), found.predict_proba(TEST.values), atol=2e-3)
+
+
+def test_folds_share_out_the_people_of_both_sets_and_no_person_is_on_both_sides():
+    few = TRAIN.of_people(["p000", "p001", "p002"])
+    assert len(Probe.fit(STAGE, few, folds=5).tried) == 6  # three people, three folds
+    one = TRAIN.of_people(["p000"])
+    alone = Probe.fit(STAGE, one, folds=5)
+    assert (alone.tried, alone.strength) == ({}, 1.0)
+    years = Probe.fit(YEARS, TRAIN, VALIDATION, folds=3)
+    assert years.strength == min(years.tried, key=years.tried.get)
+    shared = Probe.fit(STAGE, TRAIN, VALIDATION, folds=3, label_share=0.1, seed=2)
+    people = np.concatenate([TRAIN.people, VALIDATION.people])
+    stage = np.concatenate([TRAIN.labels["stage"], VALIDATION.labels["stage"]])
+    chosen = some_people(people[stage >= 0], stage[stage >= 0], 0.1, 2)
+    parts = [features.of_people(chosen) for features in (TRAIN, VALIDATION)]
+    np.testing.assert_array_equal(shared.weights, Probe.fit(STAGE, *parts, folds=3).weights)
 
 
 def test_test_people_change_nothing_in_the_probe():

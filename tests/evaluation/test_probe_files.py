@@ -18,7 +18,7 @@ TASK = Task("stage", "stage", "classes", ("W", "N1", "N2"))
 def probe(width=4):
     generator = np.random.default_rng(0)
     arrays = [generator.normal(size=shape).astype(np.float32) for shape in [width, width, (width, 3), 3]]
-    return Probe(TASK, *arrays, 0.1, "digest", {0.1: 0.5, 1.0: 0.75}, context=2)
+    return Probe(TASK, *arrays, 0.1, "digest", {0.1: 0.5, 1.0: 0.75}, context=2, context_mode="mean")
 
 
 def altered(path, **changes):
@@ -41,7 +41,16 @@ def test_saved_probe_predicts_the_same(saved):
     features = np.random.default_rng(1).normal(size=(5, 4))
     loaded = load_probe(saved, encoder="digest")
     np.testing.assert_array_equal(loaded.predict_proba(features), probe().predict_proba(features))
-    assert (loaded.task, loaded.strength, loaded.tried, loaded.context) == (TASK, 0.1, {0.1: 0.5, 1.0: 0.75}, 2)
+    assert (loaded.task, loaded.strength, loaded.tried) == (TASK, 0.1, {0.1: 0.5, 1.0: 0.75})
+    assert (loaded.context, loaded.context_mode) == (2, "mean")
+
+
+def test_file_of_an_earlier_version_has_no_context(saved):
+    with np.load(saved) as file:
+        facts = json.loads(str(file["facts"]))
+    del facts["context"], facts["context_mode"]
+    altered(saved, facts=np.array(json.dumps(facts)))
+    assert (load_probe(saved).context, load_probe(saved).context_mode) == (0, "concatenate")
 
 
 def test_features_of_another_encoder_are_refused(saved):
@@ -103,6 +112,7 @@ def test_file_that_unpacks_without_end_is_refused(saved, monkeypatch):
         ({"task": {"name": "t"}}, "classes"),
         ({"task": {"name": "t", "label": "t", "classes": [], "run": "x"}}, "run"),
         ({"tried": 3}, "not iterable"),
+        ({"context_mode": "median"}, "its context mode is 'median'"),
     ],
 )
 def test_contradictory_content_is_refused(saved, changes, message):

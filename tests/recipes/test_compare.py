@@ -19,6 +19,7 @@ from physiokeras.comparison import cells, predictions, report, strategies
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.evaluation import folds
+from physiokeras.evaluation.band_power import features_of_records
 from physiokeras.evaluation.features import Features
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.tasks import Task, tasks_of
@@ -38,7 +39,7 @@ UNLABELLED = "gil"
 AGES = dict(zip((*PEOPLE, UNLABELLED), (30, 70, 31, 71, 32, 72, 33), strict=True))
 WINDOWS = 16
 STEPS = "--config none --steps 3 --interval 3 --supervised-steps 4 --supervised-interval 2 --draws 8 --tasks stress"
-STRATEGIES = ["input_dropout", "untrained", "supervised", "time_alone"]
+STRATEGIES = ["input_dropout", "untrained", "band_power", "supervised", "time_alone"]
 FOLDS = [*STEPS.split(), "--folds", "2", "--seeds", "2", "--scalings", "raw", "per person", "--strategies", *STRATEGIES]
 ROWS = [*STRATEGIES, *(f"{name}, per person" for name in STRATEGIES)]
 DEFINITION = Definition.from_dict(
@@ -171,18 +172,18 @@ def predicted_rows(run, strategy, folds=2, seed=0):
 @pytest.mark.once
 def test_test_people_are_in_no_pretraining_probe_or_training_of_their_cell(run):
     begins = [i for i, (what, _) in enumerate(run.seen) if what == "cell"]
-    assert len(begins) == 16
+    assert len(begins) == 20
     kinds = {}
     for begin, end in zip(begins, [*begins[1:], None], strict=True):
         (_, cell), *seen = run.seen[begin:end]
         assert len(cell.fold.test) == 3
-        kinds.setdefault(cell.entrant.name, set()).update(what for what, _ in seen)
+        kinds.setdefault(cell.strategy.name, set()).update(what for what, _ in seen)
         for what, people in seen:
             assert people.isdisjoint(cell.fold.test), what
             if what == "pretraining":
                 assert people == {*PEOPLE, UNLABELLED} - set(cell.fold.test)
     trained = {"input_dropout": {"pretraining", "probe"}, "supervised": {"supervised", "probe"}}
-    assert kinds == {**trained, "untrained": {"probe"}, "time_alone": {"probe"}}
+    assert kinds == {**trained, **{name: {"probe"} for name in ("untrained", "band_power", "time_alone")}}
 
 
 @pytest.mark.once
@@ -293,9 +294,11 @@ def test_features_scaled_per_person_can_be_all_that_is_asked_for(run, plain, tmp
 
 
 @pytest.mark.once
-def test_cell_without_an_answer_is_kept(tmp_path):
+def test_cell_without_predictions_is_kept(tmp_path):
     task = Task("stress", "stress", classes=("rest", "stress"))
-    predictions.write(tmp_path, predictions.Answers(keys=[("ann", "a", 0)], targets={"stress": np.array([1])}), [task])
+    predictions.write(
+        tmp_path, predictions.Predictions(keys=[("ann", "a", 0)], targets={"stress": np.array([1])}), [task]
+    )
     assert predictions.read(tmp_path, [task]).columns == {}
 
 
@@ -340,7 +343,7 @@ def test_compiled_model_that_serves_again_trains_as_a_fresh_one(brief, plain, tm
 
 
 @pytest.mark.once
-def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, prepared):
+def test_subset_is_predicted_from_features_of_windows_that_lack_the_others(run, prepared):
     folder = cell_folder(run, "input_dropout-seed-0-fold-0")
     people = facts(run, "input_dropout-seed-0-fold-0")["people"]
     extractor = FeatureExtractor(load(folder / "model").encoder)
@@ -363,8 +366,37 @@ def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, p
             for kind, own in (("kept", probe), ("refit", again)):
                 np.testing.assert_allclose(file[f"{kind}/stress/{left}"], own.predict_proba(test), atol=2e-4)
     subsets = {(row["probe"], row["strategy"], row["modalities"]) for row in rows_of(run.folder / "subsets.csv")}
-    expected = {("kept", *one) for one in itertools.product(STRATEGIES[:3], ("pulse", "move", "pulse+move"))}
+    expected = {("kept", *one) for one in itertools.product(STRATEGIES[:4], ("pulse", "move", "pulse+move"))}
     assert subsets == {*expected, *(("refit", *rest) for _, *rest in expected if rest[0] != "supervised")}
+
+
+@pytest.mark.once
+def test_probe_settings_at_their_default_leave_finished_cells_valid(prepared, small):
+    settings = read(compare.Settings, ["--config", "none", "--strategies", "time_alone", *small])
+    (strategy,), task = strategies.strategies_of(settings, prepared), tasks_of(prepared.labels)["stress"]
+    cell = cells.Cell(strategy, 0, folds.Fold(0, (), (), (), ()), None)
+    before = {"tasks": ["stress"], "scalings": ["raw"], "subsets": True, "refit": True}
+    assert cells.asked(cell, [task]) == before
+    wider = replace(cell, strategy=replace(strategy, settings=replace(settings, probe_folds=5, context_mode="mean")))
+    assert cells.asked(wider, [task]) == {**before, "probe_folds": 5, "context_mode": "mean"}
+
+
+@pytest.mark.once
+def test_band_powers_are_probed_without_an_encoder(run, prepared):
+    folder = cell_folder(run, "band_power-seed-1-fold-0")
+    people = facts(run, "band_power-seed-1-fold-0")["people"]
+    assert not (folder / "model").exists()
+    assert facts(run, "band_power-seed-1-fold-0")["parameters"] == 0
+
+    def features(names, left=None):
+        return features_of_records(prepared, names, ["pulse", "move"], left)
+
+    probe = Probe.fit(tasks_of(prepared.labels)["stress"], features(people["train"]), features(people["validation"]))
+    found = [float(row["stress, raw: stress"]) for row in rows_of(folder / "predictions.csv")]
+    np.testing.assert_allclose(found, probe.predict_proba(features(people["test"]).values)[:, 1], atol=1e-5)
+    with np.load(folder / "subsets.npz") as file:
+        kept = probe.predict_proba(features(people["test"], ["move"]).values)
+        np.testing.assert_allclose(file["kept/stress/move"], kept, atol=1e-5)
 
 
 @pytest.mark.once
@@ -377,12 +409,13 @@ def test_run_of_other_settings_is_not_mixed_in(run):
 def test_cell_has_another_name_where_its_training_depends_on_something_else(run, prepared, small):
     settings = read(compare.Settings, [*FOLDS, *small, "--data", str(prepared.folder)])
     (fold, *_) = folds.split(prepared, ["stress"], 2, 0.2)
-    (entrant,) = strategies.entrants(replace(settings, strategies=("input_dropout",)), prepared)
+    (strategy,) = strategies.strategies_of(replace(settings, strategies=("input_dropout",)), prepared)
 
     def name(fold=fold, manifest=prepared, **changed):
-        return cells.cause(entrant, replace(entrant.settings, **changed), fold, manifest)
+        return cells.cache_key(strategy, replace(strategy.settings, **changed), fold, manifest)
 
     assert name() == name(seeds=9, draws=3, out="elsewhere", checkpoint_every=1, subsets=False, patience=9)
+    assert name() == name(context=1, context_mode="mean", probe_folds=5)
     changed = [name(steps=4), name(seed=1), name(drop_rate=0.5), name(replace(fold, pretrain=()))]
     changed += [name(manifest=replace(prepared, data_hash="other"))]
     assert len({name(), *changed}) == 6
@@ -391,16 +424,18 @@ def test_cell_has_another_name_where_its_training_depends_on_something_else(run,
 @pytest.mark.once
 def test_strategy_overrides_only_what_it_names(prepared, tmp_path, small):
     (tmp_path / "mine.toml").write_text("drop_rate = 0.25")
-    words = ["--strategies", str(tmp_path / "mine.toml"), "unimodal", "time_alone", "--width", "24"]
+    words = ["--strategies", str(tmp_path / "mine.toml"), "unimodal", "band_power", "time_alone", "--width", "24"]
     settings = read(compare.Settings, ["--config", "none", *small, *words])
-    mine, *unimodal, time = strategies.entrants(settings, prepared)
+    mine, *unimodal, bands, time = strategies.strategies_of(settings, prepared)
     assert mine.settings == replace(settings, drop_rate=0.25)
     assert [(e.name, e.modalities, e.settings.modalities) for e in unimodal] == [
         (f"unimodal_{m}", (m,), (m,)) for m in ("pulse", "move")
     ]
     assert (time.name, time.modalities) == ("time_alone", ())
+    assert (bands.name, bands.modalities, bands.settings) == ("band_power", ("pulse", "move"), settings)
+    assert [one.has_encoder for one in (mine, bands, time)] == [True, False, False]
     with pytest.raises(ValueError, match="must have different names"):
-        strategies.entrants(replace(settings, strategies=("mae", "mae")), prepared)
+        strategies.strategies_of(replace(settings, strategies=("mae", "mae")), prepared)
 
 
 @pytest.mark.once
@@ -459,8 +494,8 @@ def test_what_cannot_be_compared_is_said(prepared, small, tmp_path):
 def test_networks_learn_from_the_share_of_people_that_probes_do(prepared, small):
     words = ["--config", "none", "--label-share", "0.4", "--strategies", "supervised", *small]
     settings = read(compare.Settings, words)
-    (entrant,) = strategies.entrants(settings, prepared)
-    cell = cells.Cell(entrant, 0, folds.Fold(0, ("gil",), PEOPLE, (), ()), None)
+    (strategy,) = strategies.strategies_of(settings, prepared)
+    cell = cells.Cell(strategy, 0, folds.Fold(0, ("gil",), PEOPLE, (), ()), None)
     task, data = tasks_of(prepared.labels)["stress"], windows(prepared.folder, labels=["stress", "record"])
     people = np.array([prepared.records[i].person for i in data["record"]])
     features = Features(np.random.default_rng(0).normal(size=(len(people), 2)), {"stress": data["stress"]}, people)
@@ -470,5 +505,5 @@ def test_networks_learn_from_the_share_of_people_that_probes_do(prepared, small)
     expected = Probe.fit(task, features.of_people(PEOPLE), **options, strengths=[1.0])
     alone = Probe.fit(task, features.of_people(found), **{**options, "label_share": 1.0}, strengths=[1.0])
     np.testing.assert_array_equal(expected.weights, alone.weights)
-    whole = replace(cell, entrant=replace(entrant, settings=replace(settings, label_share=1.0)))
+    whole = replace(cell, strategy=replace(strategy, settings=replace(settings, label_share=1.0)))
     assert cells.learners(whole, prepared, task) == PEOPLE

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from physiokeras.comparison.strategies import entrants
+from physiokeras.comparison.strategies import strategies_of
 from physiokeras.errors import DataError
 from physiokeras.evaluation import extraction, probe_report
 from physiokeras.evaluation.probe_files import load_probe
@@ -182,8 +182,8 @@ def test_shipped_experiment_is_one_that_its_recipe_reads(path):
     module, arguments = command_of(path)
     settings = read(importlib.import_module(module).Settings, arguments)
     if path.stem not in settings.config:
-        compared = entrants(settings, SimpleNamespace(defaults=("eeg", "ecg")))
-        settings = next(entrant.settings for entrant in compared if entrant.strategy == path.stem)
+        compared = strategies_of(settings, SimpleNamespace(defaults=("eeg", "ecg")))
+        settings = next(strategy.settings for strategy in compared if strategy.family == path.stem)
     for name, value in tomllib.loads(path.read_text()).items():
         assert getattr(settings, name) == (tuple(value) if isinstance(value, list) else value)
 

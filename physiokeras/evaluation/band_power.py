@@ -1,0 +1,83 @@
+"""Log band powers of windows: features without a network, the floor that an encoder has to beat."""
+
+import itertools
+
+import numpy as np
+from scipy.signal import spectrogram
+
+from physiokeras.channel_layout import ChannelLayout
+from physiokeras.constants import INT16_SCALE
+from physiokeras.evaluation.extraction import features_by
+
+SPANS = (1, 4, 16)
+"""Lengths in seconds of the spans whose spectra are taken; those longer than a window are left out."""
+
+BANDS = 8
+"""Most bands of a spectrum."""
+
+
+def features_of_records(manifest, records, modalities, left=None):
+    """Band powers of every channel in all windows of records.
+
+    Args:
+        manifest: `Manifest`.
+        records: Names of records.
+        modalities: Names of the modalities whose channels are read.
+        left: Names of those that are kept, all others being treated as absent; None: all.
+
+    Returns: `Features`, as `features_of_windows` gives them: the numbers of `band_powers` channel by channel, zeros
+        where a channel is absent.
+    """
+    layout = ChannelLayout.of({name: manifest.modalities[name] for name in modalities})
+    left = modalities if left is None else left
+
+    def of_batch(inputs, _):
+        found, read = [], np.isin(range(layout.total), layout.positions(left))
+        for name, present in layout.split(inputs["present"] & read).items():
+            for channel, kept in zip(np.moveaxis(inputs[name], 2, 0), present.T, strict=True):
+                own = band_powers(channel * INT16_SCALE, manifest.modalities[name]["rate"])
+                found.append(np.where(kept[:, None], own, np.float32(0)))
+        return np.concatenate(found, axis=1)
+
+    return features_by(of_batch, manifest, modalities, records=records)
+
+
+def band_powers(signals, rate):
+    """Log powers of one channel in frequency bands, averaged over each window, and the window's mean.
+
+    At every second a span of each length in `SPANS` is centred, reflected at the window's ends. Its power spectral
+    density (mean subtracted, Hann window) is averaged in at most `BANDS` bands with logarithmically spaced edges. The
+    logarithm of each band's power is averaged over the window. The spectral density of the stored integers' rounding
+    noise is added to each power, so that a silent channel has a finite logarithm.
+
+    Args:
+        signals: `(windows, samples)`, scaled values.
+        rate: Samples per second.
+
+    Returns: float32 `(windows, numbers)`: the mean, then the bands from low to high, span by span.
+
+    Source of the spectral density: Welch 1967, doi 10.1109/TAU.1967.1161901, by `scipy.signal.spectrogram`.
+    """
+    signals = np.asarray(signals, np.float64)
+    found = [signals.mean(axis=1, keepdims=True)]
+    hop = max(1, round(rate))
+    noise = INT16_SCALE**2 / 12 / (rate / 2)  # the variance of rounding, spread evenly over 0 to rate / 2
+    for span in SPANS:
+        samples = round(span * rate)
+        if not 4 <= samples <= signals.shape[1]:
+            continue
+        beyond = max(0, samples - hop)
+        padded = np.pad(signals, ((0, 0), (beyond // 2, beyond - beyond // 2)), mode="reflect")
+        _, _, density = spectrogram(
+            padded, rate, "hann", samples, samples - min(hop, samples), detrend="constant", axis=1
+        )
+        edges = band_edges(density.shape[1])
+        bands = [density[:, low:high].mean(axis=1) for low, high in itertools.pairwise(edges)]
+        found.append(np.log(np.stack(bands, axis=1) + noise).mean(axis=2))
+    return np.concatenate(found, axis=1).astype(np.float32)
+
+
+def band_edges(frequencies):
+    """Edges of at most `BANDS` bands, as numbers of frequencies; the first frequency, 0, is in none."""
+    count = min(BANDS, frequencies - 1)
+    return np.unique(np.round(np.geomspace(1, frequencies, count + 1)).astype(int))
