@@ -3,10 +3,8 @@
 from physiokeras.layers.attention import attend
 from physiokeras.layers.block import TransformerBlock
 from physiokeras.layers.decoder import ModalityDecoder
-from physiokeras.layers.dense import TokenDense, gelu
 from physiokeras.layers.embeddings import TokenEmbedding, sin_cos
 from physiokeras.layers.modality_dropout import ModalityDropout
-from physiokeras.layers.normalization import TokenNormalization
 from physiokeras.layers.pooling import TokenPooling
 from physiokeras.layers.token_mask import TokenMask
 from physiokeras.layers.tokenizer import PatchTokenizer
@@ -15,13 +13,10 @@ __all__ = [
     "ModalityDecoder",
     "ModalityDropout",
     "PatchTokenizer",
-    "TokenDense",
     "TokenEmbedding",
     "TokenMask",
-    "TokenNormalization",
     "TokenPooling",
     "TransformerBlock",
     "attend",
-    "gelu",
     "sin_cos",
 ]

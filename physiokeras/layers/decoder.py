@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from physiokeras.layers.block import TransformerBlock
-from physiokeras.layers.dense import TokenDense
 from physiokeras.layers.embeddings import sin_cos
+from physiokeras.layers.token_matrix import flatten, unflatten
 from physiokeras.seeds import derive
 
 
@@ -40,33 +40,34 @@ class ModalityDecoder(keras.layers.Layer):
         self.time, self.patch, self.channels = time, patch, channels
         self.width, self.depth, self.heads, self.seed = width, depth, heads, seed
         policy = self.dtype_policy
-        self.project = TokenDense(width, name="project", dtype=policy)
+        self.project = keras.layers.Dense(width, name="project", dtype=policy)
         self.cross = TransformerBlock(width, heads, cross=True, seed=derive(seed, "cross"), name="cross", dtype=policy)
         self.blocks = [
             TransformerBlock(width, heads, seed=derive(seed, "block", i), name=f"block_{i}", dtype=policy)
             for i in range(depth)
         ]
-        self.samples = TokenDense(patch * channels, name="samples", dtype=policy)
+        self.samples = keras.layers.Dense(patch * channels, name="samples", dtype=policy)
 
     def build(self, shape):  # noqa: D102
         # Twice as large as the encoder's, so that at the start queries find their time in the context by it.
         self.positions = 2 * sin_cos(self.time, self.width)
         initializer = keras.initializers.RandomNormal(stddev=0.02)
         self.mask_token = self.add_weight(shape=(1, self.width), initializer=initializer, name="mask_token")
-        self.project.build(shape)
-        for layer in (self.cross, *self.blocks, self.samples):
-            layer.build((None, self.time, self.width))
+        self.project.build((None, shape[-1]))
+        for block in (self.cross, *self.blocks):
+            block.build((None, self.time, self.width))
+        self.samples.build((None, self.width))
 
     def call(self, context, when=None, valid=None):  # noqa: D102
         positions = ops.cast(self.positions, self.compute_dtype)
         query = ops.cast(self.mask_token, self.compute_dtype) + positions
-        context = self.project.call(context)
+        context = unflatten(self.project(flatten(context)), context.shape[1])
         if when is not None:
             context = context + ops.take(positions, when, axis=0)
         tokens = self.cross(query[None], context=context, valid=valid)
         for block in self.blocks:
             tokens = block(tokens)
-        return ops.reshape(self.samples.call(tokens), (-1, self.time * self.patch, self.channels))
+        return ops.reshape(self.samples(flatten(tokens)), (-1, self.time * self.patch, self.channels))
 
     def get_config(self):  # noqa: D102
         names = ("time", "patch", "channels", "width", "depth", "heads", "seed")

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from physiokeras.layers.dense import TokenDense, gelu
+from physiokeras.layers.token_matrix import flatten, unflatten
 
 
 @keras.saving.register_keras_serializable("physiokeras")
@@ -28,8 +28,8 @@ class PatchTokenizer(keras.layers.Layer):
     def __init__(self, time, width, **kwargs):
         super().__init__(**kwargs)
         self.time, self.width = time, width
-        self.patch = TokenDense(width, activation=gelu, name="patch", dtype=self.dtype_policy)
-        self.linear = TokenDense(width, name="linear", dtype=self.dtype_policy)
+        self.patch = keras.layers.Dense(width, activation="gelu", name="patch", dtype=self.dtype_policy)
+        self.linear = keras.layers.Dense(width, name="linear", dtype=self.dtype_policy)
 
     def build(self, shape):  # noqa: D102
         _, samples, channels = shape
@@ -37,12 +37,12 @@ class PatchTokenizer(keras.layers.Layer):
             raise ValueError(
                 f"A window must divide into `time` equal patches. Received: samples={samples}, time={self.time}."
             )
-        self.patch.build((None, self.time, samples // self.time * channels))
-        self.linear.build((None, self.time, self.width))
+        self.patch.build((None, samples // self.time * channels))
+        self.linear.build((None, self.width))
 
     def call(self, signal):  # noqa: D102
         patches = ops.reshape(signal, (-1, self.time, signal.shape[1] // self.time * signal.shape[2]))
-        return self.linear.call(self.patch.call(patches))
+        return unflatten(self.linear(self.patch(flatten(patches))), self.time)
 
     def get_config(self):  # noqa: D102
         return {**super().get_config(), "time": self.time, "width": self.width}

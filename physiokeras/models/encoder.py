@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from physiokeras.constants import INT16_SCALE
-from physiokeras.layers import PatchTokenizer, TokenEmbedding, TokenNormalization, TransformerBlock
+from physiokeras.layers import PatchTokenizer, TokenEmbedding, TransformerBlock
+from physiokeras.layers.token_matrix import flatten, unflatten
 from physiokeras.models.replicas import ReplicatedModel
 from physiokeras.seeds import derive
 
@@ -72,7 +73,7 @@ class Encoder(ReplicatedModel):
             )
             for i in range(depth)
         ]
-        self.norm = TokenNormalization(epsilon=1e-5, name="norm", dtype=policy)
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=policy)
         self.build()
 
     @property
@@ -178,7 +179,7 @@ class Encoder(ReplicatedModel):
                 attention.append(weights)
             if return_layers:
                 layers.append(ops.where(valid[:, :, None], tokens, 0.0))
-        tokens = ops.where(valid[:, :, None], self.norm(tokens), 0.0)
+        tokens = ops.where(valid[:, :, None], unflatten(self.norm(flatten(tokens)), tokens.shape[1]), 0.0)
         if not (return_attention or return_layers):
             return tokens
         out = {"tokens": tokens}

@@ -12,7 +12,6 @@ VALID = np.arange(5)[None] < np.array([5, 4, 3, 2, 1, 0])[:, None]
 PRESENT = np.array([[True, True], [True, False], [False, True], [True, True], [True, False], [False, False]])
 
 CASES = {
-    "dense": ("TokenDense", {"units": 8, "activation": "gelu", "use_bias": False}, {"inputs": TOKENS}),
     "tokenizer": ("PatchTokenizer", {"time": 4, "width": 8}, {"signal": DRAW.normal(size=(6, 16, 2)).astype("f4")}),
     "embedding": ("TokenEmbedding", {"modalities": 2, "time": 2}, {"tokens": TOKENS}),
     "block": (

@@ -1,31 +1,18 @@
-"""Tokenizer, dense layer, embedding, decoder, pooling: numbers against NumPy."""
+"""Tokenizer, embedding, decoder, pooling: numbers against NumPy."""
 
-import keras
 import numpy as np
 import pytest
 from reference import positions
 from scipy.special import erf
 from tiny import to_numpy, varied
 
-from physiokeras.layers import ModalityDecoder, PatchTokenizer, TokenDense, TokenEmbedding, TokenPooling, sin_cos
+from physiokeras.layers import ModalityDecoder, PatchTokenizer, TokenEmbedding, TokenPooling, sin_cos
 
 DRAW = np.random.default_rng(0)
 
 
 def gelu(x):
     return x * (1 + erf(x / np.sqrt(2))) / 2
-
-
-@pytest.mark.parametrize("use_bias", [True, False])
-@pytest.mark.parametrize("shape", [(5, 3), (2, 5, 3), (2, 2, 5, 3)])
-def test_token_dense_is_dense(shape, use_bias):
-    inputs = DRAW.normal(size=shape).astype("float32")
-    ours, theirs = (kind(4, "gelu", use_bias) for kind in (TokenDense, keras.layers.Dense))
-    theirs.build(shape)
-    ours(inputs)
-    varied(theirs)
-    ours.set_weights(theirs.get_weights())
-    np.testing.assert_allclose(to_numpy(ours(inputs)), to_numpy(theirs(inputs)), atol=1e-6)
 
 
 def test_tokenizer_is_a_convolution_over_patches():
