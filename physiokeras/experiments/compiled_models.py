@@ -32,7 +32,7 @@ def compiled_before(model, settings, *facts):
     if twin is model:
         yield model
         return
-    model.optimizer.build(model.trainable_variables)
+    state.build_optimizer(model)
     state.restore(twin, state.arrays(model), "memory")
     yield twin
     state.restore(model, state.arrays(twin), "memory")

@@ -1,8 +1,10 @@
 """Models as folders: configuration, weights and where they came from, nothing that executes."""
 
+import collections
 import contextlib
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -177,12 +179,13 @@ def _named(model, chosen):
     def walk(layer, path):
         children = layer._flatten_layers(include_self=False, recursive=False)
         own = [*layer._trainable_variables, *layer._non_trainable_variables]
-        for variable in own:
-            names[id(variable)] = "/".join([*path, variable.name])
+        for variable, name in zip(own, own_names((v.name, "variable") for v in own), strict=True):
+            names[id(variable)] = "/".join([*path, name])
         for number, generator in enumerate(layer._seed_generators):
             names[id(generator.state)] = "/".join([*path, f"seed_{number}"])
-        for child in children:
-            walk(child, [*path, child.name])
+        given = own_names((child.name, type(child).__name__) for child in children)
+        for child, name in zip(children, given, strict=True):
+            walk(child, [*path, name])
 
     walk(model, [])
     for variable in chosen:
@@ -191,6 +194,29 @@ def _named(model, chosen):
             raise ValueError(f"Two weights share the name {name!r}; give the sublayers names of their own.")
         variables[name] = variable
     return variables
+
+
+def own_names(things):
+    """Names of the parts of one whole that do not depend on what else the process has made.
+
+    Keras names what has no name of its own after its class, and numbers it over the whole process: `dense`, `dense_1`.
+    Here such parts are numbered inside their whole.
+
+    Args:
+        things: Pairs of name and class name.
+
+    Returns: list of names.
+    """
+    counts, names = collections.Counter(), []
+    for name, kind in things:
+        stem = re.sub(
+            "([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", kind))
+        ).lower()
+        if re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name):
+            name = f"{stem}_{counts[stem]}" if counts[stem] else stem
+            counts[stem] += 1
+        names.append(name)
+    return names
 
 
 def digest(model):
