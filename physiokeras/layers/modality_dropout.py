@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from physiokeras.layers.seed_state import SeedState
 from physiokeras.seeds import derive
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class ModalityDropout(keras.layers.Layer):
+class ModalityDropout(SeedState, keras.layers.Layer):
     """Draw the modalities that are left when some are dropped; never a row's last.
 
     Args:

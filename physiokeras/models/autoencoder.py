@@ -7,6 +7,7 @@ from keras import ops
 from physiokeras.layers import ModalityDecoder, ModalityDropout, TokenMask
 from physiokeras.losses import hidden_patch_error, normalize_patches
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.own_loss import OwnLoss
 from physiokeras.models.replicas import ReplicatedModel, replicas
 from physiokeras.seeds import derive
 
@@ -14,11 +15,11 @@ _DROPS = ("input", "output", "context")
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class MaskedAutoencoder(ReplicatedModel):
+class MaskedAutoencoder(OwnLoss, ReplicatedModel):
     """Pretrain an encoder by reconstructing hidden patches, one modality dropped.
 
     `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer
-    alone: the loss is its own.
+    alone: the loss is its own. `sample_weight` says how much each window counts in it; 0 leaves a window out.
 
     Args:
         encoder: The encoder to pretrain; one with a single modality makes the unimodal autoencoder.
@@ -158,7 +159,7 @@ class MaskedAutoencoder(ReplicatedModel):
                 target, variance = normalize_patches(target, self.encoder.time), 1.0
             counted = ops.logical_and(hidden[:, i], y_pred["counted"][:, i : i + 1])
             channels = present[:, first : first + m["channels"]]
-            error, count = hidden_patch_error(target, y_pred["signals"][name], counted, channels)
+            error, count = hidden_patch_error(target, y_pred["signals"][name], counted, channels, sample_weight)
             losses.append(error / variance)
             counts.append(count)
             first += m["channels"]

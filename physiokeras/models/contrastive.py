@@ -6,13 +6,14 @@ from keras import ops
 from physiokeras.layers import TokenPooling
 from physiokeras.losses import leave_one_out_contrast, pairwise_contrast
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.own_loss import OwnLoss
 from physiokeras.models.replicas import ReplicatedModel, replicas
 
 _LOSSES = {"pairwise": pairwise_contrast, "leave_one_out": leave_one_out_contrast}
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class ContrastiveModel(ReplicatedModel):
+class ContrastiveModel(OwnLoss, ReplicatedModel):
     """Pretrain a late-fusion encoder: the modalities of a window get embeddings alike, and unlike other windows'.
 
     `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer
@@ -65,7 +66,16 @@ class ContrastiveModel(ReplicatedModel):
         return {"embeddings": ops.reshape(pooled, (-1, present.shape[1], self.encoder.width)), "present": present}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The contrastive loss of a batch."""
+        """The contrastive loss of a batch.
+
+        Raises:
+            ValueError: `sample_weight` is given: a window's loss is that of the batch's other windows too.
+        """
+        if sample_weight is not None:
+            raise ValueError(
+                "`sample_weight` and `class_weight` cannot be used: the loss compares the windows of a batch with each "
+                "other. Leave windows out of the data instead, or mark their modalities absent in `present`."
+            )
         # Gradients of replicas are added.
         return _LOSSES[self.objective](y_pred["embeddings"], y_pred["present"], self.log_scale) / replicas(self)
 
