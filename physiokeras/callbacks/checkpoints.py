@@ -10,8 +10,8 @@ import keras
 
 from physiokeras import checkpoint_folders
 from physiokeras.callbacks import other_callbacks, state
-from physiokeras.callbacks.signals import SignalWatch
 from physiokeras.errors import DataError, TrainingError
+from physiokeras.interruption import SignalWatch
 
 
 class Checkpoints(keras.callbacks.Callback):

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import physiokeras
+from physiokeras import interruption
 from physiokeras.errors import DataError
 from physiokeras.experiments.settings import INVOCATION, from_toml, to_toml
 from physiokeras.files import locked, remove_temporaries, write_atomic
@@ -59,6 +60,9 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=(), accept=())
                 write_atomic(folder / "run.json", to_json(describe(settings, recipe, data_hash)))
         except (OSError, DataError) as error:
             raise SystemExit(f"{folder}: cannot be used for this run: {error}") from error
+        if hasattr(settings, "resume"):
+            advice = f"Go on with: python -m physiokeras.recipes.{recipe} --resume {shlex.quote(str(folder))}"
+            stack.enter_context(interruption.explained(folder, advice))
         yield folder
 
 

@@ -7,9 +7,8 @@ import numpy as np
 from keras import ops
 
 from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
-from physiokeras.experiments import compiled_models
+from physiokeras.experiments import compiled_models, training
 from physiokeras.experiments.build import build_encoder, build_optimizer
-from physiokeras.experiments.training import facts
 from physiokeras.models import LinearProbe
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
@@ -103,13 +102,12 @@ def fit(
         folder / f"{name}_checkpoints",
         settings.checkpoint_every,
         patience=settings.patience * interval,
-        facts=facts(settings, manifest),
+        facts=training.facts(settings, manifest),
         advice=advice,
     )
     trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist(), steps)
     with damage_named(manifest.folder, records=[*records, *validation]), trained as model:
-        if checkpoints.restore(model):
-            print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
+        training.restore(checkpoints, model, steps, resumed=(folder / f"{name}.csv").exists())
         for part in checkpoints.parts(max(1, steps // interval) * interval, interval):
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
