@@ -1,4 +1,4 @@
-"""Losses that Keras lacks."""
+"""Losses of masked autoencoding and of contrastive pretraining."""
 
 from keras import ops
 
@@ -28,7 +28,7 @@ def hidden_patch_error(target, prediction, hidden, present, sample_weight=None):
 
 
 def normalize_patches(signal, time):
-    """Give every patch of every channel mean 0 and variance 1.
+    """Scale every patch of every channel to mean 0 and variance 1.
 
     Args:
         signal: `(batch, samples, channels)`.
@@ -36,8 +36,8 @@ def normalize_patches(signal, time):
 
     Returns: `(batch, samples, channels)`.
 
-    Source: MultiMAE, arXiv 2204.01678: unbiased variance, plus 1e-6; here channel by channel, since absent channels
-    would shift the others.
+    Source: MultiMAE, arXiv 2204.01678: unbiased variance, plus 1e-6; here per channel, so that absent channels do not
+    affect the others.
     """
     _, samples, channels = signal.shape
     size = samples // time
@@ -48,14 +48,14 @@ def normalize_patches(signal, time):
 
 
 def pairwise_contrast(embeddings, present, log_scale):
-    """Contrastive loss over all pairs of modalities: a window's two embeddings have to find each other in the batch.
+    """Contrastive loss over all pairs of modalities: match the two embeddings of each window within the batch.
 
     Args:
         embeddings: `(batch, modalities, width)`.
-        present: Boolean `(batch, modalities)`; a row takes part in the pairs of which it has both.
+        present: Boolean `(batch, modalities)`; a row counts in the pairs of which both are present.
         log_scale: Scalar, logarithm of the factor on the similarities.
 
-    Returns: float32 scalar: the mean over the pairs that at least two rows have, 0 where there is none.
+    Returns: float32 scalar: mean over the pairs that at least two rows have, 0 if there is none.
 
     Source: SleepFM, Thapa et al. 2024, arXiv 2405.17766.
     """
@@ -76,11 +76,11 @@ def leave_one_out_contrast(embeddings, present, log_scale):
 
     Args:
         embeddings: `(batch, modalities, width)`.
-        present: Boolean `(batch, modalities)`; the mean is over the others that are present, and a row without takes no
-            part.
+        present: Boolean `(batch, modalities)`; the mean is over the other present modalities, and a row without any
+            does not count.
         log_scale: Scalar, logarithm of the factor on the similarities.
 
-    Returns: float32 scalar: the mean over the modalities that at least two rows have with another, 0 where there is
+    Returns: float32 scalar: mean over the modalities that at least two rows have beside another one, 0 if there is
         none.
 
     Source: SleepFM, Thapa et al. 2024, arXiv 2405.17766; the mean is not normalised again.
@@ -94,19 +94,19 @@ def leave_one_out_contrast(embeddings, present, log_scale):
 
 
 def matching_error(first, second, takes_part, log_scale):
-    """Symmetric cross-entropy of finding a row's partner among those of all rows, by similarity.
+    """Symmetric cross-entropy of matching each row's two embeddings among all rows, by similarity.
 
     Args:
         first: float32 `(batch, pairs, width)`.
         second: float32 `(batch, pairs, width)`.
-        takes_part: Boolean `(batch, pairs)`, false for rows that are neither asked nor offered.
+        takes_part: Boolean `(batch, pairs)`, false for rows that are left out.
         log_scale: Scalar, logarithm of the factor on the similarities.
 
-    Returns: float32 scalar: mean over rows, over both directions, and over the pairs in which two rows or more take
-        part; 0 where there is none.
+    Returns: float32 scalar: mean over rows, both directions, and the pairs in which two rows or more take part; 0 if
+        there is none.
     """
     asked = ops.cast(ops.transpose(takes_part), "float32")
-    # One row alone always finds its partner: nothing to learn from, and no part of the mean.
+    # A single row always matches itself, so its pair is left out of the mean.
     asked = asked * ops.cast(ops.sum(asked, axis=1, keepdims=True) > 1, "float32")
     offered = ops.transpose(takes_part)[:, None, :]
     first, second = ops.transpose(first, (1, 0, 2)), ops.transpose(second, (1, 0, 2))
@@ -123,7 +123,7 @@ def matching_error(first, second, takes_part, log_scale):
 
 
 def unit_length(vectors):
-    """Vectors divided by their length; those of no length stay, with a finite gradient.
+    """Vectors divided by their length; zero vectors stay zero, with a finite gradient.
 
     Args:
         vectors: `(..., width)`.

@@ -24,23 +24,6 @@ def test_ten_steps_equal_those_of_keras():
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-7)
 
 
-def test_learning_rate_is_worked_out_once_a_step():
-    class Counted(keras.optimizers.schedules.LearningRateSchedule):
-        calls = 0
-
-        def __call__(self, step):
-            self.calls += 1
-            return 0.1
-
-    rate, weights = Counted(), [keras.Variable(np.ones(2, "float32")) for _ in range(5)]
-    optimizer = AdamW(rate, weight_decay=0.1)
-    optimizer.build(weights)
-    rate.calls = 0
-    for _ in range(4):
-        optimizer.apply([keras.ops.ones(2)] * 5, weights)
-    assert rate.calls == 4
-
-
 def accumulated(steps, updates=4):
     """Weights after some updates, each on 12 rows that come in several steps."""
     keras.utils.set_random_seed(0)

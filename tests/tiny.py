@@ -19,7 +19,7 @@ def encoder(modalities=MODALITIES, depth=1, **arguments):
 
 
 def autoencoder(part=None, mask=None, dropout=None, **arguments):
-    """A masked autoencoder of width 8; `mask` and `dropout` are the arguments of the layers."""
+    """A masked autoencoder of width 8; `mask` and `dropout` are the arguments of `TokenMask` and `ModalityDropout`."""
     from physiokeras.layers import ModalityDropout, TokenMask
     from physiokeras.models import MaskedAutoencoder
 

@@ -61,7 +61,7 @@ def main():
     size = SIZES[args.size]
     modalities = {name: {"samples": 3000, "channels": count} for name, count in (("eeg", 6), ("eog", 1), ("ecg", 1))}
     encoder = Encoder(modalities, width=size["width"], depth=size["depth"], heads=size["heads"])
-    model = MaskedAutoencoder(encoder, dropout=ModalityDropout(name="dropout"), decoder_width=size["decoder"])
+    model = MaskedAutoencoder(encoder, modality_dropout=ModalityDropout(name="dropout"), decoder_width=size["decoder"])
     model.compile(keras.optimizers.AdamW(1e-4))
     draw = np.random.default_rng(0)
     inputs = {k: draw.normal(size=(args.batch, 3000, m["channels"])).astype("float32") for k, m in modalities.items()}

@@ -30,7 +30,6 @@ def ours(args):
     import numpy as np
     import tensorflow
 
-    from physiokeras.callbacks import FreshMemory
     from physiokeras.layers import ModalityDropout
     from physiokeras.models import Encoder, MaskedAutoencoder
     from physiokeras.optimizers import AdamW
@@ -38,7 +37,7 @@ def ours(args):
     keras.config.set_dtype_policy(args.policy)
     modalities = {name: {"samples": TIME * PATCH, "channels": count} for name, count in CHANNELS.items()}
     encoder = Encoder(modalities, TIME, args.width, args.depth, 8)
-    model = MaskedAutoencoder(encoder, dropout=ModalityDropout(name="dropout"))
+    model = MaskedAutoencoder(encoder, modality_dropout=ModalityDropout(name="dropout"))
     # As the recipes compile a training of this size.
     by_xla = keras.config.backend() == "tensorflow"
     model.compile(AdamW(1e-4, weight_decay=0.05, beta_2=0.95), jit_compile=True if by_xla else "auto")
@@ -53,7 +52,7 @@ def ours(args):
     options = tensorflow.data.Options()
     options.autotune.enabled = False  # as our streams have it
     batches = tensorflow.data.Dataset.from_tensor_slices((inputs,)).batch(args.batch).prefetch(4).with_options(options)
-    return lambda: model.fit(batches, verbose=0, callbacks=[FreshMemory()])
+    return lambda: model.fit(batches, verbose=0)
 
 
 def reference(args):

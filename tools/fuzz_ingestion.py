@@ -4,9 +4,9 @@
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
 Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram
-in EDF+, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted, doubled or the file is
-cut; children with limits read it. The seed and the number of a case make it again. Exit status 1 where anything was
-found.
+in EDF+, a FLAC file and its header, a record of segments, its layout, a table of labels, a shard, `manifest.json`,
+`age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted, doubled or the file is cut; children with limits read it.
+The seed and the number of a case make it again. Exit status 1 where anything was found.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ def prepare(folder):
     from physiokeras.pipelines import Definition, Manifest, convert
     from physiokeras.pipelines.challenge import read_targets
     from physiokeras.pipelines.checksums import read_checksums
+    from physiokeras.pipelines.label_tables import read_tables
     from physiokeras.pipelines.labels import read_labels, read_people
     from physiokeras.pipelines.records import read_header, read_signal
     from physiokeras.pipelines.shards import check_lengths, read_shard
@@ -74,6 +76,8 @@ def prepare(folder):
     marks = [edfio.EdfAnnotation(30 * number, 30, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
     edfio.Edf([], annotations=marks).write(hypnogram)
 
+    segments = write_segments(folder / "segments")
+
     def record(path):
         header = read_header(path)
         for index in range(len(header.signals)):
@@ -91,8 +95,38 @@ def prepare(folder):
         (shard, lambda path: (check_lengths(path), list(read_shard(path)))),
         (folder / "out" / "manifest.json", lambda path: Manifest.read(path.parent)),
         (source / "age-sex.csv", lambda _: read_people(source, definition)),
+        (segments / "flac.hea", record),
+        (segments / "flac.dat", lambda path: record(path.with_suffix(".hea"))),
+        (segments / "whole.hea", record),
+        (segments / "layout.hea", lambda path: record(path.with_name("whole.hea"))),
+        (segments / "table.csv", lambda path: read_tables(path.parent, with_table(definition), ["flac", "whole"])),
         (source / "SHA256SUMS.txt", lambda _: read_checksums(source)),
     ]
+
+
+def write_segments(folder):
+    """A record in FLAC, one of that and a gap, and a table of both."""
+    import soundfile
+
+    folder.mkdir()
+    values = np.random.default_rng(0).integers(-999, 999, (2000, 2)).astype(np.int16)
+    soundfile.write(folder / "flac.dat", values, 1000, "PCM_16", format="FLAC")
+    lines = [
+        f"flac.dat 516 200/mV 16 0 {x[0]} {x.sum() % 65536} 0 {name}\n" for x, name in zip(values.T, "ab", strict=True)
+    ]
+    (folder / "flac.hea").write_text(f"flac 2 100 2000\n{''.join(lines)}")
+    (folder / "layout.hea").write_text("layout 2 100 0\n~ 0 200/mV 16 0 0 0 0 a\n~ 0 200/mV 16 0 0 0 0 b\n")
+    (folder / "whole.hea").write_text("whole/3 2 100 3000\nlayout 0\n~ 1000\nflac 2000\n")
+    (folder / "table.csv").write_text("record,task,dose\nflac,rest,1\nwhole,sums,2.5\n")
+    return folder
+
+
+def with_table(definition):
+    """A definition with a class and a number of a table, and no table of people."""
+    from physiokeras.pipelines.parts import Label
+
+    labels = {"task": Label("task", "class", table="table.csv"), "dose": Label("dose", "number", table="table.csv")}
+    return replace(definition, labels=labels, people=None)
 
 
 def batch(path, read, seed, first, counts):

@@ -98,7 +98,7 @@ def _test_people(folder, manifest):
     """Sorted names of the people that a run held out."""
     folder = Path(folder)
     if not _is_cell(folder):
-        return sorted({record["person"] for record in manifest.select("test")} if "test" in manifest.splits else ())
+        return sorted({record.person for record in manifest.select("test")} if "test" in manifest.splits else ())
     if metadata(folder / "model").get("data_hash") != manifest.data_hash:
         raise DataError(f"was trained on other data than {manifest.folder}. Give its own by --data.", file=folder)
     return sorted(json.loads((folder / FACTS).read_bytes())["people"]["test"])

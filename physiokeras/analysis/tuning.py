@@ -31,7 +31,8 @@ class LayerMeans(keras.Model):
 
     def call(self, inputs):  # noqa: D102
         encoder = self.encoder
-        first = encoder.tokenize(encoder.read(inputs)[0])
+        signals, channels = encoder.read(inputs)
+        first = encoder.tokenize(signals, encoder.measure(signals, channels))
         layers = ops.stack([first, *encoder(inputs, return_layers=True)["layers"]], axis=1)
         shape = (-1, encoder.depth + 1, len(encoder.modalities), encoder.time, encoder.width)
         return ops.mean(ops.reshape(ops.cast(layers, "float32"), shape), axis=3)

@@ -1,7 +1,6 @@
-"""Keras callbacks: checkpoints from which training goes on exactly, rows of metrics, memory."""
+"""Keras callbacks: checkpoints for exact resumption, and a file of metrics."""
 
 from physiokeras.callbacks.checkpoints import Checkpoints
-from physiokeras.callbacks.memory import FreshMemory
 from physiokeras.callbacks.metrics_file import MetricsFile
 
-__all__ = ["Checkpoints", "FreshMemory", "MetricsFile"]
+__all__ = ["Checkpoints", "MetricsFile"]

@@ -1,10 +1,11 @@
-"""Checkpoints from which training goes on as if nothing had happened."""
+"""Checkpoints for exact resumption of a training."""
 
 import math
 import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 
 import keras
 
@@ -15,36 +16,41 @@ from physiokeras.interruption import SignalWatch
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Save all that training changes, so that it goes on bit for bit (on a CPU, with the same backend) after any end.
+    """Save the whole training state, so that an interrupted training resumes bit for bit.
 
-    A checkpoint is a folder `step-NUMBER`: weights, seed states, the optimizer, and the running metrics of the Keras
-    epoch. It is written aside, made durable and renamed. The last two are kept, and the best. Checkpoints are written
-    at the end too, and on SIGTERM and Ctrl-C: once the step is done, and a validation that has begun, they end the
-    process with status 143, and raise `KeyboardInterrupt`; a second one does so after the batch, unsaved. A loss that
-    is no number, or too large, ends training with `TrainingError`; nothing is saved then.
+    A checkpoint is a folder `step-NUMBER` of weights, seed states, optimizer, and running metrics of the Keras epoch.
+    It is written to a temporary folder, synced to disk and renamed. The last two and the best are kept. Training also
+    saves at its end, and on SIGTERM and Ctrl-C after the current step, or after a validation that has begun; then
+    SIGTERM ends the process with status 143 and Ctrl-C raises `KeyboardInterrupt`. After a second signal training ends
+    after the current batch without a checkpoint. A loss that is not finite or too large ends training with
+    `TrainingError` and saves nothing.
 
-        checkpoints = Checkpoints("run/checkpoints", every=100)
-        checkpoints.restore(model)
-        for part in checkpoints.parts(steps=5000, interval=1000):
-            data = stream(folder, "train", batch_size=32, seed=0, start_step=checkpoints.step)
-            model.fit(data, callbacks=[checkpoints], **part)
+    ```python
+    checkpoints = Checkpoints("run/checkpoints", every=100)
+    checkpoints.restore(model)
+    for part in checkpoints.parts(steps=5000, interval=1000):
+        data = stream(folder, "train", batch_size=32, seed=0, start_step=checkpoints.step)
+        model.fit(data, callbacks=[checkpoints], **part)
+    ```
 
-    Weights are stored by name: another backend can go on from them, though not bit for bit.
+    Bit for bit holds on a CPU with the same backend. Weights are stored by name, so another backend can resume from
+    them, but not bit for bit.
 
-    Other callbacks stand before this one in the list. What `EarlyStopping`, `ReduceLROnPlateau` and `ModelCheckpoint`
-    count is kept, and that of callbacks with `state_dict()`, which returns a dict of JSON values, and
-    `load_state_dict(state)`; of others that might count something a resumed training warns. Averages over weights, of
-    an optimizer with `use_ema=True`, take the weights' place at the training's end alone, not in checkpoints.
+    List other callbacks before this one. Checkpoints keep the state of `EarlyStopping`, `ReduceLROnPlateau` and
+    `ModelCheckpoint`, and of callbacks with the methods `state_dict()`, which returns a dict of JSON values, and
+    `load_state_dict(state)`. A resumed training warns of other callbacks that may have a state. With an optimizer that
+    averages weights (`use_ema=True`), checkpoints hold the weights themselves; the model gets the averages at the end
+    of the training.
 
     Args:
-        folder: Where checkpoints lie; made if missing.
+        folder: Folder of the checkpoints; created if missing.
         every: Steps between two checkpoints.
-        monitor: The value of a Keras epoch whose lowest marks the best checkpoint.
-        patience: Steps without a better value after which training ends; None: it does not.
-        largest_loss: Loss above which training has exploded.
-        facts: dict of what a run depends on, such as a seed and a data hash; `restore` refuses where they differ.
-        describe: Function from a step, counted from 0, to a text about its batch, for the message of a bad loss.
-        advice: How to go on after SIGTERM or Ctrl-C, a sentence.
+        monitor: Metric of a Keras epoch whose minimum marks the best checkpoint.
+        patience: Steps without a better metric after which training ends; none for no such limit.
+        largest_loss: Loss above which training counts as diverged.
+        facts: dict of what a run depends on, such as a seed and a data hash; `restore` refuses if they differ.
+        describe: Function from a step, counted from 0, to a description of its batch, for the message of a bad loss.
+        advice: A sentence on how to resume, printed after SIGTERM or Ctrl-C.
 
     Attributes:
         step: Steps done.
@@ -54,14 +60,14 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder,
-        every=500,
-        monitor="val_loss",
-        patience=None,
-        largest_loss=1e4,
-        facts=None,
-        describe=None,
-        advice="",
+        folder: str | os.PathLike,
+        every: int = 500,
+        monitor: str = "val_loss",
+        patience: int | None = None,
+        largest_loss: float = 1e4,
+        facts: dict | None = None,
+        describe: Callable[[int], str] | None = None,
+        advice: str = "",
     ):
         super().__init__()
         if every < 1:
@@ -73,19 +79,20 @@ class Checkpoints(keras.callbacks.Callback):
         self._watch, self._others, self._states = SignalWatch(), {}, None
         self._inside, self._fit_has_ended, self._resumes = None, False, False
 
-    def restore(self, model):
-        """Give a compiled model the state of the newest checkpoint that is whole; nothing where there are none.
+    def restore(self, model: keras.Model) -> int:
+        """Load the newest undamaged checkpoint into a compiled model, if there is any.
 
         Args:
             model: A compiled model, built.
 
-        Returns: its step, 0 where there are none.
+        Returns: its step, 0 without a checkpoint.
 
         Raises:
-            DataError: All checkpoints are damaged, or of another model, or `facts` differ; the message lists them.
+            DataError: All checkpoints are damaged, or they are of another model, or `facts` differ; the message lists
+                the differences.
         """
         self.set_model(model)
-        # TensorFlow traces a step twice that has to create the optimizer's variables.
+        # Otherwise TensorFlow traces the first step twice, to create the optimizer's variables.
         state.build_optimizer(model)
         arrays, facts, complaints = checkpoint_folders.newest(self.folder)
         if arrays is None:
@@ -98,12 +105,14 @@ class Checkpoints(keras.callbacks.Callback):
         self._take(model, arrays, facts)
         self._resumes = True
         for complaint in complaints:
-            warnings.warn(f"A damaged checkpoint is passed over: {complaint} Step {self.step} is taken.", stacklevel=2)
+            warnings.warn(
+                f"Skipped a damaged checkpoint: {complaint} Training resumes from step {self.step}.", stacklevel=2
+            )
         checkpoint_folders.remove_after(self.folder, self.step)
         return self.step
 
-    def restore_best(self, model):
-        """Give the model the best checkpoint's weights, and all that belongs to them; nothing where there is no best.
+    def restore_best(self, model: keras.Model) -> None:
+        """Load the best checkpoint into the model, if there is any.
 
         Args:
             model: The model that was trained.
@@ -113,15 +122,15 @@ class Checkpoints(keras.callbacks.Callback):
             state.restore(model, arrays, checkpoint_folders.place(self.folder, self.best["step"]))
             self._fit_has_ended = False
 
-    def parts(self, steps, interval):
-        """Arguments of `fit` for the rest of a training: Keras can neither begin nor end inside an epoch.
+    def parts(self, steps: int, interval: int) -> Iterator[dict]:
+        """Arguments of `fit` for the rest of a training, because `fit` cannot start or stop inside a Keras epoch.
 
         Args:
             steps: Steps of the whole training.
             interval: Steps of a Keras epoch.
 
-        Yields: dict of `initial_epoch`, `epochs` and `steps_per_epoch`: first the rest of an epoch begun earlier, then
-            whole epochs, then the last, shorter one; what there is of these.
+        Yields: dict of `initial_epoch`, `epochs` and `steps_per_epoch`: the rest of an interrupted epoch, then whole
+            epochs, then a shorter last one, as far as there are any.
         """
         if self.stopped and self.step < steps:
             message = f"EarlyStopping ended this training at step {self.step}. To go on, set `stopped` to False."
@@ -140,7 +149,7 @@ class Checkpoints(keras.callbacks.Callback):
         there = checkpoint_folders.steps(self.folder)
         if there and self._saved is None:
             raise ValueError(
-                f"{self.folder} holds checkpoints already: call `restore(model)` to go on from them, or give another "
+                f"{self.folder} holds checkpoints already: call `restore(model)` to resume from them, or give another "
                 "folder."
             )
         os.makedirs(self.folder, exist_ok=True)
@@ -160,10 +169,10 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):  # noqa: D102
         if self._inside:
-            # Keras has just reset the metrics, and callbacks took the rest of an epoch for a new one.
+            # Keras has reset the metrics, and callbacks may have changed the state for a new epoch.
             state.restore(self.model, self._inside, self.folder)
             if not state.restore_metrics(self._trained, self._inside):
-                warnings.warn("The metrics of the interrupted epoch are those of its rest alone.", stacklevel=2)
+                warnings.warn("Metrics of the interrupted epoch cover its remaining steps only.", stacklevel=2)
         self._inside = None
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
@@ -172,7 +181,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self._watch.count > 1:
             self._leave()
         if batch + 1 == self.params.get("steps"):
-            return  # the epoch's end saves, when its row of metrics is written
+            return  # `on_epoch_end` saves, after the row of metrics is written
         if self._is_due() or self._trained.stop_training:
             self._save(metrics=True)
         if self._watch.told:

@@ -1,4 +1,4 @@
-"""Metrics of a training as a table."""
+"""Training metrics as a CSV file."""
 
 import csv
 import io
@@ -8,18 +8,19 @@ from pathlib import Path
 import keras
 
 from physiokeras.files import write_atomic
+from physiokeras.keras_internals import steps_done
 
 
 class MetricsFile(keras.callbacks.Callback):
-    """A row for each Keras epoch: step, learning rate, losses. Steps that loss scaling skips do not count.
+    """Write a row for each Keras epoch: step, learning rate, losses. Steps that loss scaling skips do not count.
 
-    Training that goes on from a checkpoint goes on with the file: rows of later steps than the optimizer's are cut.
+    A resumed training continues the file: rows after the optimizer's step are removed.
 
     Args:
         path: The CSV file.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike):
         super().__init__()
         self.path, self.columns = Path(path), None
 
@@ -60,6 +61,5 @@ class MetricsFile(keras.callbacks.Callback):
         return {f"learning_rate_{number}": rate for number, rate in enumerate(rates)}
 
     def _step(self):
-        # Not `iterations`, which counts updates where gradients are accumulated. A `LossScaleOptimizer` counts nothing.
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        return int(keras.ops.convert_to_numpy(optimizer._iterations))
+        # A `LossScaleOptimizer` counts no steps itself.
+        return steps_done(getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer))

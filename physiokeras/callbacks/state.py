@@ -1,4 +1,4 @@
-"""All that a training changes in a compiled model, by name."""
+"""Training state of a compiled model, by name."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from physiokeras.errors import DataError
 from physiokeras.models.saving import array_of, named_variables, own_names
 
 BESIDE = ("metrics/", "callbacks/")
-"""How the names of arrays begin that are stored with a model's state but are no part of it."""
+"""Beginnings of the names of arrays that a checkpoint holds beside the state of model and optimizer."""
 
 
 def build_optimizer(model):
-    """Make the optimizer's variables, once: a `LossScaleOptimizer` would make them anew each time."""
+    """Create the optimizer's variables, once: a `LossScaleOptimizer` would create them again each time."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
@@ -23,12 +23,12 @@ def optimizers(model):
 
 
 def arrays(model, metrics=False):
-    """What the model and its optimizer hold now.
+    """Current state of the model and its optimizer.
 
     Args:
-        model: A compiled model, built; inside `fit` as `Callback.model` gives it, which on JAX writes the newest step's
-            values into the variables first.
-        metrics: Whether to add the running metrics of the Keras epoch.
+        model: A compiled model, built. Inside `fit` it must be read from `Callback.model`, which on JAX first writes the
+            state of the newest step into the variables.
+        metrics: Whether to include the running metrics of the Keras epoch.
 
     Returns: dict of name to array.
     """
@@ -42,12 +42,12 @@ def is_finite(array):
 
 
 def restore(model, stored, file):
-    """Give a compiled model the state that `arrays` took from one like it; all of it or none.
+    """Load the state that `arrays` returned into an equal model; all of it or none.
 
     Args:
         model: A compiled model, built.
-        stored: dict of name to array; names that begin with one of `BESIDE` are passed over.
-        file: Where it was read, for the message.
+        stored: dict of name to array; names that begin with one of `BESIDE` are ignored.
+        file: The file of the state, for the message.
 
     Raises:
         DataError: Names or shapes differ from the model's; the message lists them.
@@ -66,9 +66,9 @@ def restore(model, stored, file):
 
 
 def restore_metrics(model, stored):
-    """Give the model the running metrics of `stored`.
+    """Load the running metrics in `stored` into the model.
 
-    Returns: whether it has just these metrics; otherwise they are left alone.
+    Returns: whether the model has exactly these metrics; otherwise nothing is loaded.
     """
     variables = _metrics(model)
     stored = {name: array for name, array in stored.items() if name.startswith("metrics/")}
@@ -81,7 +81,7 @@ def restore_metrics(model, stored):
 def _variables(model):
     named = {f"model/{name}": variable for name, variable in named_variables(model).items()}
     for number, variable in enumerate(model.optimizer.variables):
-        # The rest of the name holds names of Keras's own choice, which depend on what was built before.
+        # The rest of the name is chosen by Keras and depends on what was built before.
         kind = variable.name.rpartition("_")[2]
         named[f"optimizer/{number}/{'variable' if kind.isdigit() else kind}"] = variable
     return named
@@ -95,5 +95,5 @@ def _metrics(model):
 
 def _assign(variables, stored):
     for name, variable in variables.items():
-        # Backends store seeds in integers of different kinds, whose bits are meant.
+        # Backends store the bits of a seed in different integer types.
         variable.assign(stored[name].astype(array_of(variable).dtype))

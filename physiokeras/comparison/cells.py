@@ -204,9 +204,9 @@ def from_scratch(cell, manifest, task, advice):
 def learners(cell, manifest, task):
     """The training people whose labels a network learns from: the share of them that probes are fitted on too."""
     pairs = [
-        (record["person"], task.targets([value])[0])
+        (record.person, task.targets([value])[0])
         for record in manifest.records
-        if record["person"] in cell.fold.train
+        if record.person in cell.fold.train
         for value in manifest.value_counts(record, task.label)
     ]
     if cell.settings.label_share == 1 or not pairs:

@@ -195,17 +195,17 @@ def f1_of(pooled, row, task):
 
 def groups_of(pooled, manifest):
     """By "sex" and by "age", each window's group, "" where unknown."""
-    people = {record["person"]: record for record in manifest.records}
-    ages = [record["age"] for record in people.values() if record["age"] is not None]
+    people = {record.person: record for record in manifest.records}
+    ages = [record.age for record in people.values() if record.age is not None]
     middle = float(np.median(ages)) if ages else 0.0
 
     def age(record):
-        known = record["age"] is not None and not np.isnan(record["age"])
-        return (f"up to {middle:g}" if record["age"] <= middle else f"over {middle:g}") if known else ""
+        known = record.age is not None and not np.isnan(record.age)
+        return (f"up to {middle:g}" if record.age <= middle else f"over {middle:g}") if known else ""
 
     every = [people[person] for person in pooled.people.tolist()]
     return {
-        "sex": np.array([record["sex"] or "" for record in every]),
+        "sex": np.array([record.sex or "" for record in every]),
         "age": np.array([age(record) for record in every]),
     }
 

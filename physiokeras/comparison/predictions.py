@@ -88,7 +88,7 @@ def of(cell, models, manifest, tasks):
                 extractor = shared_extractor(encoder_of(model), cell.settings.pooling, SubsetExtractor)
                 answer_subsets(found, cell, extractor, manifest, askers, own)
     test = extracted(None, manifest, manifest.records_of(cell.fold.test))
-    names = [record["name"] for record in manifest.records]
+    names = [record.name for record in manifest.records]
     records = [names[index] for index in test.labels["record"]]
     found.keys = list(zip(test.people.tolist(), records, test.labels["window"].tolist(), strict=True))
     found.targets = {task.name: task.targets(test.labels[task.label]) for task in tasks}
@@ -187,7 +187,7 @@ def extracted(extractor, manifest, records):
     batches = stream(manifest.folder, records=records, **options)
     rows = [label for _, label in extraction.read(batches, manifest, records=records)]
     columns = {name: np.concatenate([label[name] for label in rows]) for name in labels}
-    people = np.array([record["person"] for record in manifest.records])
+    people = np.array([record.person for record in manifest.records])
     return Features(columns["window"][:, None].astype(np.float32), columns, people[columns["record"]])
 
 

@@ -50,7 +50,7 @@ class Reader:
             message = f'the definition {definition.name!r} has no label of kind "arousal"; add one as in physionet2018.'
             raise DataError(message, file=manifest.folder)
         headers = {path.stem: path for path in find_records(source, definition)}
-        missing = sorted({record["name"] for record in manifest.records} - headers.keys())
+        missing = sorted({record.name for record in manifest.records} - headers.keys())
         if missing:
             raise DataError(
                 f"lacks {len(missing)} of the prepared records, such as {missing[0]}; give the folder that they were "
@@ -82,16 +82,16 @@ def drawn(reader, extractor, manifest, split, settings):
     """
     values, targets, people = [], [], []
     for record in manifest.select(split):
-        vector, rate = reader.targets(record["name"])
+        vector, rate = reader.targets(record.name)
         if vector is None:
             continue
-        target = per_token(vector, reader.patch, rate, record["windows"] * extractor.encoder.time)
+        target = per_token(vector, reader.patch, rate, record.windows * extractor.encoder.time)
         scored = np.flatnonzero(target >= 0)
-        draw = np.random.default_rng(derive(settings.seed, "seconds", record["name"]))
+        draw = np.random.default_rng(derive(settings.seed, "seconds", record.name))
         chosen = np.sort(draw.permutation(scored)[: settings.seconds])
-        values.append(features_of_record(extractor, manifest, record["name"], settings.context)[chosen])
+        values.append(features_of_record(extractor, manifest, record.name, settings.context)[chosen])
         targets.append(target[chosen])
-        people += [record["person"]] * len(chosen)
+        people += [record.person] * len(chosen)
     if not people:
         raise DataError(f"no record of the split {split} has scored seconds.", file=manifest.folder)
     labels = {TASK.label: np.concatenate(targets)}

@@ -43,7 +43,7 @@ def features_of_windows(extractor, manifest, split=None, records=None, change=No
     options = {"batch_size": FULL_BATCH, "labels": labels, "modalities": modalities}
     batches = stream(manifest.folder, split, records=records, **options)
     values, columns = extract(extractor, read(batches, manifest, split, records), FULL_BATCH, change)
-    people = np.array([record["person"] for record in manifest.records])
+    people = np.array([record.person for record in manifest.records])
     return Features(values, columns, people[columns["record"]])
 
 
@@ -85,10 +85,10 @@ def batches(manifest, modalities, limit, *, labels=(), records=None, size=BATCH)
     Yields: inputs, people `(windows,)`, and dict of labels.
     """
     split = "test" if records is None and "test" in manifest.splits else None
-    count = sum(record["windows"] for record in manifest.select(split, records))
+    count = sum(record.windows for record in manifest.select(split, records))
     keep = np.zeros(count, bool)
     keep[np.linspace(0, count - 1, min(count, limit)).astype(int)] = True
-    people = np.array([record["person"] for record in manifest.records])
+    people = np.array([record.person for record in manifest.records])
     chosen = {"labels": [*labels, "record"], "modalities": list(modalities), "records": records}
     waiting, place = None, 0
     for inputs, label in read(stream(manifest.folder, split, batch_size=4 * size, **chosen), manifest, split, records):

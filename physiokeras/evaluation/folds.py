@@ -70,7 +70,7 @@ def own_splits(manifest, pretrain_on):
     """
 
     def people(splits):
-        return tuple(sorted({record["person"] for record in manifest.select(splits)}))
+        return tuple(sorted({record.person for record in manifest.select(splits)}))
 
     missing = [name for name in ("train", "test") if name not in manifest.splits]
     if missing:
@@ -103,7 +103,7 @@ def split(manifest, labels, count, validation_share, seed=0):
     windows = {}
     for record in manifest.records:
         most = max((sum(manifest.value_counts(record, label).values()) for label in labels), default=0)
-        windows[record["person"]] = windows.get(record["person"], 0) + most
+        windows[record.person] = windows.get(record.person, 0) + most
     labelled = sorted(person for person in windows if windows[person])
     if count < 2 or len(labelled) < max(count, 3):
         raise DataError(

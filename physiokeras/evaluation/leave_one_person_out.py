@@ -25,7 +25,7 @@ def probe_each_person(features, manifest, settings):
         DataError: Fewer than two people, or no label with a class for each window.
     """
     tasks = {name: task for name, task in tasks_of(manifest.labels).items() if not task.of_people}
-    people = sorted({record["person"] for record in manifest.records})
+    people = sorted({record.person for record in manifest.records})
     if not tasks or len(people) < 2:
         raise DataError(
             f"a probe needs two people, and a label with a class for each window. There are {len(people)} people and "

@@ -119,7 +119,7 @@ def _reconstruction_table(found):
 
 def _shown(result):
     if not result.task.classes:
-        return [("mae", "mean absolute error, years")]
+        return [("mae", "mean absolute error" + (", years" if result.task.kind == "years" else ""))]
     return [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")]
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KINDS = ("classes", "threshold", "years")
+KINDS = ("classes", "threshold", "years", "number")
 _BINARY = {"arousal": ("no arousal", "arousal"), "beats": ("normal", "abnormal")}
 
 
@@ -16,8 +16,8 @@ class Task:
         name: Its name in reports and files.
         label: The label of the prepared data that it is made from.
         kind: "classes": the label is a class already; "threshold": two classes, at most and above `threshold`;
-            "years": the number itself.
-        classes: Class names, in the order of their numbers; () for "years".
+            "years": the age itself; "number": the number itself, one a person.
+        classes: Class names, in the order of their numbers; () for "years" and "number".
         threshold: The greatest value of the lower class, for "threshold".
     """
 
@@ -30,8 +30,8 @@ class Task:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: {self.kind!r}.")
-        if self.kind == "years" and self.classes:
-            raise ValueError(f"A task in years has no classes. Received: {self.classes}.")
+        if self.kind in ("years", "number") and self.classes:
+            raise ValueError(f"A task in {self.kind} has no classes. Received: {self.classes}.")
         if self.kind == "classes" and len(self.classes) < 2:
             raise ValueError(f"A classification needs two classes or more. Received: {self.classes}.")
         if self.kind == "threshold" and len(self.classes) != 2:
@@ -48,16 +48,16 @@ class Task:
         """Stored labels as what the probe learns.
 
         Args:
-            values: `(windows,)`: class numbers, -1 where unscored; or for "threshold" and "years" numbers, NaN where
-                unknown.
+            values: `(windows,)`: class numbers, -1 where unscored; otherwise numbers, NaN where unknown.
 
-        Returns: `(windows,)` int64 class numbers, -1 where left out; for "years" float64, NaN where left out.
+        Returns: `(windows,)` int64 class numbers, -1 where left out; for "years" and "number" float64, NaN where left
+            out.
 
         Raises:
             ValueError: A class number that the task has no class for.
         """
         values = np.asarray(values)
-        if self.kind == "years":
+        if self.kind in ("years", "number"):
             return values.astype(np.float64)
         if self.kind == "threshold":
             return np.where(np.isnan(values), -1, values > self.threshold).astype(np.int64)
@@ -72,6 +72,8 @@ class Task:
 def tasks_of(labels, *, age_threshold=55.0):
     """The tasks that prepared data allow: one a label, and for an age two, above a threshold and in years.
 
+    A number of records that differ in one person becomes their mean over the person's windows.
+
     Args:
         labels: The manifest's `labels`: name to dict of `kind` and `classes`.
         age_threshold: The greatest age of the lower class; our default, which halves the Challenge's people.
@@ -84,6 +86,8 @@ def tasks_of(labels, *, age_threshold=55.0):
             classes = (f"up to {age_threshold:g}", f"over {age_threshold:g}")
             tasks.append(Task(name, name, "threshold", classes, age_threshold))
             tasks.append(Task(f"{name}_years", name, "years"))
+        elif label["kind"] == "number":
+            tasks.append(Task(name, name, "number"))
         else:
             tasks.append(Task(name, name, "classes", tuple(label["classes"]) or _BINARY[label["kind"]]))
     return {task.name: task for task in tasks}

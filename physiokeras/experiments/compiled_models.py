@@ -10,7 +10,7 @@ from physiokeras.callbacks import state
 KEPT = 4
 """Models that are kept: the networks of one strategy, whose cells follow one another."""
 
-_kept = collections.OrderedDict()
+_kept: collections.OrderedDict = collections.OrderedDict()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.experiments import compiled_models, training
 from physiokeras.experiments.build import build_encoder, build_optimizer
 from physiokeras.models import LinearProbe
@@ -95,7 +95,7 @@ def fit(
     options = {"labels": [task.label], "modalities": list(encoder.modalities)}
     order = {"batch_size": settings.batch_size, "seed": derive(settings.seed, "supervised stream"), **options}
     # In whole batches, so that one compiled program serves all.
-    few = sum(record["windows"] for record in manifest.select(records=validation))
+    few = sum(record.windows for record in manifest.select(records=validation))
     size = min(settings.batch_size, few)
     valid = stream(manifest.folder, records=validation, batch_size=size, drop_remainder=True, **options)
     checkpoints = Checkpoints(
@@ -112,7 +112,7 @@ def fit(
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
                 validation_data=valid,
-                callbacks=[FreshMemory(), MetricsFile(folder / f"{name}.csv"), checkpoints],
+                callbacks=[MetricsFile(folder / f"{name}.csv"), checkpoints],
                 shuffle=False,
                 verbose=verbose,
                 **part,

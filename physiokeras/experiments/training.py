@@ -5,7 +5,7 @@ import importlib.util
 
 import keras
 
-from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
+from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
@@ -44,7 +44,7 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
         advice=advice,
     )
     interval = min(settings.interval, settings.steps)
-    callbacks = [FreshMemory(), MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
+    callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
     verbose = (2 if settings.steps > 100 * interval else 1) if verbose is None else verbose
     resumed = (folder / "metrics.csv").exists() or getattr(settings, "resume", None) is not None
     restore(checkpoints, model, settings.steps, resumed)
@@ -77,7 +77,7 @@ def facts(settings, manifest):
 def _names_at(manifest, step, splits, **options):
     """The records of the windows of one step, which follow from the seed."""
     (_, labels), *_ = stream(manifest.folder, splits, labels=["record"], start_step=step, **options).take(1)
-    names = [record["name"] for record in manifest.records]
+    names = [record.name for record in manifest.records]
     counts = collections.Counter(names[number] for number in labels["record"].numpy())
     return "windows of " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
 

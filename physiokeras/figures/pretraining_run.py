@@ -52,7 +52,7 @@ def reconstruction(model, manifest, drop=(), note=None):
     """
     encoder = model.encoder
     record = _test_records(manifest)[0]
-    chosen = windows(manifest.folder, records=[record["name"]], modalities=list(encoder.modalities))
+    chosen = windows(manifest.folder, records=[record.name], modalities=list(encoder.modalities))
     # The window with most channels present, and of these the middle one.
     count = chosen["present"].sum(axis=1)
     best = np.flatnonzero(count == count.max())
@@ -90,7 +90,7 @@ def hypnogram(extractor, manifest, probe, note=None):
     Returns: `Figure`.
     """
     features = features_of(extractor, manifest, splits=["test"])["test"].with_context(probe.context)
-    rows = np.flatnonzero(features.labels["record"] == _test_records(manifest)[0]["index"])
+    rows = np.flatnonzero(features.labels["record"] == _test_records(manifest)[0].index)
     return predictions.hypnogram(
         features.labels["stage"][rows],
         probe.predict(features.values[rows]),
@@ -108,7 +108,7 @@ def _channels(manifest, record, encoder):
     """Units, channel names, and offsets and factors `(channels,)` of each modality in one record."""
     units, names, scales = {}, {}, {}
     for name in encoder.modalities:
-        rows = [channel for channel in record["channels"] if channel["modality"] == name]
+        rows = [channel for channel in record.channels if channel["modality"] == name]
         units[name] = next((row["unit"] for row in rows if row.get("unit")), "scaled")
         names[name] = [row["channel"] for row in rows]
         offsets = [row.get("offset") if row.get("offset") is not None else 0.0 for row in rows]

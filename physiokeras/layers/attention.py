@@ -6,7 +6,7 @@ _HIDDEN = -1e9
 """Score of a hidden key: it vanishes beside any real score, and stays finite where all keys are hidden."""
 
 
-def attend(query, key, value, heads, valid=None, return_weights=False):
+def attend(query, key, value, heads: int, valid=None, return_weights: bool = False):
     """Multi-head attention of every query over the valid keys.
 
     A row without a valid key gets the plain average of all keys, never NaN.

@@ -36,7 +36,16 @@ class TransformerBlock(keras.layers.Layer):
     attention without residual as in MultiMAE, Bachmann et al. 2022, arXiv 2204.01678.
     """
 
-    def __init__(self, width, heads, mlp_ratio=4, dropout=0.0, cross=False, seed=0, **kwargs):
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        mlp_ratio: int = 4,
+        dropout: float = 0.0,
+        cross: bool = False,
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if width % heads:
             raise ValueError(f"`width` must be a multiple of `heads`. Received: width={width}, heads={heads}.")
@@ -110,7 +119,7 @@ class TransformerBlock(keras.layers.Layer):
         """Query, key and value, each `(batch, tokens or keys, width)`, from tokens `(batch * count, width)`."""
         if not self.cross:
             return ops.split(unflatten(self.query_key_value(tokens), count), 3, axis=-1)
-        # Queries that are the same for every row are computed once.
+        # Queries of `(1, tokens, width)` are computed once and broadcast.
         query = unflatten(self.query(tokens), count)
         query = ops.broadcast_to(query, (ops.shape(context)[0], *query.shape[1:]))
         key_value = unflatten(self.key_value(self.norm_context(flatten(context))), context.shape[1])

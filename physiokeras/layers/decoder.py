@@ -1,4 +1,4 @@
-"""From the encoder's tokens back to a modality's samples."""
+"""Decoder of one modality: encoder tokens to samples."""
 
 import keras
 from keras import ops
@@ -11,10 +11,10 @@ from physiokeras.seeds import derive
 
 @keras.saving.register_keras_serializable("physiokeras")
 class ModalityDecoder(keras.layers.Layer):
-    """Reconstruct all patches of one modality from what the encoder saw.
+    """Reconstruct all patches of one modality from the encoder's tokens.
 
-    Queries (a learned mask token plus the embedding of time, one for each patch) attend to the encoder's tokens, pass
-    transformer blocks, and become samples. The encoder's tokens carry the embedding of their time again.
+    The queries, one for each patch, are a learned mask token plus the embedding of time. They attend to the encoder's
+    tokens, to which the embedding of time is added again, pass transformer blocks, and are projected to samples.
 
     Args:
         time: Number of patches of a window.
@@ -27,7 +27,7 @@ class ModalityDecoder(keras.layers.Layer):
 
     Call arguments:
         context: `(batch, keys, encoder width)`.
-        when: Integer `(batch, keys)`, the context tokens' places in time, in `[0, time)`; none where they are unknown.
+        when: Integer `(batch, keys)`, the context tokens' positions in time, in `[0, time)`; none if they are unknown.
         valid: Boolean `(batch, keys)`, true for tokens that may serve as context.
 
     Returns: `(batch, samples, channels)` in scaled units.
@@ -35,7 +35,17 @@ class ModalityDecoder(keras.layers.Layer):
     Source: arXiv 2410.16424; cross-attention from MultiMAE, arXiv 2204.01678.
     """
 
-    def __init__(self, time, patch, channels, width=128, depth=2, heads=4, seed=0, **kwargs):
+    def __init__(
+        self,
+        time: int,
+        patch: int,
+        channels: int,
+        width: int = 128,
+        depth: int = 2,
+        heads: int = 4,
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.time, self.patch, self.channels = time, patch, channels
         self.width, self.depth, self.heads, self.seed = width, depth, heads, seed
@@ -49,7 +59,7 @@ class ModalityDecoder(keras.layers.Layer):
         self.samples = keras.layers.Dense(patch * channels, name="samples", dtype=policy)
 
     def build(self, shape):  # noqa: D102
-        # Twice as large as the encoder's, so that at the start queries find their time in the context by it.
+        # Twice the encoder's embedding, so that at the start queries attend to their own time.
         self.positions = 2 * sin_cos(self.time, self.width)
         initializer = keras.initializers.RandomNormal(stddev=0.02)
         self.mask_token = self.add_weight(shape=(1, self.width), initializer=initializer, name="mask_token")

@@ -1,21 +1,21 @@
-"""Where a token lies in time, and which modality it comes from."""
+"""Embeddings of time and modality."""
 
 import keras
 import numpy as np
 from keras import ops
 
 
-def sin_cos(time, width):
+def sin_cos(time: int, width: int) -> np.ndarray:
     """Sine and cosine embedding of positions in time.
 
     Args:
         time: Number of positions.
         width: Width of the embedding, an even number.
 
-    Returns: float32 array `(time, width)`: sines in the first half, cosines in the second, wavelengths from 4 positions
-    to 4 × `time`: within a window all of them vary, so that neighbours differ and equal times match.
+    Returns: float32 array `(time, width)`, sines in the first half, cosines in the second. Wavelengths run from 4
+    positions to 4 × `time`, so that every frequency varies within a window.
 
-    Source: Vaswani et al. 2017, arXiv 1706.03762, whose wavelengths go to 62832 positions, for texts.
+    Source: Vaswani et al. 2017, arXiv 1706.03762, with wavelengths up to 62832 positions.
     """
     if width % 2:
         raise ValueError(f"`width` must be even for a sin-cos embedding. Received: width={width}.")
@@ -26,7 +26,7 @@ def sin_cos(time, width):
 
 @keras.saving.register_keras_serializable("physiokeras")
 class TokenEmbedding(keras.layers.Layer):
-    """Add to every token its time (sin-cos, fixed) and its modality (learned).
+    """Add the embeddings of time (fixed sin-cos) and modality (learned) to every token.
 
     Args:
         modalities: Number of modalities.
@@ -38,7 +38,7 @@ class TokenEmbedding(keras.layers.Layer):
     Returns: `(batch, tokens, width)`.
     """
 
-    def __init__(self, modalities, time, **kwargs):
+    def __init__(self, modalities: int, time: int, **kwargs):
         super().__init__(**kwargs)
         self.modalities, self.time = modalities, time
 

@@ -1,4 +1,4 @@
-"""Leaving out whole modalities."""
+"""Modality dropout: random removal of whole modalities."""
 
 import keras
 from keras import ops
@@ -9,26 +9,32 @@ from physiokeras.seeds import derive
 
 @keras.saving.register_keras_serializable("physiokeras")
 class ModalityDropout(SeedState, keras.layers.Layer):
-    """Draw the modalities that are left when some are dropped; never a row's last.
+    """Drop random modalities of a recording, never its last.
+
+    ```python
+    drop = ModalityDropout(rate=0.5, seed=1)  # in half of the batches, one modality
+    kept = drop(present, training=True)
+    model = MaskedAutoencoder(encoder, modality_dropout=drop)
+    ```
 
     Args:
         rate: Probability that a drop happens, in `[0, 1]`.
         count: How many modalities a drop takes.
-        per: "batch": one draw for all rows, among the modalities that any of them has; "sample": a draw for each row,
-            among its own.
-        seed: Seed of the draws. In evaluation (`training=False`) the same draws are made each time, one for each row
-            whatever `per` says, so that a loss is an average over the modalities and compares between passes.
+        per: "batch": one draw for all rows, among the modalities that any row has; "sample": one draw for each row,
+            among the modalities of that row.
+        seed: Seed of the draws. Evaluation (`training=False`) repeats the same draws at each call, one for each row
+            whatever `per` is, so that a validation loss averages over modalities and is comparable between passes.
 
     Call arguments:
         present: Boolean `(batch, modalities)`, true where the recording has the modality.
-        training: Whether to draw anew.
+        training: Whether to draw new modalities.
 
     Returns: boolean `(batch, modalities)`, true where present and not dropped.
 
     Source: arXiv 2410.16424 (one modality a batch).
     """
 
-    def __init__(self, rate=1.0, count=1, per="batch", seed=0, **kwargs):
+    def __init__(self, rate: float = 1.0, count: int = 1, per: str = "batch", seed: int = 0, **kwargs):
         super().__init__(**kwargs)
         if not 0 <= rate <= 1:
             raise ValueError(f"`rate` must lie in [0, 1]. Received: rate={rate}.")
@@ -41,14 +47,14 @@ class ModalityDropout(SeedState, keras.layers.Layer):
         self.built = True
 
     def call(self, present, training=False):  # noqa: D102
-        # The layer's kind in the seed's path keeps its draws apart from those of a mask with the same seed.
+        # The layer's kind in the seed's path separates its draws from those of a mask with the same seed.
         seed = self.generator if training else derive(self.seed, "modality dropout", "evaluation")
         together = self.per == "batch" and training
         rows, modalities = 1 if together else ops.shape(present)[0], present.shape[1]
         draws = keras.random.uniform((rows, modalities + 1), seed=seed)
         happens, order = draws[:, :1] < self.rate, draws[:, 1:]
         candidates = ops.any(present, axis=0, keepdims=True) if together else present
-        # Modalities in the order in which they go; those that nobody has, last.
+        # Order in which modalities are dropped; those that no row has come last.
         turn = ops.argsort(ops.argsort(ops.where(candidates, order, order + 2.0), axis=1), axis=1)
         turn = ops.where(present, turn, -1)
         last = ops.equal(turn, ops.max(turn, axis=1, keepdims=True))

@@ -1,4 +1,4 @@
-"""From tokens to one feature vector a window."""
+"""Pooling of tokens to one feature vector per window."""
 
 import keras
 from keras import ops
@@ -6,14 +6,14 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("physiokeras")
 class TokenPooling(keras.layers.Layer):
-    """Mean over each modality's tokens, then mean over the present modalities, or all side by side.
+    """Mean over each modality's tokens, then mean over the present modalities, or their concatenation.
 
-    With `keep_time` the tokens of one time are merged in the same way, and stay apart from those of other times.
+    With `keep_time` the mean over time is left out: tokens of one time are merged over the modalities.
 
     Args:
         time: Number of tokens along time of each modality.
         how: "mean", or "concatenate" (zeros stand for an absent modality).
-        keep_time: Whether the output has a vector for each time.
+        keep_time: Whether to return one vector per time.
 
     Call arguments:
         tokens: `(batch, tokens, width)`, modality by modality, time inside.
@@ -23,7 +23,7 @@ class TokenPooling(keras.layers.Layer):
         `(batch, time, ...)`.
     """
 
-    def __init__(self, time, how="mean", keep_time=False, **kwargs):
+    def __init__(self, time: int, how: str = "mean", keep_time: bool = False, **kwargs):
         super().__init__(**kwargs)
         if how not in ("mean", "concatenate"):
             raise ValueError(f'`how` must be "mean" or "concatenate". Received: how={how!r}.')
@@ -34,7 +34,7 @@ class TokenPooling(keras.layers.Layer):
         modalities, width = present.shape[1], tokens.shape[-1]
         tokens = ops.cast(ops.reshape(tokens, (-1, modalities, self.time, width)), "float32")
         weight = ops.cast(present, "float32")[:, :, None, None]
-        # One time is left where the mean over time is taken.
+        # The mean over time leaves one time.
         means = (tokens if self.keep_time else ops.mean(tokens, axis=2, keepdims=True)) * weight
         if self.how == "concatenate":
             shape = (-1, means.shape[2], modalities * width)

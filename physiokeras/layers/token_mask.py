@@ -1,4 +1,4 @@
-"""Which tokens the encoder sees."""
+"""Token masks: random choice of the tokens that the encoder sees."""
 
 import keras
 import numpy as np
@@ -14,38 +14,48 @@ _ABSENT = 1e9
 
 @keras.saving.register_keras_serializable("physiokeras")
 class TokenMask(SeedState, keras.layers.Layer):
-    """Draw the tokens that stay visible.
+    """Draw the visible tokens of every row at random.
 
-    A row sees `round((1 - ratio) * time * modalities)` tokens of its present modalities, and with budget "fixed" as
-    many after modalities were dropped (as far as the rest has tokens); with "proportional" the number is recomputed
-    from what is left.
+    A row has `round((1 - ratio) * time * modalities)` visible tokens, with the number of its present modalities. With
+    budget "fixed" it keeps that number after modalities are dropped, as far as the others have tokens; with
+    "proportional" the number is recomputed from the modalities that are kept.
 
     Args:
         time: Number of tokens along time of each modality.
         ratio: Share hidden, in `[0, 1)`.
-        scheme: How the visible ones are drawn. "uniform": among all; "equal": as many of each modality, within one;
-            "dirichlet": shares of the modalities from a Dirichlet distribution; "block": spans of `span` tokens of one
-            modality are seen or hidden together.
-        alpha: Concentration of the Dirichlet distribution; small values leave few modalities visible.
+        scheme: Distribution of the visible tokens. "uniform": among all tokens; "equal": the same number of each
+            modality, within one; "dirichlet": shares of the modalities from a Dirichlet distribution; "block": spans of
+            `span` tokens of one modality are visible or hidden together.
+        alpha: Concentration of the Dirichlet distribution; small values concentrate the tokens on few modalities.
         span: Length of a block in tokens.
         budget: "fixed" or "proportional".
-        seed: Seed of the draw. In evaluation (`training=False`) the same draw is made each time, so that losses compare
-            between passes.
+        seed: Seed of the draw. Evaluation (`training=False`) repeats the same draw at each call, so that losses are
+            comparable between passes.
 
     Call arguments:
         present: Boolean `(batch, modalities)`, true where the recording has the modality.
-        kept: Boolean `(batch, modalities)`, true where it has not been dropped either.
-        training: Whether to draw anew.
+        kept: Boolean `(batch, modalities)`, true where the modality is present and not dropped.
+        training: Whether to draw a new mask.
 
     Returns: a tuple of
         visible: int32 `(batch, capacity)`, indices of the visible tokens, `capacity` = `round((1 - ratio) * tokens)`.
-        valid: boolean `(batch, capacity)`, true for as many as the row may see; the rest is padding.
+        valid: boolean `(batch, capacity)`, true for visible tokens; the rest is padding.
         hidden: boolean `(batch, tokens)`, true for all tokens that are not visible.
 
     Source: He et al. 2022, arXiv 2111.06377; shares by Dirichlet from MultiMAE, arXiv 2204.01678.
     """
 
-    def __init__(self, time, ratio=0.7, scheme="uniform", alpha=1.0, span=5, budget="fixed", seed=0, **kwargs):
+    def __init__(
+        self,
+        time: int,
+        ratio: float = 0.7,
+        scheme: str = "uniform",
+        alpha: float = 1.0,
+        span: int = 5,
+        budget: str = "fixed",
+        seed: int = 0,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if not 0 <= ratio < 1:
             raise ValueError(f"`ratio` must lie in [0, 1). Received: ratio={ratio}.")
@@ -61,7 +71,7 @@ class TokenMask(SeedState, keras.layers.Layer):
         self.built = True
 
     def capacity(self, modalities):
-        """Slots of a row with `modalities` modalities; what a row's count does not fill is padding."""
+        """Number of slots for visible tokens in a row of `modalities` modalities; unused slots are padding."""
         return round((1 - self.ratio) * (modalities * self.time))
 
     def call(self, present, kept, training=False):  # noqa: D102
@@ -85,7 +95,7 @@ class TokenMask(SeedState, keras.layers.Layer):
         base = left if self.budget == "proportional" else ops.sum(ops.cast(present, "int32"), axis=1)
         return ops.minimum(ops.take(ops.convert_to_tensor(table), base, axis=0), left * self.time)
 
-    # Each scheme gives scores (batch, modalities, time): the tokens with the lowest are visible.
+    # Each scheme returns scores (batch, modalities, time); the tokens with the lowest scores are visible.
 
     def _uniform(self, rows, modalities, kept, seed):
         return keras.random.uniform((rows, modalities, self.time), seed=seed)
@@ -93,17 +103,17 @@ class TokenMask(SeedState, keras.layers.Layer):
     def _equal(self, rows, modalities, kept, seed):
         draws = keras.random.uniform((rows, modalities, self.time + 1), seed=seed)
         rank = ops.argsort(ops.argsort(draws[:, :, 1:], axis=2), axis=2)
-        # Round by round one token of each modality; the last, incomplete round in an order drawn for the row.
+        # One token of each modality per round; the last, incomplete round in an order drawn for the row.
         return ops.cast(rank, "float32") + draws[:, :, :1]
 
     def _dirichlet(self, rows, modalities, kept, seed):
-        # Independent gamma draws have Dirichlet shares, whichever modalities are left. Their logarithms are drawn as
-        # those of gamma(alpha + 1) * uniform ** (1 / alpha): with a small alpha most shares underflow, and would tie.
+        # Independent gamma draws have Dirichlet shares for every subset of modalities. A gamma(alpha) draw is
+        # gamma(alpha + 1) * uniform ** (1 / alpha); its logarithm does not underflow where alpha is small.
         share = ops.log(keras.random.gamma((rows, modalities, 1), self.alpha + 1.0, seed=seed))
         draws = keras.random.uniform((rows, modalities, self.time + 1), seed=self._next(seed))
         share = share + ops.log(ops.maximum(draws[:, :, :1], 1e-30)) / self.alpha
         rank = ops.argsort(ops.argsort(draws[:, :, 1:], axis=2), axis=2)
-        # The divisor method of Webster: handing out seats in this order keeps numbers in proportion to the shares.
+        # Webster's divisor method: tokens taken in this order are in proportion to the shares.
         return ops.minimum(ops.log(ops.cast(rank, "float32") + 0.5) - share, _ABSENT / 2)
 
     def _block(self, rows, modalities, kept, seed):

@@ -1,4 +1,4 @@
-"""From a modality's samples to tokens."""
+"""Patch tokenizer: samples of a modality to tokens."""
 
 import keras
 from keras import ops
@@ -10,11 +10,11 @@ from physiokeras.layers.token_matrix import flatten, unflatten
 class PatchTokenizer(keras.layers.Layer):
     """One token for each patch of a modality, all its channels merged.
 
-    A convolution over patches that do not overlap, GELU, then a linear layer. Kernel and stride of the convolution are
-    one patch, so it is computed as what it is: one matrix product over the patches.
+    A convolution over non-overlapping patches, GELU, then a linear layer. Kernel and stride of the convolution are one
+    patch, so it is computed as one matrix product over the patches.
 
     Args:
-        time: Number of patches that a window is cut in.
+        time: Number of patches of a window.
         width: Width of the tokens.
 
     Call arguments:
@@ -25,7 +25,7 @@ class PatchTokenizer(keras.layers.Layer):
     Source: arXiv 2410.16424.
     """
 
-    def __init__(self, time, width, **kwargs):
+    def __init__(self, time: int, width: int, **kwargs):
         super().__init__(**kwargs)
         self.time, self.width = time, width
         self.patch = keras.layers.Dense(width, activation="gelu", name="patch", dtype=self.dtype_policy)

@@ -1,4 +1,4 @@
-"""Keras models: encoder, masked autoencoder, contrastive model, features, linear probe; and their folders."""
+"""Keras models: encoder, masked autoencoder, contrastive model, feature extractor, linear probe; saving and loading."""
 
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.contrastive import ContrastiveModel

@@ -1,73 +1,97 @@
-"""Masked autoencoding, while modalities are dropped."""
+"""Masked autoencoder with modality dropout."""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.layers import ModalityDecoder, ModalityDropout, TokenMask
+from physiokeras.layers import ModalityDecoder, ModalityDropout, PatchSpectrum, TokenMask
 from physiokeras.losses import hidden_patch_error, normalize_patches
-from physiokeras.models.encoder import Encoder
+from physiokeras.models.encoder import VIEWS, Encoder
 from physiokeras.models.own_loss import OwnLoss
-from physiokeras.models.replicas import ReplicatedModel, replicas
+from physiokeras.models.replicas import replicas
+from physiokeras.models.spectral import SpectralModel
 from physiokeras.seeds import derive
 
 _DROPS = ("input", "output", "context")
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class MaskedAutoencoder(OwnLoss, ReplicatedModel):
-    """Pretrain an encoder by reconstructing hidden patches, one modality dropped.
+class MaskedAutoencoder(OwnLoss, SpectralModel):
+    """Pretrain an encoder by the reconstruction of hidden patches, with modality dropout.
 
-    `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer
-    alone: the loss is its own. `sample_weight` says how much each window counts in it; 0 leaves a window out.
+    `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are ignored. Compile the model with an optimizer
+    only: it computes its own loss. `sample_weight` is the weight of each window in it; 0 leaves a window out.
+
+    ```python
+    model = MaskedAutoencoder(encoder, modality_dropout=ModalityDropout())
+    model.compile(AdamW(3e-4, weight_decay=0.05))
+    model.fit(stream(folder, "pretrain", batch_size=64), steps_per_epoch=100, epochs=10)
+    save(model.encoder, "encoder")
+    ```
+
+    Nothing of a dropped or absent modality reaches the encoder: all its patches are hidden. Where the encoder sees
+    spectra, the long spans of a visible patch reach into hidden patches of its own modality. This is left so: four ways
+    of closing it were measured, and none made better features.
 
     Args:
-        encoder: The encoder to pretrain; one with a single modality makes the unimodal autoencoder.
+        encoder: The encoder to pretrain; with a single modality this is a unimodal autoencoder.
         mask: The token mask; by default 70 % of the tokens hidden.
-        dropout: The modality dropout; none leaves every modality in. `ModalityDropout()` drops one for each batch.
-        drop_from: What the dropped modality is left out of. "input": the encoder does not see it, it is still
-            reconstructed (the paper's); "output": it is seen, its reconstruction does not count; "context": as
-            "output", and the decoders do not see its tokens either.
+        modality_dropout: A `ModalityDropout` layer; without one no modality is dropped. `ModalityDropout()` drops one
+            for each batch.
+        drop_from: Where the dropped modality is removed. "input": the encoder does not see it, the decoders still
+            reconstruct it (the paper's); "output": the encoder sees it, its reconstruction does not count in the loss;
+            "context": as "output", and the decoders do not attend to its tokens.
         loss_on_dropped: Whether a modality dropped from the input counts in the loss.
         normalize_targets: Whether each target patch of each channel is normalised by its own mean and variance.
-        variances: Variance of each modality in training, name -> float; errors are relative to it. Default 1.
+        variances: Variance of each modality in the training data, name -> float, which divides its error. Default 1.
         decoder_width: Width of the decoders.
         decoder_depth: Transformer blocks of each decoder.
         decoder_heads: Attention heads of each decoder.
         seed: Seed from which those of the decoders, and of a default `mask`, derive.
+        targets: What of a hidden patch is predicted: its "samples", its standardised "spectrum" over the encoder's
+            `spans`, or "both", whose errors count alike. A spectrum's errors are relative to each number's variance in
+            training, which `adapt` learns; `normalize_targets` and `variances` are of samples.
 
     Call arguments:
         inputs: As in `Encoder`; and optionally "kept", boolean `(batch, modalities)`, false for modalities to drop,
             instead of a draw.
-        training: Whether masks are drawn anew; otherwise they are the same at each call.
+        training: Whether to draw new masks; otherwise each call draws the same ones.
 
     Returns: dict of
-        "signals": dict of reconstructions, name -> `(batch, samples, channels)` in scaled units.
+        "signals": dict of reconstructions, name -> `(batch, samples, channels)` in scaled units; of targets that have
+            samples.
+        "spectra", "true_spectra": dicts of predicted and of true spectra, name -> `(batch, time, numbers)` as in
+            `PatchSpectrum`; of targets that have spectra.
         "hidden": boolean `(batch, tokens)`, true for tokens that the encoder did not see.
         "counted": boolean `(batch, modalities)`, true for modalities that count in the loss.
-        "kept": boolean `(batch, modalities)`, true for modalities neither absent nor dropped.
+        "kept": boolean `(batch, modalities)`, true for modalities that are present and not dropped.
 
     Source: arXiv 2410.16424.
     """
 
     def __init__(
         self,
-        encoder,
-        mask=None,
-        dropout=None,
-        drop_from="input",
-        loss_on_dropped=True,
-        normalize_targets=False,
-        variances=None,
-        decoder_width=128,
-        decoder_depth=2,
-        decoder_heads=4,
-        seed=0,
+        encoder: Encoder,
+        mask: TokenMask | None = None,
+        modality_dropout: ModalityDropout | None = None,
+        drop_from: str = "input",
+        loss_on_dropped: bool = True,
+        normalize_targets: bool = False,
+        variances: dict[str, float] | None = None,
+        decoder_width: int = 128,
+        decoder_depth: int = 2,
+        decoder_heads: int = 4,
+        seed: int = 0,
+        targets: str = "samples",
         **kwargs,
     ):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         if drop_from not in _DROPS:
             raise ValueError(f"`drop_from` must be one of {_DROPS}. Received: drop_from={drop_from!r}.")
+        if targets not in VIEWS:
+            raise ValueError(f"`targets` must be one of {VIEWS}. Received: targets={targets!r}.")
         unknown = set(variances or {}) - set(encoder.modalities)
         if unknown:
             raise ValueError(f"`variances` must be of {list(encoder.modalities)}. Received also: {sorted(unknown)}.")
@@ -75,16 +99,20 @@ class MaskedAutoencoder(OwnLoss, ReplicatedModel):
             raise ValueError(f"`variances` must be positive and finite. Received: {variances}.")
         self.encoder = encoder
         self.mask = mask or TokenMask(encoder.time, seed=derive(seed, "mask"), name="mask")
-        self.dropout, self.drop_from, self.loss_on_dropped = dropout, drop_from, loss_on_dropped
+        self.modality_dropout, self.drop_from, self.loss_on_dropped = modality_dropout, drop_from, loss_on_dropped
         self.normalize_targets = normalize_targets
         self.variances = {name: float((variances or {}).get(name, 1.0)) for name in encoder.modalities}
         self.decoder_width, self.decoder_depth, self.decoder_heads = decoder_width, decoder_depth, decoder_heads
-        self.seed = seed
+        self.seed, self.targets = seed, targets
+        own = encoder.modalities if targets != "samples" and not encoder.spectra else ()
+        self.spectra = [PatchSpectrum(encoder.time, encoder.spans, name=f"spectrum_{name}") for name in own]
+        for spectrum, m in zip(self.spectra, encoder.modalities.values(), strict=False):
+            spectrum.build((None, m["samples"], m["channels"]))
         self.decoders = [
             ModalityDecoder(
                 encoder.time,
-                m["samples"] // encoder.time,
-                m["channels"],
+                1,
+                sum(self._sizes(name)),
                 decoder_width,
                 decoder_depth,
                 decoder_heads,
@@ -92,7 +120,7 @@ class MaskedAutoencoder(OwnLoss, ReplicatedModel):
                 name=f"decoder_{name}",
                 dtype=self.dtype_policy,
             )
-            for name, m in encoder.modalities.items()
+            for name in encoder.modalities
         ]
         self.trackers = [keras.metrics.Mean(name=f"loss_{name}") for name in encoder.modalities]
         self.build()
@@ -104,35 +132,57 @@ class MaskedAutoencoder(OwnLoss, ReplicatedModel):
             decoder.build((None, self.mask.capacity(len(self.encoder.modalities)), self.encoder.width))
         self.built = True
 
+    def patch_spectra(self):
+        """List of the `PatchSpectrum` layers of view and targets, one for each modality."""
+        return self.spectra or self.encoder.patch_spectra()
+
+    def _sizes(self, name):
+        """How many samples and how many spectral numbers of a patch are predicted."""
+        m = self.encoder.modalities[name]
+        samples = 0 if self.targets == "spectrum" else m["samples"] // self.encoder.time * m["channels"]
+        if self.targets == "samples":
+            return samples, 0
+        return samples, self.patch_spectra()[list(self.encoder.modalities).index(name)].width
+
     def call(self, inputs, training=False):  # noqa: D102
         signals, present = self.encoder.read(inputs)
+        spectra = self.measure(signals, present)
         present = self.encoder.present_modalities(present)
         if "kept" in inputs:
             kept = ops.logical_and(present, inputs["kept"])
         else:
-            kept = present if self.dropout is None else self.dropout(present, training=training)
+            kept = self.modality_dropout(present, training=training) if self.modality_dropout else present
         seen = kept if self.drop_from == "input" else present
         visible, valid, hidden = self.mask(present, seen, training=training)
-        tokens = ops.take_along_axis(self.encoder.tokenize(signals), visible[:, :, None], axis=1)
+        tokens = ops.take_along_axis(self.encoder.tokenize(signals, spectra), visible[:, :, None], axis=1)
         tokens = self.encoder.transform(tokens, valid, modality=visible // self.encoder.time, training=training)
         if self.drop_from == "context":
             source = ops.take_along_axis(kept, visible // self.encoder.time, axis=1)
             valid = ops.logical_and(valid, source)
-            # A row with no context left attends to all slots alike, so these must hold nothing.
+            # A row without context attends to all slots equally, so they must be zero.
             tokens = ops.where(valid[:, :, None], tokens, 0.0)
         decoded = {
             name: decoder(tokens, when=visible % self.encoder.time, valid=valid)
             for name, decoder in zip(self.encoder.modalities, self.decoders, strict=True)
         }
         counted = present if self.drop_from == "input" and self.loss_on_dropped else kept
-        return {"signals": decoded, "hidden": hidden, "counted": counted, "kept": kept}
+        out = {"hidden": hidden, "counted": counted, "kept": kept}
+        if self.targets != "spectrum":
+            out["signals"] = {
+                name: ops.reshape(x[..., : self._sizes(name)[0]], (-1, *signals[name].shape[1:]))
+                for name, x in decoded.items()
+            }
+        if self.targets != "samples":
+            out["spectra"] = {name: x[..., self._sizes(name)[0] :] for name, x in decoded.items()}
+            out["true_spectra"] = spectra
+        return out
 
-    def reconstruct(self, inputs, drop=()):
-        """Reconstruct windows with chosen modalities dropped, the rest masked as in evaluation.
+    def reconstruct(self, inputs: dict, drop: Sequence[str] = ()) -> dict:
+        """Reconstruct windows without the modalities in `drop`; the others are masked as in evaluation.
 
         Args:
             inputs: As in `Encoder`, of arrays.
-            drop: Names of the modalities to leave out.
+            drop: Names of the modalities to drop.
 
         Returns: As `call`, of arrays.
 
@@ -149,43 +199,55 @@ class MaskedAutoencoder(OwnLoss, ReplicatedModel):
         return self.predict_on_batch({**inputs, "kept": np.tile(keep, (rows, 1))})
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean over the counted modalities of the error of their hidden patches, relative to their variance."""
+        """Mean over the counted modalities of the error of hidden patches divided by the modality's variance."""
         signals, present = self.encoder.read(x)
         hidden = ops.reshape(y_pred["hidden"], (-1, len(self.trackers), self.encoder.time))
-        losses, counts, first = [], [], 0
-        for i, (name, m) in enumerate(self.encoder.modalities.items()):
-            target, variance = signals[name], self.variances[name]
-            if self.normalize_targets:
-                target, variance = normalize_patches(target, self.encoder.time), 1.0
+        losses, counts = [], []
+        for i, (name, channels) in enumerate(self.encoder.layout.split(present).items()):
             counted = ops.logical_and(hidden[:, i], y_pred["counted"][:, i : i + 1])
-            channels = present[:, first : first + m["channels"]]
-            error, count = hidden_patch_error(target, y_pred["signals"][name], counted, channels, sample_weight)
-            losses.append(error / variance)
-            counts.append(count)
-            first += m["channels"]
-            self.trackers[i].update_state(losses[-1], sample_weight=count)
+            errors = self._errors(name, signals[name], y_pred, counted, channels, sample_weight)
+            losses.append(sum(error for error, _ in errors) / len(errors))
+            counts.append(errors[0][1])
+            self.trackers[i].update_state(losses[-1], sample_weight=counts[-1])
         some = [ops.cast(count > 0, "float32") for count in counts]
-        # Gradients of replicas are added.
+        # Keras sums the gradients of the replicas.
         return sum(losses[1:], losses[0]) / ops.maximum(sum(some[1:], some[0]), 1.0) / replicas(self)
+
+    def _errors(self, name, signal, predicted, counted, channels, weights):
+        """Pairs of relative error and count of a modality: of samples, of the spectrum, or of both."""
+        errors = []
+        if "signals" in predicted:
+            variance = self.variances[name]
+            if self.normalize_targets:
+                signal, variance = normalize_patches(signal, self.encoder.time), 1.0
+            error, count = hidden_patch_error(signal, predicted["signals"][name], counted, channels, weights)
+            errors.append((error / variance, count))
+        if "spectra" in predicted:
+            true = predicted["true_spectra"][name]
+            numbers = ops.repeat(channels, true.shape[-1] // channels.shape[-1], axis=1)
+            errors.append(hidden_patch_error(true, predicted["spectra"][name], counted, numbers, weights))
+        return errors
 
     @property
     def metrics(self):
-        """The loss, and that of each modality."""
+        """The total loss, and the loss of each modality."""
         found = super().metrics
         return [*found, *(t for t in self.trackers if t not in found)]
 
     def get_config(self):  # noqa: D102
         names = ("drop_from", "loss_on_dropped", "normalize_targets", "variances")
-        names += ("decoder_width", "decoder_depth", "decoder_heads", "seed")
+        names += ("decoder_width", "decoder_depth", "decoder_heads", "seed", "targets")
         return {
             **super().get_config(),
             "encoder": self.encoder.get_config(),
             "mask": self.mask.get_config(),
-            "dropout": self.dropout and self.dropout.get_config(),
+            "modality_dropout": self.modality_dropout and self.modality_dropout.get_config(),
             **{name: getattr(self, name) for name in names},
         }
 
     @classmethod
     def from_config(cls, config):  # noqa: D102
-        parts = {"encoder": Encoder, "mask": TokenMask, "dropout": ModalityDropout}
+        # Models saved by earlier versions call it "dropout".
+        config = {"modality_dropout" if key == "dropout" else key: value for key, value in config.items()}
+        parts = {"encoder": Encoder, "mask": TokenMask, "modality_dropout": ModalityDropout}
         return cls(**{k: parts[k].from_config(v) if k in parts and v else v for k, v in config.items()})

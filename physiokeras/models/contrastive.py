@@ -1,4 +1,4 @@
-"""Late fusion, by telling windows apart."""
+"""Contrastive pretraining of a late-fusion encoder."""
 
 import keras
 from keras import ops
@@ -7,42 +7,42 @@ from physiokeras.layers import TokenPooling
 from physiokeras.losses import leave_one_out_contrast, pairwise_contrast
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.own_loss import OwnLoss
-from physiokeras.models.replicas import ReplicatedModel, replicas
+from physiokeras.models.replicas import replicas
+from physiokeras.models.spectral import SpectralModel
 
 _LOSSES = {"pairwise": pairwise_contrast, "leave_one_out": leave_one_out_contrast}
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class ContrastiveModel(OwnLoss, ReplicatedModel):
-    """Pretrain a late-fusion encoder: the modalities of a window get embeddings alike, and unlike other windows'.
+class ContrastiveModel(OwnLoss, SpectralModel):
+    """Pretrain a late-fusion encoder: embeddings of one window's modalities attract, those of different windows repel.
 
-    `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are not looked at. Compile it with an optimizer
-    alone: the loss is its own. It compares the windows of a batch, so it depends on the batch's size.
+    `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are ignored. Compile the model with an optimizer
+    only: it computes its own loss, which contrasts the windows of a batch and so depends on the batch size.
 
     Args:
-        encoder: The encoder to pretrain, of two modalities or more, that never meet: `fusion` equal to its `depth`.
-        objective: "pairwise": every two modalities of a window find each other; "leave_one_out": each finds the mean of
+        encoder: The encoder to pretrain, with two modalities or more and `fusion` equal to `depth`.
+        objective: "pairwise": contrast every two modalities; "leave_one_out": contrast each modality with the mean of
             the others.
 
     Call arguments:
         inputs: As in `Encoder`.
 
     Returns: dict of
-        "embeddings": float32 `(batch, modalities, width)`, means over a modality's tokens, zeros where it is absent.
+        "embeddings": float32 `(batch, modalities, width)`, means over a modality's tokens, zeros where absent.
         "present": boolean `(batch, modalities)`.
 
-    Source: SleepFM, Thapa et al. 2024, arXiv 2405.17766, whose encoders are convolutional.
+    Source: SleepFM, Thapa et al. 2024, arXiv 2405.17766, with convolutional encoders.
     """
 
-    def __init__(self, encoder, objective="pairwise", **kwargs):
+    def __init__(self, encoder: Encoder, objective: str = "pairwise", **kwargs):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         if objective not in _LOSSES:
             raise ValueError(f"`objective` must be one of {tuple(_LOSSES)}. Received: objective={objective!r}.")
         if encoder.fusion != encoder.depth:
             raise ValueError(
-                "`encoder` must keep the modalities apart in all its blocks, Encoder(..., depth=n, fusion=n): one that "
-                f"mixes them can tell windows apart by copying. Received: depth={encoder.depth}, "
-                f"fusion={encoder.fusion}."
+                "`encoder` must not mix modalities, because a mixed embedding solves the task by copying: build it as "
+                f"Encoder(..., depth=n, fusion=n). Received: depth={encoder.depth}, fusion={encoder.fusion}."
             )
         if len(encoder.modalities) < 2:
             raise ValueError(f"`encoder` must have two modalities or more. Received: {list(encoder.modalities)}.")
@@ -53,7 +53,7 @@ class ContrastiveModel(OwnLoss, ReplicatedModel):
     def build(self, *_):  # noqa: D102
         if self.built:
             return
-        # What is below 0 after a step is set to 0 by the optimizer.
+        # The optimizer sets values below 0 to 0 after each step.
         self.log_scale = self.add_weight(
             shape=(), initializer="zeros", constraint="non_neg", dtype="float32", name="log_scale"
         )
@@ -69,14 +69,14 @@ class ContrastiveModel(OwnLoss, ReplicatedModel):
         """The contrastive loss of a batch.
 
         Raises:
-            ValueError: `sample_weight` is given: a window's loss is that of the batch's other windows too.
+            ValueError: `sample_weight` is given, but the loss of a window depends on the batch's other windows.
         """
         if sample_weight is not None:
             raise ValueError(
-                "`sample_weight` and `class_weight` cannot be used: the loss compares the windows of a batch with each "
-                "other. Leave windows out of the data instead, or mark their modalities absent in `present`."
+                "`sample_weight` and `class_weight` cannot be used, because the loss contrasts the windows of a batch. "
+                "Leave windows out of the data instead, or mark their modalities absent in `present`."
             )
-        # Gradients of replicas are added.
+        # Keras sums the gradients of the replicas.
         return _LOSSES[self.objective](y_pred["embeddings"], y_pred["present"], self.log_scale) / replicas(self)
 
     def get_config(self):  # noqa: D102

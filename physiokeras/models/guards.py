@@ -1,4 +1,4 @@
-"""Bounds on what a configuration from elsewhere may make Keras do."""
+"""Limits on the memory and classes that an untrusted configuration can ask for."""
 
 import collections
 import contextlib
@@ -14,13 +14,13 @@ _one_at_a_time = threading.Lock()
 
 @contextlib.contextmanager
 def no_weights_but(shapes):
-    """Inside it, layers built by this thread get no weights but one for each of these shapes.
+    """Context in which layers built by this thread may create one weight for each of these shapes, and no other.
 
     Args:
         shapes: dict of name to shape.
 
     Raises:
-        ValueError: Another weight was asked for; it was not made.
+        ValueError: A layer asked for another weight; it is not created.
     """
     left, thread = collections.Counter(shapes.values()), threading.get_ident()
     layer = keras.layers.Layer
@@ -43,7 +43,7 @@ def no_weights_but(shapes):
 
 
 def check_sizes(config, shapes):
-    """Refuse sizes that take time or memory before the first weight is made, and objects of Keras's own format.
+    """Refuse sizes that cost time or memory before the first weight is created, and objects in Keras's own format.
 
     Args:
         config: A model's configuration, from JSON.

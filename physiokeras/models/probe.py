@@ -1,4 +1,4 @@
-"""A linear layer, or several, on an encoder."""
+"""Feature extractor and linear probe on an encoder."""
 
 import contextlib
 
@@ -7,43 +7,59 @@ from keras import ops
 
 from physiokeras.layers import TokenPooling
 from physiokeras.models.encoder import Encoder
-from physiokeras.models.replicas import ReplicatedModel
+from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class FeatureExtractor(ReplicatedModel):
-    """One feature vector a window: an encoder and the mean of its tokens.
+class FeatureExtractor(SpectralModel):
+    """One feature vector per window: the mean of the encoder's tokens, beside the mean of the spectra that it reads.
 
     Args:
         encoder: The encoder.
         pooling: "mean" over the present modalities, or "concatenate".
         keep_time: One vector for each time, such as each second, instead.
+        skip: Whether the standardised spectra that the encoder reads are features too, so that none of them is lost on
+            the way; by default where it reads spectra.
 
     Call arguments:
         inputs: As in `Encoder`.
 
-    Returns: float32 `(batch, width)`, or `(batch, modalities * width)` with "concatenate"; with `keep_time`
-        `(batch, time, ...)`.
+    Returns: float32 `(batch, width)`, `width` as in the property: that of the encoder, times the number of modalities
+        with "concatenate", and with `skip` plus the numbers of all spectra, zeros for those of absent channels; with
+        `keep_time` `(batch, time, width)`.
+
+    Raises:
+        ValueError: `skip` of an encoder without spectra.
     """
 
-    def __init__(self, encoder, pooling="mean", keep_time=False, **kwargs):
+    def __init__(self, encoder, pooling="mean", keep_time=False, skip=None, **kwargs):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         self.encoder, self.pooling, self.keep_time = encoder, pooling, keep_time
+        self.skip = bool(encoder.spectra) if skip is None else skip
+        if self.skip and not encoder.spectra:
+            raise ValueError(f"`skip` needs an encoder that reads spectra. Received: view={encoder.view!r}.")
         self.pool = TokenPooling(encoder.time, pooling, keep_time, name="pool", dtype="float32")
         self.built = True
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Width of a feature vector."""
-        return self.encoder.width * (len(self.encoder.modalities) if self.pooling == "concatenate" else 1)
+        width = self.encoder.width * (len(self.encoder.modalities) if self.pooling == "concatenate" else 1)
+        return width + sum(spectrum.width for spectrum in self.encoder.spectra if self.skip)
 
     def call(self, inputs, training=False):  # noqa: D102
         _, present = self.encoder.read(inputs)
-        return self.pool(self.encoder(inputs, training=training), self.encoder.present_modalities(present))
+        present = self.encoder.present_modalities(present)
+        found = self.encoder(inputs, return_spectra=True, training=training)
+        pooled = self.pool(found["tokens"], present)
+        if not self.skip:
+            return pooled
+        return ops.concatenate([pooled, *pooled_spectra(found["spectra"], present, self.keep_time)], axis=-1)
 
     def get_config(self):  # noqa: D102
-        own = {"encoder": self.encoder.get_config(), "pooling": self.pooling, "keep_time": self.keep_time}
-        return {**super().get_config(), **own}
+        names = ("pooling", "keep_time", "skip")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), "encoder": self.encoder.get_config(), **own}
 
     @classmethod
     def from_config(cls, config):  # noqa: D102
@@ -51,11 +67,11 @@ class FeatureExtractor(ReplicatedModel):
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class LinearProbe(ReplicatedModel):
+class LinearProbe(SpectralModel):
     """A linear layer for each label on standardised features of an encoder.
 
-    With `frozen` only the linear layers train: a probe. Without, the encoder trains too: fine-tuning, or supervised
-    training from scratch. The outputs are named like the labels, so a stream with labels goes straight into `fit`:
+    With `frozen` only the linear layers train: a probe. Without `frozen` the encoder trains too: fine-tuning, or
+    supervised training from scratch. The outputs have the names of the labels, so `fit` takes a stream with labels:
 
     ```python
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
@@ -68,17 +84,18 @@ class LinearProbe(ReplicatedModel):
         encoder: The encoder.
         classes: Number of classes of each label, name -> integer.
         pooling: As in `FeatureExtractor`.
-        frozen: Whether the encoder keeps its weights when the probe trains; other models that hold it may train it.
+        frozen: Whether training leaves the encoder's weights unchanged. Other models that share the encoder can still
+            train it.
 
     Call arguments:
         inputs: As in `Encoder`.
 
-    Returns: dict of label -> float32 logits `(batch, classes)`.
+    Returns: dict, label -> float32 logits `(batch, classes)`.
 
     Source: batch normalisation without parameters before the linear layer as in He et al. 2022, arXiv 2111.06377.
     """
 
-    def __init__(self, encoder, classes, pooling="mean", frozen=True, **kwargs):
+    def __init__(self, encoder: Encoder, classes: dict[str, int], pooling: str = "mean", frozen: bool = True, **kwargs):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         self.extractor = FeatureExtractor(encoder, pooling, name="extractor")
         self.classes, self.frozen = dict(classes), frozen
@@ -89,8 +106,8 @@ class LinearProbe(ReplicatedModel):
         self.build()
 
     @property
-    def encoder(self):
-        """The encoder that the linear layers read."""
+    def encoder(self) -> Encoder:
+        """The encoder below the linear layers."""
         return self.extractor.encoder
 
     def build(self, *_):  # noqa: D102
@@ -109,18 +126,18 @@ class LinearProbe(ReplicatedModel):
         return {label: head(features) for label, head in zip(self.classes, self.heads, strict=True)}
 
     def _no_gradient(self):
-        """On PyTorch, which would keep all that the encoder computes for a gradient that nobody asks for."""
+        """Context without gradients on PyTorch, which otherwise stores the frozen encoder's activations for them."""
         if not self.frozen or keras.config.backend() != "torch":
             return contextlib.nullcontext()
         import torch
 
         return torch.no_grad()
 
-    # What Keras's trainers train. Setting `extractor.trainable` instead would freeze the encoder in all models.
+    # Keras trains these variables. Setting `extractor.trainable` would freeze the encoder in all models that share it.
 
     @property
     def trainable_variables(self):
-        """Without the encoder's where it is frozen; so are the other three."""
+        """Trainable variables, without the encoder's if it is frozen."""
         return self._but_frozen(super().trainable_variables)
 
     @property

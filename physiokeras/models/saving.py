@@ -1,9 +1,10 @@
-"""Models as folders: configuration, weights and where they came from, nothing that executes."""
+"""Model folders: configuration, weights and provenance, without executable content."""
 
 import collections
 import contextlib
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from physiokeras.errors import DataError
 from physiokeras.files import remove_temporaries, write_atomic
+from physiokeras.keras_internals import sublayers
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.contrastive import ContrastiveModel
 from physiokeras.models.encoder import Encoder
@@ -25,28 +27,34 @@ _LARGEST_JSON = 4 * 2**20
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "weights.safetensors", "metadata.json"
 
 
-def save(model, folder, **metadata):
+def save(model: keras.Model, folder: str | os.PathLike, **metadata) -> None:
     """Write a model to a folder: `config.json`, `weights.safetensors`, `metadata.json`.
 
-    Any backend reads what any other wrote. The metadata go last: a folder without them holds no model.
+    Every backend reads folders of every other. `metadata.json` is written last: a folder without it holds no model.
+    LoRA updates are merged into the kernels, as in Keras's own files.
 
     Args:
         model: An `Encoder`, `MaskedAutoencoder`, `ContrastiveModel`, `FeatureExtractor` or `LinearProbe`.
-        folder: Where to; made if missing, files of an earlier model replaced.
-        **metadata: Further facts to keep, such as rates or a data hash; JSON values.
+        folder: The folder; created if missing, files of an earlier model are replaced.
+        **metadata: Further facts, such as sampling rates or a data hash; JSON values.
 
     Raises:
         TypeError: A model of another class.
+        ValueError: A quantized model.
     """
     kind = type(model).__name__
     if _KINDS.get(kind) is not type(model):
         raise TypeError(f"Models that can be saved here: {', '.join(_KINDS)}. Received: {kind}.")
+    if any(getattr(layer, "quantization_mode", None) for _, layer in _layers(model)):
+        raise ValueError(
+            "A quantized model cannot be saved here: save it before `quantize`, and quantize after `load`."
+        )
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _METADATA).unlink(missing_ok=True)
     remove_temporaries(folder)
     config = json.dumps({"class": kind, "config": _plain(model.get_config())}, indent=1).encode()
-    weights = safetensors.numpy.save({name: array_of(variable) for name, variable in named_weights(model).items()})
+    weights = safetensors.numpy.save(_merged_weights(model))
     write_atomic(folder / _CONFIG, config)
     write_atomic(folder / _WEIGHTS, weights)
     facts = {
@@ -60,11 +68,11 @@ def save(model, folder, **metadata):
     write_atomic(folder / _METADATA, json.dumps(facts, indent=1).encode())
 
 
-def load(folder):
+def load(folder: str | os.PathLike) -> keras.Model:
     """Read a model that `save` wrote.
 
-    Nothing of the files is executed, and no weight is made unless the file holds one of its shape: memory is bounded by
-    the file's size.
+    Nothing in the files is executed, and no weight is created unless the file holds one of its shape, so that memory is
+    bounded by the file's size.
 
     Args:
         folder: The model's folder.
@@ -72,13 +80,14 @@ def load(folder):
     Returns: the model.
 
     Raises:
-        DataError: Not a model's folder, damaged, or weights of another architecture; the differences are listed.
+        DataError: The folder is no model folder or damaged, or the weights differ from the configuration; the message
+            lists the differences.
     """
     folder = Path(folder)
     facts = metadata(folder)
     for name in (_CONFIG, _WEIGHTS):
         if not (folder / name).is_file():
-            raise DataError("missing; the folder is no whole model, save it again.", file=folder / name)
+            raise DataError("missing: the model folder is incomplete; save the model again.", file=folder / name)
         if facts["sha256"].get(name) != _sha256_of_file(folder / name):
             raise DataError("its SHA-256 is not the one in metadata.json; save the model again.", file=folder / name)
     shapes = _stored_shapes(folder / _WEIGHTS)
@@ -95,10 +104,10 @@ def load(folder):
 
 
 def metadata(folder):
-    """What `save` noted beside a model: dict of its facts.
+    """Read `metadata.json` of a model folder: a dict.
 
     Raises:
-        DataError: No such file, damaged, or of another format.
+        DataError: The file is missing, damaged or of another format.
     """
     path = Path(folder) / _METADATA
     try:
@@ -115,14 +124,14 @@ def metadata(folder):
 
 
 def load_weights(model, path):
-    """Give a model the weights in a file; all of them or none.
+    """Load all weights from a file into a model, or none.
 
     Args:
         model: The model.
         path: The safetensors file.
 
     Raises:
-        DataError: Damaged, or names or shapes that differ from the model's; the message lists them.
+        DataError: The file is damaged, or its names or shapes differ from the model's; the message lists them.
     """
     variables = named_weights(model)
     stored = _stored_shapes(path)
@@ -142,7 +151,7 @@ def load_weights(model, path):
 
 
 def _stored_shapes(path):
-    """Dict of name to shape, from the file's header, which must fit the file's size."""
+    """Dict of name to shape, from the file's header; safetensors checks it against the file's size."""
     with _opened(path) as file:
         return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
@@ -164,30 +173,25 @@ def _read_small(path):
 
 
 def named_weights(model):
-    """Dict of name to variable: path from the model down, the model's own name left out, the same on every backend."""
+    """Dict of name to variable. A name is the path below the model, the same on every backend."""
     return _named(model, model.weights)
 
 
 def named_variables(model):
-    """As `named_weights`, with the states of the seed generators."""
+    """As `named_weights`, plus the states of the seed generators."""
     return _named(model, model.variables)
 
 
 def _named(model, chosen):
     names, variables = {}, {}
-
-    def walk(layer, path):
-        children = layer._flatten_layers(include_self=False, recursive=False)
-        own = [*layer._trainable_variables, *layer._non_trainable_variables]
+    for path, layer in _layers(model):
+        below = {id(variable) for child in sublayers(layer) for variable in child.variables}
+        weights, seeds = {id(weight) for weight in layer.weights}, 0
+        own = [variable for variable in layer.variables if id(variable) not in below]
         for variable, name in zip(own, own_names((v.name, "variable") for v in own), strict=True):
+            if id(variable) not in weights:
+                name, seeds = f"seed_{seeds}", seeds + 1
             names[id(variable)] = "/".join([*path, name])
-        for number, generator in enumerate(layer._seed_generators):
-            names[id(generator.state)] = "/".join([*path, f"seed_{number}"])
-        given = own_names((child.name, type(child).__name__) for child in children)
-        for child, name in zip(children, given, strict=True):
-            walk(child, [*path, name])
-
-    walk(model, [])
     for variable in chosen:
         name = names[id(variable)]
         if name in variables:
@@ -196,22 +200,20 @@ def _named(model, chosen):
     return variables
 
 
-def own_names(things):
-    """Names of the parts of one whole that do not depend on what else the process has made.
+def own_names(parts):
+    """Names of the parts of one layer that do not depend on what else the process has created.
 
-    Keras names what has no name of its own after its class, and numbers it over the whole process: `dense`, `dense_1`.
-    Here such parts are numbered inside their whole.
+    Keras names a part without a name after its class, and counts over the whole process: `dense`, `dense_1`. Here such
+    parts are counted within their layer.
 
     Args:
-        things: Pairs of name and class name.
+        parts: Pairs of name and class name.
 
     Returns: list of names.
     """
     counts, names = collections.Counter(), []
-    for name, kind in things:
-        stem = re.sub(
-            "([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", kind))
-        ).lower()
+    for name, kind in parts:
+        stem = re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
         if re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name):
             name = f"{stem}_{counts[stem]}" if counts[stem] else stem
             counts[stem] += 1
@@ -219,30 +221,50 @@ def own_names(things):
     return names
 
 
-def digest(model):
-    """SHA-256 over a model's weights: tells whether a probe was fitted on this very encoder.
+def _layers(layer, path=()):
+    """Pairs of path, a tuple of names, and layer: the layer itself, and all below it."""
+    yield path, layer
+    children = sublayers(layer)
+    names = own_names((child.name, type(child).__name__) for child in children)
+    for child, name in zip(children, names, strict=True):
+        yield from _layers(child, (*path, name))
+
+
+def _merged_weights(model):
+    """Dict of name to array, with the updates of LoRA merged into the kernels."""
+    arrays = {name: array_of(variable) for name, variable in named_weights(model).items()}
+    for path, layer in _layers(model):
+        if getattr(layer, "lora_enabled", False):
+            arrays["/".join([*path, "kernel"])] = array_of(layer.kernel)
+            for name in ("lora_kernel_a", "lora_kernel_b"):
+                del arrays["/".join([*path, name])]
+    return arrays
+
+
+def digest(model: keras.Model) -> str:
+    """SHA-256 of a model's weights, which identifies the encoder that a probe was fitted on.
 
     Args:
-        model: The model; its own name does not count, those of its weights do.
+        model: The model. The names of its weights count, its own name does not.
 
     Returns: 64 hexadecimal digits.
     """
     total = hashlib.sha256()
-    for name, variable in sorted(named_weights(model).items()):
+    for name, array in sorted(_merged_weights(model).items()):
         total.update(name.encode())
-        total.update(array_of(variable).tobytes())
+        total.update(array.tobytes())
     return total.hexdigest()
 
 
 def array_of(variable):
-    """What a variable holds, a contiguous array."""
-    # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
+    """The value of a variable or tensor, a contiguous array."""
+    # Under a `tf.distribute` strategy a variable has several copies, which `convert_to_tensor` reads as one.
     array = keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(variable))
     return array if array.flags["C_CONTIGUOUS"] else array.copy()
 
 
-def encoder_of(model):
-    """The encoder in any of the models of this package.
+def encoder_of(model: keras.Model) -> Encoder:
+    """The encoder of any model of this package.
 
     Args:
         model: A model with an `encoder`, or an `Encoder`.

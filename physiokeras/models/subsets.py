@@ -1,45 +1,48 @@
-"""Features of windows of which only some modalities are read."""
+"""Features from a subset of the modalities."""
 
-import keras
 from keras import ops
 
 from physiokeras.layers import TokenPooling
+from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
 
-class SubsetExtractor(keras.Model):
-    """As `FeatureExtractor` where all modalities but some are absent, at the cost of the tokens that are left.
+class SubsetExtractor(SpectralModel):
+    """`FeatureExtractor` of a subset of the modalities, which computes the tokens of that subset only.
 
-    Every number of modalities left has one compiled program, whichever they are.
+    Subsets of equal size share one compiled program.
 
     Args:
         encoder: The encoder.
         pooling: "mean" over the present modalities, or "concatenate", with zeros for those that are not read.
+        skip: As in `FeatureExtractor`.
 
     Call arguments:
-        inputs: As in `Encoder`, and "left", a tuple of integers `(batch,)`: numbers of the modalities that are read,
-            rising. A tuple, since TensorFlow forgets the sizes of axes that differ between calls.
+        inputs: As in `Encoder`, and "left", a tuple of integers `(batch,)`: numbers of the subset's modalities, in
+            rising order. It is a tuple because TensorFlow loses the size of an axis that differs between calls.
 
-    Returns: float32 `(batch, width)`, or `(batch, modalities * width)` with "concatenate".
+    Returns: float32 `(batch, width)` as of `FeatureExtractor`; numbers of spectra that are not read are 0.
     """
 
-    def __init__(self, encoder, pooling="mean", **kwargs):
+    def __init__(self, encoder, pooling="mean", skip=None, **kwargs):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
-        self.encoder = encoder
+        self.encoder, self.skip = encoder, bool(encoder.spectra) if skip is None else skip
         self.pool = TokenPooling(encoder.time, pooling, name="pool", dtype="float32")
         self.built = True
 
     def call(self, inputs):  # noqa: D102
         encoder, left = self.encoder, ops.stack(inputs["left"], axis=1)
-        signals, present = encoder.read(inputs)
+        signals, channels = encoder.read(inputs)
         read = ops.any(ops.one_hot(left, len(encoder.modalities), dtype="bool"), axis=1)
-        present = ops.logical_and(encoder.present_modalities(present), read)
+        spectra = encoder.measure(signals, channels)
+        present = ops.logical_and(encoder.present_modalities(channels), read)
         places = left[:, :, None] * encoder.time + ops.arange(encoder.time, dtype=left.dtype)
         places = ops.reshape(places, (-1, left.shape[1] * encoder.time))
         valid = ops.take_along_axis(ops.repeat(present, encoder.time, axis=1), places, axis=1)
-        tokens = ops.take_along_axis(encoder.tokenize(signals), places[:, :, None], axis=1)
+        tokens = ops.take_along_axis(encoder.tokenize(signals, spectra), places[:, :, None], axis=1)
         tokens = encoder.transform(tokens, valid, modality=places // encoder.time)
-        # Back to where all modalities have their place, zero where nothing was read.
+        # Tokens of all modalities, zero outside the subset.
         shape = (-1, left.shape[1], encoder.time * encoder.width)
         spread = ops.one_hot(left, len(encoder.modalities), axis=1, dtype=tokens.dtype)
         tokens = ops.matmul(spread, ops.reshape(tokens, shape))
-        return self.pool(ops.reshape(tokens, (-1, encoder.tokens, encoder.width)), present)
+        pooled = self.pool(ops.reshape(tokens, (-1, encoder.tokens, encoder.width)), present)
+        return ops.concatenate([pooled, *pooled_spectra(spectra, present)], axis=-1) if self.skip else pooled

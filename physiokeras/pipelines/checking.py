@@ -16,12 +16,12 @@ def check_sizes(manifest, records):
         DataError: Names the shard.
     """
     for record in records:
-        path = manifest.shard(record["name"])
+        path = manifest.shard(record.name)
         size = path.stat().st_size if path.is_file() else None
         if size is None:
             raise DataError(f"the shard is missing. {_AGAIN}", file=path)
-        if size != record["bytes"]:
-            raise DataError(f"the shard has {size} bytes, the manifest says {record['bytes']}. {_AGAIN}", file=path)
+        if size != record.bytes:
+            raise DataError(f"the shard has {size} bytes, the manifest says {record.bytes}. {_AGAIN}", file=path)
 
 
 def verify(folder, split=None, *, records=None):
@@ -41,14 +41,14 @@ def verify(folder, split=None, *, records=None):
     chosen = manifest.select(split, records)
     check_sizes(manifest, chosen)
     for record in chosen:
-        path = manifest.shard(record["name"])
+        path = manifest.shard(record.name)
         with local(path) as file:
             windows = sum(1 for _ in read_shard(file))
             digest = sha256(file)
-        if windows != record["windows"] or digest != record["sha256"]:
+        if windows != record.windows or digest != record.sha256:
             raise DataError(
                 f"the shard holds {windows} windows with SHA-256 {digest[:12]}…, the manifest says "
-                f"{record['windows']} and {record['sha256'][:12]}…. {_AGAIN}",
+                f"{record.windows} and {record.sha256[:12]}…. {_AGAIN}",
                 file=path,
             )
-    return sum(record["windows"] for record in chosen)
+    return sum(record.windows for record in chosen)

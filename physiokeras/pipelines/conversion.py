@@ -24,6 +24,9 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 FORMAT = 3
 """Raised whenever the same record and definition would give other bytes; shards of another format are made again."""
 
+_ELSEWHERE = ("split", "description", "person", "person_column", "same_person")
+"""Keys of a definition that shape no shard: who is who, and in which split, stands in the manifest alone."""
+
 
 def convert_one(path, definition, people, out, strict, sums):
     """One record's sidecar, written beside its shard; one with the reason where the record is set aside.
@@ -63,7 +66,7 @@ def convert_record(header_path, definition, people, out, *, strict=True, sums=No
     Args:
         header_path: The record's `.hea`.
         definition: `Definition`.
-        people: Record name -> person with `sex` and `age`, as `read_people` gives it.
+        people: Record name -> `Person`, as `physiokeras.pipelines.label_tables.read_tables` gives it.
         out: The prepared folder; its `records` must exist.
         strict: Whether a wrong checksum, initial value or SHA-256 is an error; else a note in the sidecar.
         sums: The SHA-256 that the record's files must have, by file name; files that are not in it are not checked.
@@ -77,9 +80,9 @@ def convert_record(header_path, definition, people, out, *, strict=True, sums=No
     sources = fingerprint(header_path, definition)
     doubts = differing(header_path, sources, sums or {}, strict)
     header = read_header(header_path)
-    stored, present, quality = record_windows(header, definition, strict=strict)
     notes = [*doubts, *header.notes]
     labels = read_labels(header, definition, people, notes)
+    stored, present, quality = record_windows(header, definition, strict=strict)
     shard = write_shard(Path(out) / "records" / f"{name}.tfrecord", examples(name, stored, present, labels))
     person = people.get(name, Person())
     sidecar = {
@@ -129,9 +132,10 @@ def window_order(name, windows):
 
 def conversion_key(name, definition, people):
     """Hash of all that shapes a record's shard besides its files; how people are split does not."""
-    table = {key: value for key, value in definition.to_dict().items() if key not in ("split", "description")}
+    table = {key: value for key, value in definition.to_dict().items() if key not in _ELSEWHERE}
     person = people.get(name, Person())
     about = [SCHEMA, FORMAT, table, person.sex, _number(person.age)]
+    about += [{label: _number(value) for label, value in person.labels.items()}] if person.labels else []
     return hashlib.sha256(json.dumps(about, ensure_ascii=False).encode()).hexdigest()
 
 
@@ -158,7 +162,8 @@ def _number(value):
 
 
 def _counts(values):
-    """Windows per class of an integer label; for a float one, how many windows have it."""
+    """Windows per class of an integer label; for a float one, how many windows have it, and the value."""
     if np.issubdtype(values.dtype, np.floating):
-        return {"labelled": int(np.isfinite(values).sum())}
+        known = values[np.isfinite(values)]
+        return {"labelled": len(known)} | ({"value": float(known[0])} if len(known) else {})
     return {str(key): count for key, count in sorted(Counter(values.tolist()).items())}

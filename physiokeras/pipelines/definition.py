@@ -25,11 +25,12 @@ class Definition:
         patch: Length of one token in seconds; divides the window.
         description: One or two sentences.
         records: Pattern of the header files (or EDF files) below the source folder, or the name of a list (`RECORDS`).
-        people: File with `Record,Sex,Age` below the source folder, where there is one.
+        people: Table with `Record,Sex,Age` below the source folder, where there is one.
         person: Regular expression on the record's name whose first group is the person; None: every record is a person.
         labels: Label by name.
         split: How people are divided.
         same_person: Person by record name, for the records that `person` cannot tell.
+        person_column: Column of `people` that names each record's person, instead of `person`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Definition:
     labels: dict[str, Label] = field(default_factory=dict)
     split: Split = field(default_factory=Split)
     same_person: dict[str, str] = field(default_factory=dict)
+    person_column: str | None = None
 
     def __post_init__(self):
         check(self.modalities, "[modalities]", "must define at least one modality", self.modalities)
@@ -65,6 +67,8 @@ class Definition:
                 seen[name] = modality.name
         if self.person is not None:
             check(_groups(self.person), "person", "must be a regular expression with one group", self.person)
+        check(not self.person_column or self.people, "person_column", "is a column of `people`", self.people)
+        check(not self.person_column or not self.person, "person_column", "takes the place of `person`", self.person)
         for label in self.labels.values():
             check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
 

@@ -109,13 +109,13 @@ def _write_manifest(work, say):
     persons = {name: definition.person_of(name) for name in names}
     manifest = combine(out, definition, sidecars, persons, assign_splits(definition, persons), _versions())
     manifest.write()
-    windows = sum(record["windows"] for record in manifest.records)
+    windows = sum(record.windows for record in manifest.records)
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     say(f"{len(manifest.records)} records, {windows} windows ({splits}) in {out}.")
     noted = [
-        (record["name"], channel)
+        (record.name, channel)
         for record in manifest.records
-        for channel in record["channels"]
+        for channel in record.channels
         if channel["notes"] and channel["notes"] != [ABSENT]
     ]
     for name, channel in noted[:_SHOWN]:

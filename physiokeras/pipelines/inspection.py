@@ -1,7 +1,7 @@
 """What a conversion would make of one record, for a person to read."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +38,8 @@ class Inspection:
     header: Header | None = None
     windows: int = 0
     channels: tuple = ()
-    modalities: dict = ()
-    labels: dict = ()
+    modalities: dict = field(default_factory=dict)
+    labels: dict = field(default_factory=dict)
     notes: tuple = ()
 
     @property
@@ -71,7 +71,7 @@ def inspect_record(path, definition, people):
     Args:
         path: Its header.
         definition: `Definition`.
-        people: As `read_people` gives it.
+        people: As `physiokeras.pipelines.label_tables.read_tables` gives it.
 
     Returns: `Inspection`; nothing that is wrong with the record raises.
     """

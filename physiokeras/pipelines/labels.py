@@ -9,6 +9,8 @@ from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.annotations import read_annotations
 from physiokeras.pipelines.challenge import derive_targets, pair_events, read_targets
 from physiokeras.pipelines.edf import read_edf_annotations
+from physiokeras.pipelines.label_tables import table_label
+from physiokeras.pipelines.parts import NUMBER_KINDS, TABLE_KINDS
 from physiokeras.pipelines.people import Person, read_people
 
 __all__ = ["Person", "label_dtype", "read_labels", "read_people"]
@@ -18,8 +20,8 @@ BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 
 
 def label_dtype(label):
-    """NumPy type of a `Label`: float32 for ages (NaN unknown), int32 for classes (-1 none)."""
-    return np.float32 if label.kind == "age" else np.int32
+    """NumPy type of a `Label`: float32 for ages and numbers (NaN unknown), int32 for classes (-1 none)."""
+    return np.float32 if label.kind in NUMBER_KINDS else np.int32
 
 
 def read_labels(header, definition, people, report=None):
@@ -31,13 +33,13 @@ def read_labels(header, definition, people, report=None):
     Args:
         header: `Header` of the record.
         definition: `Definition`.
-        people: dict record name -> `Person`, from `read_people`.
+        people: dict record name -> `Person`, from `physiokeras.pipelines.label_tables.read_tables`.
         report: list that receives messages.
 
-    Returns: dict label name -> `(windows,)`, int32 (-1 none) or, for ages, float32 (NaN unknown).
+    Returns: dict label name -> `(windows,)`, int32 (-1 none) or, for ages and numbers, float32 (NaN unknown).
 
     Raises:
-        DataError: An annotation file that is damaged or says what cannot be.
+        DataError: An annotation file that is damaged or says what cannot be; a table without a row for the record.
     """
     report = [] if report is None else report
     if header.path.suffix != ".hea":
@@ -51,6 +53,8 @@ def read_labels(header, definition, people, report=None):
     for name, label in definition.labels.items():
         if label.kind == "age":
             labels[name] = np.full(windows, people.get(header.name, Person()).age, np.float32)
+        elif label.kind in TABLE_KINDS:
+            labels[name] = np.full(windows, table_label(header, label, people), label_dtype(label))
         else:
             labels[name] = rules[label.kind](header, label, edges, report).astype(np.int32)
     if "age" in {label.kind for label in definition.labels.values()} and header.name not in people:

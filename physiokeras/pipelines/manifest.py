@@ -20,6 +20,51 @@ TRAINING = ("pretrain", "train")
 
 
 @dataclass(frozen=True)
+class Record:
+    """A converted record. `record["person"]` reads the same as `record.person`.
+
+    Args:
+        name: Its name, which is also its shard's.
+        person: Whose record it is.
+        split: The person's split.
+        windows: Number of windows.
+        seconds: Length of the recording.
+        sex: "f", "m" or None.
+        age: In years, or None.
+        bytes: Size of the shard.
+        sha256: Hash of the shard.
+        present: Modality -> windows in which any of its channels is usable.
+        labels: Label -> class number, as text, -1 where unlabelled -> windows.
+        channels: One dict for each channel of the definition: `channel`, `modality`, quality and `notes`.
+        notes: Sentences about the whole record.
+        index: Position in the manifest, which is the number `record` of the stream.
+    """
+
+    name: str
+    person: str
+    split: str
+    windows: int
+    seconds: float
+    sex: str | None
+    age: float | None
+    bytes: int
+    sha256: str
+    present: dict
+    labels: dict
+    channels: list
+    notes: list
+    index: int = 0
+
+    def __getitem__(self, name):
+        """A field by its name."""
+        return vars(self)[name]
+
+    def get(self, name, default=None):
+        """A field by its name, or `default` where there is none."""
+        return vars(self).get(name, default)
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A prepared folder's contents.
 
@@ -30,9 +75,7 @@ class Manifest:
         tokens: Tokens of one modality in one window.
         variances: Modality -> variance of the scaled present samples in the windows of "pretrain" and "train".
         labels: Label -> dict of `kind` and `classes`.
-        records: One dict a record: `name`, `person`, `split`, `windows`, `seconds`, `sex`, `age`, `bytes`, `sha256`,
-            `present` (windows per modality), `labels` (windows per class), `channels` (quality) and `notes`. The
-            position in this list is the number `record` of the stream.
+        records: A `Record` for each converted record.
         set_aside: One dict of `record` and `reason` for each record that could not be converted.
         data_hash: SHA-256 over definition, splits and shards.
         versions: Package -> version that wrote the folder.
@@ -45,7 +88,7 @@ class Manifest:
     tokens: int
     variances: dict
     labels: dict
-    records: list
+    records: list[Record]
     set_aside: list
     data_hash: str
     versions: dict
@@ -74,6 +117,7 @@ class Manifest:
                 f"has schema version {found!r}, this version reads {SCHEMA}; prepare the folder again.", file=path
             )
         try:
+            table["records"] = [Record(**record, index=index) for index, record in enumerate(table["records"])]
             manifest = cls(folder=folder, **table)
             check_people(manifest.records, path)
         except (TypeError, KeyError) as error:
@@ -85,6 +129,8 @@ class Manifest:
         """Write `manifest.json` into the folder, whole or not at all."""
         table = asdict(self)
         del table["folder"]
+        for record in table["records"]:
+            del record["index"]  # its position says it
         write_atomic(self.folder / FILE, (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode())
 
     def select(self, split=None, records=None):
@@ -94,12 +140,11 @@ class Manifest:
             split: A split's name, or a list of them; None together with `records` None: all.
             records: Record names, instead of `split`.
 
-        Returns: list of record dicts, each with its number `index`, in the manifest's order.
+        Returns: list of `Record`, in the manifest's order.
 
         Raises:
             DataError: An unknown name, or nothing selected.
         """
-        numbered = [{**record, "index": index} for index, record in enumerate(self.records)]
         if split is not None and records is not None:
             raise ValueError(f"Give `split` or `records`, not both. Received: split={split!r}, records={records!r}.")
         if records is not None:
@@ -107,19 +152,19 @@ class Manifest:
         else:
             splits = self.splits if split is None else split
             chosen, what = {splits} if isinstance(splits, str) else set(splits), "split"
-        unknown = sorted(chosen - {record[what] for record in numbered})
+        unknown = sorted(chosen - {record[what] for record in self.records})
         if unknown or not chosen:
             raise DataError(
                 f"no record has the {what} {', '.join(unknown) or '(none given)'}. {self._contents()}", file=self.folder
             )
-        return [record for record in numbered if record[what] in chosen]
+        return [record for record in self.records if record[what] in chosen]
 
     @property
     def splits(self):
         """Split -> number of windows, for the splits that hold any record."""
         counts = {}
         for record in self.records:
-            counts[record["split"]] = counts.get(record["split"], 0) + record["windows"]
+            counts[record.split] = counts.get(record.split, 0) + record.windows
         return counts
 
     @property
@@ -129,20 +174,22 @@ class Manifest:
 
     def records_of(self, people):
         """Names of the records of people, in the manifest's order."""
-        return [record["name"] for record in self.records if record["person"] in people]
+        return [record.name for record in self.records if record.person in people]
 
     def value_counts(self, record, label):
-        """Value of a label -> windows of a record that have it: a class number or an age; unlabelled windows left out.
+        """Value of a label (a class number, a number, an age) -> windows of a record with it, unlabelled ones left out.
 
         Args:
             record: A record's entry.
             label: The label's name.
         """
-        if self.labels[label]["kind"] != "age":
-            counts = record["labels"].get(label, {})
+        kind, counts = self.labels[label]["kind"], record.labels.get(label, {})
+        if kind == "number":
+            return {counts["value"]: counts["labelled"]} if "value" in counts else {}
+        if kind != "age":
             return {int(value): windows for value, windows in counts.items() if int(value) >= 0}
-        age = record["age"]
-        return {} if age is None or math.isnan(age) else {float(age): record["windows"]}
+        age = record.age
+        return {} if age is None or math.isnan(age) else {float(age): record.windows}
 
     def with_variances_of(self, records):
         """The manifest with the modalities' variances over the named records, instead of over its training splits."""
@@ -163,11 +210,11 @@ def check_people(records, file):
     """Refuse a person in two splits: what a model learned of one would be tested on itself."""
     splits = {}
     for record in records:
-        other = splits.setdefault(record["person"], record)
-        if other["split"] != record["split"]:
+        other = splits.setdefault(record.person, record)
+        if other.split != record.split:
             raise DataError(
-                f"person {record['person']} is in two splits: record {other['name']} in {other['split']}, "
-                f"record {record['name']} in {record['split']}.",
+                f"person {record.person} is in two splits: record {other.name} in {other.split}, "
+                f"record {record.name} in {record.split}.",
                 file=file,
             )
 
@@ -186,12 +233,11 @@ def combine(folder, definition, sidecars, people, splits, versions):
     good = [sidecar for sidecar in sidecars if "set_aside" not in sidecar]
     keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
     records = [
-        {"name": sidecar["record"], "person": people[sidecar["record"]], "split": splits[sidecar["record"]]}
-        | {key: sidecar[key] for key in keep}
-        for sidecar in good
+        Record(s["record"], people[s["record"]], splits[s["record"]], **{key: s[key] for key in keep}, index=index)
+        for index, s in enumerate(good)
     ]
     check_people(records, folder)
-    hashed = json.dumps([definition.to_dict(), [[r["name"], r["split"], r["sha256"]] for r in records]])
+    hashed = json.dumps([definition.to_dict(), [[r.name, r.split, r.sha256] for r in records]])
     return Manifest(
         folder=Path(folder),
         definition=definition.to_dict(),

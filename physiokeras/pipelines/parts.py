@@ -6,8 +6,14 @@ from dataclasses import dataclass, field
 from physiokeras.constants import STORED_RANGE
 from physiokeras.errors import DataError
 
-LABEL_KINDS = ("stages", "arousal", "age", "spans", "beats")
+LABEL_KINDS = ("stages", "arousal", "age", "spans", "beats", "class", "number")
 """What a label can be made of; `physiokeras.pipelines.labels` gives the rule of each."""
+
+TABLE_KINDS = ("class", "number")
+"""Those that come from a column of a table, by record or by person."""
+
+NUMBER_KINDS = ("age", "number")
+"""Those that are numbers, NaN where unknown; the others are classes."""
 
 SPLITS = ("pretrain", "train", "validation", "test")
 """Every split's name; "pretrain" holds the unlabelled people, where a definition names them."""
@@ -106,6 +112,11 @@ class Label:
         scored: Least scored seconds in a negative window ("arousal").
         normal: Symbols of normal beats ("beats").
         abnormal: Symbols of beats that make a window positive ("beats").
+        table: File below the source folder with a row a record or a person ("class", "number"). A "class" without
+            `classes` takes those found there, sorted.
+        column: Its column with the label; default: the label's name.
+        by: Whether a row is of a "record" or of a "person".
+        key: Its column with the names of records or people; default: `by`.
     """
 
     name: str
@@ -123,12 +134,20 @@ class Label:
     scored: float = 15.0
     normal: tuple[str, ...] = ()
     abnormal: tuple[str, ...] = ()
+    table: str | None = None
+    column: str | None = None
+    by: str = "record"
+    key: str | None = None
 
     def __post_init__(self):
         key = f"[labels.{self.name}]"
         check(self.kind in LABEL_KINDS, f"{key} kind", f"must be one of {', '.join(LABEL_KINDS)}", self.kind)
+        if self.kind in TABLE_KINDS:
+            self._check_table(key)
         rule = "must name the annotation file's extension; or give `file`"
-        check(self.kind == "age" or bool(self.annotator) != bool(self.file), f"{key} annotator", rule, self.annotator)
+        annotated = self.kind not in (*TABLE_KINDS, "age")
+        check(not annotated or bool(self.annotator) != bool(self.file), f"{key} annotator", rule, self.annotator)
+        check(self.table is None or self.kind in TABLE_KINDS, f"{key} table", f"is for {TABLE_KINDS}", self.table)
         check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
         rule = "must be a pattern without / in which only {record} stands in braces"
         check(self.file is None or _pattern(self.file), f"{key} file", rule, self.file)
@@ -143,6 +162,18 @@ class Label:
         if self.kind == "beats":
             valid = self.normal and self.abnormal and not set(self.normal) & set(self.abnormal)
             check(valid, key, "normal and abnormal must both list symbols and share none", (self.normal, self.abnormal))
+
+    def _check_table(self, key):
+        """`column` gets its default here, so that messages can name it."""
+        check(self.table, f"{key} table", f"must name the table; kind {self.kind} is a column of one", self.table)
+        check(not self.annotator and not self.file, key, "takes `table` instead of `annotator` and `file`", self.file)
+        check(self.by in ("record", "person"), f"{key} by", 'must be "record" or "person"', self.by)
+        object.__setattr__(self, "column", self.column or self.name)
+        if self.kind == "number":
+            check(not self.classes and not self.mapping, f"{key} classes", "a number has none", self.classes)
+        check(len(self.classes) != 1, f"{key} classes", "must name at least two classes, or none", self.classes)
+        strange = sorted(set(self.mapping.values()) - set(self.classes)) if self.classes else []
+        check(not strange, f"{key} mapping", f"must map to the classes {', '.join(self.classes)}", strange)
 
 
 @dataclass(frozen=True)

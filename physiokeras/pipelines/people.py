@@ -2,7 +2,7 @@
 
 import csv
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
@@ -14,10 +14,11 @@ _OLDEST = 120
 
 @dataclass(frozen=True)
 class Person:
-    """Sex "F", "M" or None, and age in years or NaN."""
+    """Sex "F", "M" or None, age in years or NaN, and values of labels from tables."""
 
     sex: str | None = None
     age: float = math.nan
+    labels: dict = field(default_factory=dict)
 
 
 def read_people(source, definition):
@@ -35,7 +36,7 @@ def read_people(source, definition):
         return {}
     path, people = Path(source) / definition.people, {}
     refuse_link_out(path, source)
-    for number, row in _rows(path):
+    for number, row in read_rows(path, ("Record", "Sex", "Age")):
         person = Person(_sex(row["sex"], path, number), _age(row["age"], path, number))
         name = row["record"]
         if repr(people.setdefault(name, person)) != repr(person):
@@ -45,27 +46,39 @@ def read_people(source, definition):
 
 
 def without_missing_people(definition, source):
-    """The definition without its list of people, and the labels that need it, where the source has no such list."""
-    if definition.people is None or (Path(source) / definition.people).is_file():
-        return definition
-    labels = {name: label for name, label in definition.labels.items() if label.kind != "age"}
-    return replace(definition, people=None, labels=labels)
+    """The definition without the tables that the source lacks, and without what needs them."""
+
+    def there(table):
+        return table is not None and (Path(source) / table).is_file()
+
+    people = definition.people if there(definition.people) else None
+    labels = {
+        name: label
+        for name, label in definition.labels.items()
+        if (label.kind != "age" or people) and (label.table is None or there(label.table))
+    }
+    column = definition.person_column if people else None
+    return replace(definition, people=people, person_column=column, labels=labels)
 
 
-def _rows(path):
+def read_rows(path, needed):
+    """Yield the line number and the row, a dict of lower-case column -> cell, of a table that has the `needed` columns.
+
+    Cells are separated by commas, in a file named .tsv by tabs.
+    """
     try:
         size = path.stat().st_size
         if size > _LARGEST:
             raise DataError(f"may have {_LARGEST} bytes. Received: {size}.", file=path)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        message = f"must be a readable UTF-8 table: {error}. Put it there, or remove `people` from the definition."
+        message = f"must be a readable UTF-8 table: {error}. Put it there, or remove what needs it from the definition."
         raise DataError(message, file=path) from error
-    reader = csv.reader(text.splitlines())
+    reader = csv.reader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     try:
         columns = [cell.strip().lower() for cell in next(reader, [])]
-        if not {"record", "sex", "age"} <= set(columns):
-            message = f"must have the columns Record, Sex, Age. Received: {columns[:20]}."
+        if not {column.lower() for column in needed} <= set(columns):
+            message = f"must have the columns {', '.join(needed)}. Received: {columns[:20]}."
             raise DataError(message, file=path, place="line 1")
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -74,7 +87,7 @@ def _rows(path):
                     raise DataError(message, file=path, place=f"line {reader.line_num}")
                 yield reader.line_num, dict(zip(columns, (cell.strip() for cell in row), strict=True))
     except csv.Error as error:
-        raise DataError(f"must be comma-separated: {error}.", file=path, place=f"line {reader.line_num}") from error
+        raise DataError(f"must be a table: {error}.", file=path, place=f"line {reader.line_num}") from error
 
 
 def _sex(text, path, number):

@@ -7,7 +7,7 @@ import numpy as np
 
 from physiokeras.markdown import markdown_table
 from physiokeras.pipelines.channels import ABSENT
-from physiokeras.pipelines.parts import SPLITS
+from physiokeras.pipelines.parts import NUMBER_KINDS, SPLITS
 
 _SHOWN = 20
 
@@ -31,8 +31,8 @@ def summary(manifest):
 def page(manifest, classes, present, amplitudes):
     """Lines of the page."""
     records = manifest.records
-    windows, hours = sum(r["windows"] for r in records), sum(r["seconds"] for r in records) / 3600
-    people, size = len({r["person"] for r in records}), sum(r["bytes"] for r in records) / 1e9
+    windows, hours = sum(r.windows for r in records), sum(r.seconds for r in records) / 3600
+    people, size = len({r.person for r in records}), sum(r.bytes for r in records) / 1e9
     yield f"# Conversion of {manifest.definition['name']}\n"
     yield f"{manifest.definition.get('description', '')}\n"
     yield f"{len(records)} records of {people} people, {hours:.1f} h, {windows} windows of"
@@ -65,7 +65,7 @@ def page(manifest, classes, present, amplitudes):
 
 def labelled(manifest):
     """Names of the labels that have classes."""
-    return [name for name, label in manifest.labels.items() if label["kind"] != "age"]
+    return [name for name, label in manifest.labels.items() if label["kind"] not in NUMBER_KINDS]
 
 
 def class_counts(manifest, name):
@@ -73,29 +73,29 @@ def class_counts(manifest, name):
     classes = manifest.labels[name]["classes"] or ["negative", "positive"]
     counts = {}
     for record in manifest.records:
-        split = counts.setdefault(record["split"], dict.fromkeys([*classes, "none"], 0))
-        for number, windows in record["labels"][name].items():
+        split = counts.setdefault(record.split, dict.fromkeys([*classes, "none"], 0))
+        for number, windows in record.labels[name].items():
             split[classes[int(number)] if int(number) >= 0 else "none"] += windows
     return dict(sorted(counts.items(), key=lambda item: SPLITS.index(item[0])))
 
 
 def present(manifest, modality):
     """Share of all windows in which any channel of the modality is usable."""
-    windows = sum(record["windows"] for record in manifest.records)
-    return sum(record["present"][modality] for record in manifest.records) / windows if windows else 0.0
+    windows = sum(record.windows for record in manifest.records)
+    return sum(record.present[modality] for record in manifest.records) / windows if windows else 0.0
 
 
 def amplitudes(manifest, modality):
     """Interquartile range of every channel of a modality in every record that has it: `(values,)` in its unit."""
-    found = [c for record in manifest.records for c in record["channels"] if c["modality"] == modality]
+    found = [c for record in manifest.records for c in record.channels if c["modality"] == modality]
     return np.array([channel["iqr"] for channel in found if "iqr" in channel and channel["present"]])
 
 
 def _splits(manifest):
     for split, windows in sorted(manifest.splits.items(), key=lambda item: SPLITS.index(item[0])):
-        records = [record for record in manifest.records if record["split"] == split]
-        hours = sum(record["seconds"] for record in records) / 3600
-        yield split, len({record["person"] for record in records}), len(records), windows, f"{hours:.1f}"
+        records = [record for record in manifest.records if record.split == split]
+        hours = sum(record.seconds for record in records) / 3600
+        yield split, len({record.person for record in records}), len(records), windows, f"{hours:.1f}"
 
 
 def _spread(values):
@@ -113,9 +113,9 @@ def _notes(manifest):
     """Notes alike but for their numbers, most frequent first: text, channels, one example."""
     counts, examples = Counter(), {}
     for record in manifest.records:
-        notes = [(channel["channel"], note) for channel in record["channels"] for note in channel["notes"]]
-        for channel, note in notes + [("", note.removeprefix(f"{record['name']}: ")) for note in record["notes"]]:
-            kind = note if note == ABSENT else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record["name"], "RECORD"))
+        notes = [(channel["channel"], note) for channel in record.channels for note in channel["notes"]]
+        for channel, note in notes + [("", note.removeprefix(f"{record.name}: ")) for note in record.notes]:
+            kind = note if note == ABSENT else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record.name, "RECORD"))
             counts[kind] += 1
-            examples.setdefault(kind, f"{record['name']} {channel}: {note}")
+            examples.setdefault(kind, f"{record.name} {channel}: {note}")
     return [(kind, count, examples[kind]) for kind, count in counts.most_common(_SHOWN)]

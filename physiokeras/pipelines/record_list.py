@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.segments import without_segments
 
 
 def find_records(source, definition):
@@ -12,7 +13,7 @@ def find_records(source, definition):
         source: Its folder.
         definition: Its `Definition`; `records` is a pattern that ends in ".hea" or ".edf", or the name of a list.
 
-    Returns: list of paths, sorted by record name.
+    Returns: list of paths, sorted by record name; a record's segments are not listed beside it.
 
     Raises:
         DataError: No record, a listed one is outside the folder, or two have the same name.
@@ -28,7 +29,7 @@ def find_records(source, definition):
             f"no record matches {definition.records!r}. Is this the folder of {definition.name}?", file=source
         )
     names = {}
-    for path in paths:
+    for path in without_segments(paths):
         other = names.setdefault(path.stem, path)
         if other != path:
             raise DataError(f"two records are called {path.stem}; the other is {other}. Rename one.", file=path)

@@ -8,8 +8,10 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
-from physiokeras.pipelines import edf, sample_formats
+from physiokeras.pipelines import edf, flac, sample_formats
 from physiokeras.pipelines.record_list import find_records
+from physiokeras.pipelines.segments import NOTHING, Segment, match_signals, parse_segment_lines, parts_of
+from physiokeras.pipelines.units import convert_unit
 from physiokeras.pipelines.wfdb_header import Signal, parse_record_line, parse_signal_line, read_lines
 
 __all__ = ["Header", "Signal", "find_records", "read_digital", "read_header", "read_signal"]
@@ -29,6 +31,8 @@ class Header:
         frames: Number of frames.
         signals: Channels in file order.
         notes: What was accepted but deserves a line in the report.
+        segments: `physiokeras.pipelines.segments.Segment`s in the order of time; () for a record of one piece.
+        layout: Header that lists the signals of all segments, or None.
     """
 
     path: Path
@@ -37,6 +41,8 @@ class Header:
     frames: int
     signals: tuple[Signal, ...]
     notes: tuple[str, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    layout: Path | None = None
 
     @property
     def seconds(self):
@@ -45,7 +51,10 @@ class Header:
 
     @property
     def files(self):
-        """Paths of the signal files, each once."""
+        """Paths of the signal files, each once; of several segments, their headers too."""
+        if self.segments:
+            parts = [file for part in self.segments for file in (part.header.path, *part.header.files)]
+            return tuple(dict.fromkeys([*([self.layout] if self.layout else []), *parts]))
         return tuple(self.path.parent / name for name in dict.fromkeys(signal.file for signal in self.signals))
 
     def index(self, channel):
@@ -81,33 +90,92 @@ def read_header(path, root=None, *, check_files=True):
     if path.suffix.lower() == ".edf":
         signals, rate, frames, notes = edf.read_edf_header(path)
         return Header(path, path.stem, rate, frames, signals, tuple(notes))
-    root = path.parent if root is None else Path(root)
+    return _read(path, path.parent if root is None else Path(root), check_files)
+
+
+def _read(path, root, check_files, family=()):
+    """`read_header` of a WFDB record; `family` names the records that it may share signal files with."""
     refuse_link_out(path, root)
     lines = read_lines(path)
 
     def fail(message, channel=None, number=lines[0][0]):
         raise DataError(message, file=path, channel=channel, place=f"line {number}")
 
-    name, count, rate, frames = parse_record_line(lines[0][1], fail)
+    name, several, count, rate, frames = parse_record_line(lines[0][1], fail)
     if name != path.stem:
         fail(f"the record's name must be the file's. Received: {name!r}.")
+    if several is not None:
+        if family:
+            fail(f"a segment must be a record of one piece. It is one of {family[0]}.")
+        return _read_segments(path, root, check_files, (several, count, rate, frames), lines[1:], fail)
+    signals = _signals(lines, count, rate, fail)
+    if frames is None and not check_files:
+        fail("must give the number of samples, as the signal files are not at hand.")
+    for file in dict.fromkeys(signal.file for signal in signals if check_files):
+        group = [signal for signal in signals if signal.file == file]
+        frames = _check_file(path, root, file, group, frames, family)
+    notes = [f"{signal.name}: negative gain {signal.gain:g}" for signal in signals if signal.gain < 0]
+    return Header(path, name, rate, frames, signals, tuple(notes))
+
+
+def _signals(lines, count, rate, fail, **options):
     if len(lines) - 1 != count:
         number = lines[min(count + 1, len(lines) - 1)][0]
         fail(f"the header announces {count} signals and describes {len(lines) - 1}. Correct one.", number=number)
     signals = []
     for index, (number, text) in enumerate(lines[1:]):
-        signals.append(
-            parse_signal_line(
-                text, number, index, rate, lambda message, channel=None, n=number: fail(message, channel, n)
-            )
-        )
-    if frames is None and not check_files:
-        fail("must give the number of samples, as the signal files are not at hand.")
-    for file in dict.fromkeys(signal.file for signal in signals if check_files):
-        group = [signal for signal in signals if signal.file == file]
-        frames = _check_file(path, root, file, group, frames)
-    notes = [f"{signal.name}: negative gain {signal.gain:g}" for signal in signals if signal.gain < 0]
-    return Header(path, name, rate, frames, tuple(signals), tuple(notes))
+
+        def fail_here(message, channel=None, number=number):
+            fail(message, channel, number)
+
+        signals.append(parse_signal_line(text, number, index, rate, fail_here, **options))
+    return tuple(signals)
+
+
+def _read_segments(path, root, check_files, record_line, lines, fail):
+    """`Header` of a record of several segments, each of which is read and checked as a record of its own."""
+    several, count, rate, frames = record_line
+    if not lines:
+        fail(f"the header announces {several} segments and lists none.")
+    layout, listed = parse_segment_lines(lines, several, frames, lambda text, number: fail(text, None, number))
+    family = (path.stem, *(name for name, _, _ in listed))
+    signals = _read_layout(path.with_name(f"{layout}.hea"), root, rate) if layout else None
+    parts, start = [], 0
+    for name, length, number in listed:
+
+        def fail_here(message, number=number):
+            fail(message, None, number)
+
+        if name != NOTHING:
+            header = _read(path.with_name(f"{name}.hea"), root, check_files, family)
+            signals = signals or header.signals
+            if (header.frames, header.rate) != (length, rate):
+                received = f"{header.frames} at {header.rate:g} Hz"
+                fail_here(f"{name} must have {length} frames at {rate:g} Hz, as listed here. Received: {received}.")
+            places = match_signals(signals, header, layout is not None, fail_here)
+            parts.append(Segment(start, header, places))
+        start += length
+    if len(signals) != count:
+        fail(f"the header announces {count} signals, the segments have {len(signals)}. Correct one.")
+    gaps = (start - sum(part.header.frames for part in parts)) / rate
+    notes = [f"{path.stem}: {len(parts)} segments, {gaps:g} s between them without samples"]
+    notes += [note for part in parts for note in part.header.notes]
+    layout = path.with_name(f"{layout}.hea") if layout else None
+    return Header(path, path.stem, rate, start, signals, tuple(dict.fromkeys(notes)), tuple(parts), layout)
+
+
+def _read_layout(path, root, rate):
+    """The signals that the first header of a variable layout lists; none of them has a file."""
+    refuse_link_out(path, root)
+    lines = read_lines(path)
+
+    def fail(message, channel=None, number=lines[0][0]):
+        raise DataError(message, file=path, channel=channel, place=f"line {number}")
+
+    name, several, count, own_rate, frames = parse_record_line(lines[0][1], fail)
+    if (name, several, own_rate, frames) != (path.stem, None, rate, None):
+        fail(f"a layout must be {path.stem} with signals at {rate:g} Hz and 0 samples. Received: {lines[0][1][:80]!r}.")
+    return _signals(lines, count, rate, fail, formats=(sample_formats.LAYOUT,))
 
 
 def read_signal(header, index, *, lowest="auto", strict=True, report=None):
@@ -127,6 +195,8 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
         DataError: The samples contradict the header's initial value or checksum.
     """
     signal = header.signals[index]
+    if header.segments:
+        return _join(header, index, lowest=lowest, strict=strict, report=report)
     digital = read_digital(header, index)
     for message in _contradictions(signal, digital):
         if strict:
@@ -147,18 +217,51 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
     return physical
 
 
+def _join(header, index, **options):
+    """`read_signal` over all segments: NaN where a segment lacks the signal."""
+    signal = header.signals[index]
+    each = signal.samples_per_frame
+    result = np.full(header.frames * each, np.nan, np.float32)
+    for part in header.segments:
+        place = part.places[index]
+        if place is None:
+            continue
+        values, own = read_signal(part.header, place, **options), part.header.signals[place]
+        try:
+            convert_unit(values, own.unit, signal.unit)
+        except DataError as error:
+            raise DataError(error.message, file=part.header.path, channel=own.name) from error
+        result[part.start * each : part.start * each + len(values)] = values
+    return result
+
+
 def read_digital(header, index):
-    """One channel as stored: `(samples,)` int16 or int32, unchecked."""
+    """One channel of a record of one piece as stored: `(samples,)` int16 or int32, unchecked."""
     signal = header.signals[index]
     if signal.format == edf.FORMAT:
         return edf.read_edf_samples(header.path, index)
     group = [other for other in header.signals if other.file == signal.file]
+    width = sum(other.samples_per_frame for other in group)
+    result = np.empty(header.frames * signal.samples_per_frame, sample_formats.dtype(signal.format))
+    place, read = 0, flac.read_flac if signal.format in flac.FORMATS else _read_plain
+    for samples in read(header, index, max(1, _BLOCK // (4 * width))):
+        result[place : place + len(samples)] = samples
+        place += len(samples)
+    if signal.format == sample_formats.DIFFERENCES:
+        np.cumsum(result, dtype=result.dtype, out=result)
+        result += signal.initial
+    return result
+
+
+def _read_plain(header, index, step):
+    """Yield one channel, about `step` frames at a time, from a file that is not compressed."""
+    signal = header.signals[index]
+    group = [other for other in header.signals if other.file == signal.file]
     before = sum(other.samples_per_frame for other in group[: group.index(signal)])
     width = sum(other.samples_per_frame for other in group)
     columns = slice(before, before + signal.samples_per_frame)
-    size, count, code = sample_formats.FORMATS[signal.format]
-    result = np.empty((header.frames, signal.samples_per_frame), np.int16 if code >= -(2**15) else np.int32)
-    step = max(1, _BLOCK * count // size // (width * count)) * count
+    size, count, _ = sample_formats.FORMATS[signal.format]
+    step = max(1, step // count) * count
     with open(header.path.parent / signal.file, "rb") as file:
         file.seek(signal.offset)
         for start in range(0, header.frames, step):
@@ -168,19 +271,21 @@ def read_digital(header, index):
             samples = sample_formats.unpack(signal.format, data)[: rows * width]
             if len(samples) < rows * width:
                 raise DataError("was cut while it was read.", file=file.name, place=f"frame {start}")
-            result[start : start + rows] = samples.reshape(rows, width)[:, columns]
-    return result.reshape(-1)
+            yield samples.reshape(rows, width)[:, columns].reshape(-1)
 
 
 def _contradictions(signal, digital):
-    if signal.initial is not None and digital[0] != signal.initial:
+    # Samples of format 8 are made from the initial value. A missing first sample has none, where the checksum agrees.
+    code = None if signal.checksum is None else sample_formats.lowest(signal.format)
+    same = signal.format == sample_formats.DIFFERENCES or digital[0] in (signal.initial, code)
+    if signal.initial is not None and not same:
         yield f"the first sample must be {signal.initial}, says the header. Received: {digital[0]}."
     checksum = int(digital.sum(dtype=np.int64)) % 65536
     if signal.checksum is not None and checksum != signal.checksum:
         yield f"the samples' checksum must be {signal.checksum}, says the header. Received: {checksum}."
 
 
-def _check_file(path, root, file, group, frames):
+def _check_file(path, root, file, group, frames, family):
     """Number of frames; a DataError unless the signal file is the one that its lines in the header describe."""
 
     def fail(message):
@@ -190,12 +295,15 @@ def _check_file(path, root, file, group, frames):
         fail(f"a signal file must be a plain name beside the header. Received: {file!r}.")
     target = path.parent / file
     refuse_link_out(target, root)
-    if target.stem != path.stem and target.with_suffix(".hea").exists():
+    owner = target.with_suffix(".hea")
+    if target.stem not in (path.stem, *family) and owner.exists() and path not in parts_of(owner):
         fail(f"{file} belongs to the record {target.stem}, which has a header of its own.")
     if len({(signal.format, signal.offset) for signal in group}) > 1:
         fail(f"all signals of one file must have one format and offset. {file} has several.")
     if not target.is_file() or not os.access(target, os.R_OK):
         fail(f"{file} must be a readable file; it is missing, a folder, or not readable.")
+    if group[0].format in flac.FORMATS:
+        return flac.check_flac(target, group, frames, fail)
     size, width = target.stat().st_size, sum(signal.samples_per_frame for signal in group)
     form, offset = group[0].format, group[0].offset
     unit, count, _ = sample_formats.FORMATS[form]

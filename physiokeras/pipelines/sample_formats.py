@@ -1,12 +1,20 @@
 """The sample formats of WFDB signal files: how many bytes they take and how to unpack them.
 
-Source: the WFDB manual page signal(5). The compressed formats (508, 516, 524) and the difference format 8 are left
-out: the size of the first says nothing about their content, and in the second one wrong byte shifts all that follow.
+Source: the WFDB manual page signal(5). The compressed ones (508, 516, 524) are in `physiokeras.pipelines.flac`.
 """
 
 import numpy as np
 
+from physiokeras.pipelines import flac
+
+DIFFERENCES = "8"
+"""The format whose bytes are differences between successive samples, from the header's initial value on."""
+
+LAYOUT = "0"
+"""The format of a signal without a file, in the header that lists the signals of a record of several segments."""
+
 FORMATS = {
+    "8": (1, 1, None),
     "16": (2, 1, -(2**15)),
     "24": (3, 1, -(2**23)),
     "32": (4, 1, -(2**31)),
@@ -17,7 +25,10 @@ FORMATS = {
     "310": (4, 3, -(2**9)),
     "311": (4, 3, -(2**9)),
 }
-"""Format -> bytes of a group, samples of a group, the lowest value (WFDB's code for "no valid sample")."""
+"""Format -> bytes of a group, samples of a group, the lowest value (WFDB's code for "no valid sample") or None."""
+
+KNOWN = (*FORMATS, *flac.FORMATS)
+"""All formats of signal files."""
 
 
 def sizes(form, samples):
@@ -27,12 +38,20 @@ def sizes(form, samples):
 
 
 def lowest(form):
-    """The lowest value of a format, WFDB's code for "no valid sample"; None for EDF, which has none."""
+    """The lowest value of a format, WFDB's code for "no valid sample"; None for 8 and EDF, which have none."""
+    if form in flac.FORMATS:
+        return -(1 << flac.FORMATS[form] - 1)
     return FORMATS[form][2] if form in FORMATS else None
 
 
+def dtype(form):
+    """NumPy type that holds a format's samples: int16 or int32."""
+    code = lowest(form)
+    return np.int16 if code is not None and code >= -(2**15) else np.int32
+
+
 def unpack(form, data):
-    """The samples in `data`.
+    """The samples in `data`; of format 8 their differences.
 
     Args:
         form: Key of `FORMATS`.
@@ -44,6 +63,8 @@ def unpack(form, data):
         return np.frombuffer(data, "<i2" if form == "16" else ">i2")
     if form == "32":
         return np.frombuffer(data, "<i4")
+    if form == DIFFERENCES:
+        return np.frombuffer(data, "i1")
     if form == "80":
         return np.frombuffer(data, "u1").astype(np.int16) - 128
     if form == "160":

@@ -47,8 +47,8 @@ class Selection:
         modalities = manifest.defaults if modalities is None else modalities
         _known(modalities, manifest.modalities, "modality", manifest)
         _known(labels, (*manifest.labels, *POSITIONS), "label", manifest)
-        total = sum(record["windows"] for record in chosen)
-        extents = share([record["windows"] for record in chosen], number, hosts)
+        total = sum(record.windows for record in chosen)
+        extents = share([record.windows for record in chosen], number, hosts)
         mine = [(record, extent) for record, extent in zip(chosen, extents, strict=True) if extent[1]]
         return cls(
             manifest=manifest,

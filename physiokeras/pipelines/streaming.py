@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from physiokeras.pipelines import checking
 from physiokeras.pipelines.devices import leave_gpus_to_backend
+from physiokeras.pipelines.parts import NUMBER_KINDS
 from physiokeras.pipelines.selection import Selection
 from physiokeras.pipelines.shards import check_lengths
 from physiokeras.seeds import derive
@@ -181,13 +182,13 @@ def _in_order(chosen):
 
         return _windows(file).batch(stored).map(in_time).unbatch()
 
-    stored = tf.constant([record["windows"] for record in chosen.records], tf.int64)
+    stored = tf.constant([record.windows for record in chosen.records], tf.int64)
     return tf.data.Dataset.from_tensor_slices((*_shards(chosen), stored)).flat_map(one_record)
 
 
 def _shards(chosen):
     """Path, first window and number of windows of each shard, as tensors."""
-    paths = [str(chosen.manifest.shard(record["name"])) for record in chosen.records]
+    paths = [str(chosen.manifest.shard(record.name)) for record in chosen.records]
     extents = np.array(chosen.extents, np.int64).reshape(-1, 2)
     return tf.constant(paths, tf.string), tf.constant(extents[:, 0]), tf.constant(extents[:, 1])
 
@@ -212,7 +213,7 @@ def _windows(file):
 
 def _parser(chosen):
     """A function from `(batch,)` serialized windows to a batch as `fit` takes it."""
-    manifest, names = chosen.manifest, [record["name"] for record in chosen.manifest.records]
+    manifest, names = chosen.manifest, [record.name for record in chosen.manifest.records]
     features = {f"signals/{name}": tf.io.FixedLenFeature([], tf.string) for name in chosen.modalities}
     features["present"] = tf.io.FixedLenFeature([], tf.string)
     for label in chosen.labels:
@@ -248,7 +249,7 @@ def _feature(label, labels):
         return label, tf.string
     if label == "window":
         return label, tf.int64
-    return f"labels/{label}", tf.float32 if labels[label]["kind"] == "age" else tf.int64
+    return f"labels/{label}", tf.float32 if labels[label]["kind"] in NUMBER_KINDS else tf.int64
 
 
 def _narrow(values):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.sample_formats import FORMATS
+from physiokeras.pipelines.sample_formats import DIFFERENCES, KNOWN
 
 LARGEST = 1 << 20
 """Bytes; no header of signals that fit on a disk is longer."""
@@ -36,8 +36,8 @@ class Signal:
         samples_per_frame: Samples in each frame.
         rate: Samples per second.
         file: Name of the signal file.
-        format: Sample format, a key of `physiokeras.pipelines.sample_formats.FORMATS`.
-        offset: Byte of the file where the samples begin.
+        format: Sample format, one of `physiokeras.pipelines.sample_formats.KNOWN`.
+        offset: Byte of the file where the samples begin; in FLAC the sample.
         initial: Digital value of the first sample, or None.
         checksum: Sum of the digital samples modulo 65536, or None.
         line: Line of the header.
@@ -82,18 +82,19 @@ def read_lines(path):
             message = "must be text. Received: a NUL byte. Restore the header from its source."
             raise DataError(message, file=path, place=f"line {number}")
         if raw.strip() and not raw.lstrip().startswith(b"#"):
-            lines.append((number, _decode(raw, path, number).strip()))
+            # Text has more kinds of blanks than bytes.
+            text = _decode(raw, path, number).strip()
+            lines += [(number, text)] if text else []
     if not lines:
         raise DataError("must have a record line. Received: an empty header, or comments alone.", file=path)
     return lines
 
 
 def parse_record_line(text, fail):
-    """Name, number of signals, frames per second and number of frames (None where not given)."""
+    """Name, segments (None for a plain record), signals, frames per second and frames (None where not given)."""
     fields = text.split()
-    name, _, segments = fields[0].partition("/")
-    if segments:
-        fail("multi-segment records are unsupported. Write it as one segment first, with `xform` or `wfdb2mat`.")
+    name, several, segments = fields[0].partition("/")
+    segments = integer(segments, "the number of segments of a multi-segment record", fail) if several else None
     if not re.fullmatch(r"[\w.-]+", name):
         fail(f"a record's name is of letters, digits, - and _. Received: {name!r}.")
     if len(fields) < 3:
@@ -104,19 +105,19 @@ def parse_record_line(text, fail):
     if not 0 < rate < 1e9:
         fail(f"the sampling rate must be a number above 0. Received: {fields[2][:40]!r}.")
     frames = integer(fields[3], "the number of samples", fail) if len(fields) > 3 else 0
-    if signals < 1 or frames < 0:
-        fail(f"signals must be at least 1 and samples not negative. Received: {signals} and {frames}.")
-    return name, signals, rate, frames or None
+    if signals < 1 or frames < 0 or segments == 0:
+        fail(f"signals and segments must be at least 1 and samples not negative. Received: {text[:80]!r}.")
+    return name, segments, signals, rate, frames or None
 
 
-def parse_signal_line(text, number, index, frame_rate, fail):
-    """One `Signal`; the rules are in the messages."""
+def parse_signal_line(text, number, index, frame_rate, fail, formats=KNOWN):
+    """One `Signal` in one of `formats`; the rules are in the messages."""
     fields = text.split(None, 8)
     if len(fields) < 3:
         fail(f"must give file, format and gain. Received: {text[:80]!r}. WFDB would assume 200 steps per mV.")
     form = _FORMAT.fullmatch(fields[1])
-    if not form or form[1] not in FORMATS:
-        fail(f"format must be one of {', '.join(FORMATS)}. Received: {fields[1][:40]!r}. Convert it with `xform`.")
+    if not form or form[1] not in formats:
+        fail(f"format must be one of {', '.join(formats)}. Received: {fields[1][:40]!r}. Convert it with `xform`.")
     if int(form[3] or 0):
         fail("skewed signals are unsupported. Align them first with `xform`.")
     gain = _GAIN.fullmatch(fields[2])
@@ -129,6 +130,8 @@ def parse_signal_line(text, number, index, frame_rate, fail):
         fail(f"{rule}. Received: {fields[2][:40]}. Give the calibration, or leave the channel out.", channel=name)
     numbers = [integer(field, "a field between gain and description", fail) for field in fields[3:8]]
     zero = numbers[1] if len(numbers) > 1 else 0
+    if form[1] == DIFFERENCES and len(numbers) < 3:
+        fail("format 8 needs the initial value, from which its differences count. Give it.", channel=name)
     per_frame = int(form[2] or 1)
     if per_frame < 1:
         fail("samples per frame must be at least 1. Received: 0.", channel=name)

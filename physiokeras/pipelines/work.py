@@ -6,7 +6,7 @@ from pathlib import Path
 from physiokeras.pipelines.checksums import by_folder, check_file, contradiction, read_checksums
 from physiokeras.pipelines.conversion import conversion_key, read_sidecar
 from physiokeras.pipelines.definition import Definition
-from physiokeras.pipelines.people import read_people
+from physiokeras.pipelines.label_tables import read_tables, tables_of
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.sources import unchanged
 
@@ -44,9 +44,11 @@ class Work:
             definition = Definition.read(definition)
         source = Path(source)
         headers, sums = find_records(source, definition), read_checksums(source)
-        if definition.people and strict:
-            check_file(source / definition.people, source, sums)
-        mine, people = headers[shard_index::num_shards], read_people(source, definition)
+        tables = {definition.people, *tables_of(definition).values()} - {None} if strict else ()
+        for table in sorted(tables):
+            check_file(source / table, source, sums)
+        definition, people = read_tables(source, definition, [path.stem for path in headers])
+        mine = headers[shard_index::num_shards]
         return cls(source, definition, Path(out), strict, headers, mine, people, by_folder(sums))
 
     def arguments(self, path):

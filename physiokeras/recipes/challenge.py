@@ -70,13 +70,13 @@ def main(argv=None):
         rows, histograms = [], []
         score = ChallengeScore()
         for record in manifest.select("test"):
-            target, rate = reader.targets(record["name"])
+            target, rate = reader.targets(record.name)
             if target is None:
                 continue
-            features = arousal_seconds.features_of_record(extractor, manifest, record["name"], settings.context)
+            features = arousal_seconds.features_of_record(extractor, manifest, record.name, settings.context)
             chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
             histograms.append(score.update(target, chances))
-            rows.append((record["name"], record["person"], *gross_areas(*histograms[-1])))
+            rows.append((record.name, record.person, *gross_areas(*histograms[-1])))
         report(folder, score, histograms, rows, manifest, settings)
     return 0
 

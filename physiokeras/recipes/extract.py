@@ -72,7 +72,7 @@ def read_rows(encoder, manifest, pooling):
 
     found = features_of_windows(FeatureExtractor(encoder, pooling), manifest)
     columns = dict(found.labels)
-    names = np.array([record["name"] for record in manifest.records])
+    names = np.array([record.name for record in manifest.records])
     seconds = columns.pop("window") * float(manifest.definition["window"])
     return {"features": found.values, "record": names[columns.pop("record")], "seconds": seconds, **columns}
 

@@ -97,7 +97,7 @@ def labels_of(manifest, task, split):
     import numpy as np
 
     pairs = [
-        (record["person"], index)
+        (record.person, index)
         for record in manifest.select(split)
         for index in manifest.value_counts(record, task.label)
     ]

@@ -16,7 +16,8 @@ from physiokeras.experiments import settings as settings_module
 from physiokeras.experiments.settings import setting
 from physiokeras.pipelines import Definition
 from physiokeras.pipelines.inspection import inspect_record, label_counts
-from physiokeras.pipelines.people import read_people, without_missing_people
+from physiokeras.pipelines.label_tables import read_tables
+from physiokeras.pipelines.people import without_missing_people
 from physiokeras.pipelines.records import find_records, read_signal
 
 _MINUTE = 60.0
@@ -60,7 +61,7 @@ def run(settings):
     folder = source if source.is_dir() else _root(source, definition)
     definition = without_missing_people(definition, folder)
     paths = find_records(source, definition) if source.is_dir() else [source]
-    people = read_people(folder, definition)
+    definition, people = read_tables(folder, definition, [path.stem for path in paths])
     chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
     if len(chosen) < len(paths):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")

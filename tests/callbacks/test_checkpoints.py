@@ -202,7 +202,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(three, how):
     folder, weights = three
     damage(checkpoint_folders.place(folder, 6), how)
     model, checkpoints = line(), Checkpoints(folder)
-    with pytest.warns(UserWarning, match=r"step-000000006.*Step 4 is taken"):
+    with pytest.warns(UserWarning, match=r"step-000000006.*resumes from step 4"):
         assert checkpoints.restore(model) == 4
     for ours, theirs in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)

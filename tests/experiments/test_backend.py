@@ -15,7 +15,8 @@ def run(code):
 def test_backend_chosen_before_keras_is_the_one_it_runs_on():
     name = keras.config.backend()
     other = run(
-        f"from physiokeras.recipes import backend; backend.use({name!r})\nimport keras; print(keras.config.backend())"
+        f"from physiokeras.experiments import backend; backend.use({name!r})\n"
+        "import keras; print(keras.config.backend())"
     )
     assert other.stdout.strip() == name
     assert other.stderr == ""
@@ -24,7 +25,7 @@ def test_backend_chosen_before_keras_is_the_one_it_runs_on():
 @pytest.mark.once
 def test_messages_of_an_import_that_fails_are_shown():
     result = run(
-        "import os; from physiokeras.recipes import backend\n"
+        "import os; from physiokeras.experiments import backend\n"
         "with backend._held_back_stderr(): os.write(2, b'quiet ')\n"
         "with backend._held_back_stderr(): os.write(2, b'what went wrong'); raise ImportError('and where')"
     )
@@ -48,7 +49,7 @@ def test_other_backend_than_the_running_one_is_refused():
 @pytest.mark.parametrize(("name", "package"), [("jax", "physiokeras[jax]"), ("tensorflow", "physiokeras")])
 def test_backend_not_installed_says_what_to_install(name, package):
     result = run(
-        f"import sys; sys.modules[{name!r}] = None; from physiokeras.recipes import backend; backend.use({name!r})"
+        f"import sys; sys.modules[{name!r}] = None; from physiokeras.experiments import backend; backend.use({name!r})"
     )
     assert result.returncode == 1
     assert result.stderr.strip() == f"The {name} backend is not installed here: pip install '{package}'"

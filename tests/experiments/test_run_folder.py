@@ -98,7 +98,7 @@ def test_resuming_refuses_other_code_and_versions_unless_told_to_accept_them(tmp
 def test_code_is_that_of_this_package(tmp_path):
     root = Path(run_folder.__file__).parents[1]
     copy = shutil.copytree(root, tmp_path / "physiokeras", ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-c", "from physiokeras.recipes import run; print(run.code(), end='')"]
+    command = [sys.executable, "-c", "from physiokeras.experiments import run_folder; print(run_folder.code(), end='')"]
 
     def code():
         return subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
@@ -133,9 +133,9 @@ def test_resuming_a_damaged_run_is_refused(tmp_path, damage):
 
 def test_folder_in_use_by_another_process_is_refused(tmp_path):
     code = f"""if True:
-        from physiokeras.recipes import run
+        from physiokeras.experiments import run_folder
         from physiokeras.experiments.settings import CommonSettings
-        with run.start(CommonSettings(out={str(tmp_path)!r}), recipe="pretrain"):
+        with run_folder.start(CommonSettings(out={str(tmp_path)!r}), recipe="pretrain"):
             pass"""
     with run_folder.start(Settings(out=str(tmp_path)), recipe="pretrain"):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -63,5 +63,5 @@ def test_a_prepared_set_is_read_from_a_real_server_as_from_disk(prepared, monkey
     command = [sys.executable, "-c", textwrap.dedent(READER), str(prepared.folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
     server.stop()
-    windows = sum(record["windows"] for record in prepared.records)
+    windows = sum(record.windows for record in prepared.records)
     assert done.stdout.split("\n")[:-1] == [f"windows {windows}", "True", "True", "the end"], done.stderr[-3000:]

@@ -143,7 +143,7 @@ def test_configuration_round_trip():
     again = MaskedAutoencoder.from_config(config)
     assert again.get_config() == config
     assert [w.path for w in again.weights] == [w.path for w in model.weights]
-    assert (again.mask.scheme, again.dropout.count) == ("block", 2)
+    assert (again.mask.scheme, again.modality_dropout.count) == ("block", 2)
     assert len({w.path for w in model.weights}) == len(model.weights)
 
 
@@ -168,7 +168,9 @@ def test_wrong_arguments_are_named(model):
 
 
 def test_a_default_autoencoder_hides_seven_tenths(encoder):
-    model = MaskedAutoencoder(encoder, dropout=ModalityDropout(), decoder_width=8, decoder_depth=0, decoder_heads=2)
+    model = MaskedAutoencoder(
+        encoder, modality_dropout=ModalityDropout(), decoder_width=8, decoder_depth=0, decoder_heads=2
+    )
     hidden = to_numpy(model.mask(np.ones((5, 3), bool), np.ones((5, 3), bool)))[2]
     assert (hidden.sum(axis=1) == 8).all()
 

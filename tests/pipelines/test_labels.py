@@ -214,5 +214,5 @@ def test_table_that_is_a_link_out_of_the_folder_is_refused(tmp_path):
 
 
 def test_missing_table_is_an_error_with_the_way_out(tmp_path):
-    with pytest.raises(DataError, match="remove `people`"):
+    with pytest.raises(DataError, match="Put it there, or remove what needs it"):
         read_people(tmp_path, SLEEP)

@@ -9,7 +9,7 @@ import pytest
 
 from physiokeras.analysis import analysed_runs, analysis_page, comparison_section
 from physiokeras.evaluation import extraction
-from physiokeras.experiments import cohort, training_settings
+from physiokeras.experiments import build, cohort
 from physiokeras.experiments.settings import from_toml, read
 from physiokeras.models import digest, load
 from physiokeras.pipelines import Manifest
@@ -68,7 +68,7 @@ def test_untrained_encoder_is_the_one_that_the_run_began_with(pretrained):
     settings = Settings(**from_toml(Settings, pretrained.folder / "settings.toml"))
     manifest = Manifest.read(pretrained.cohort / "prepared")
     trained, other = analysed_runs.subjects_of(pretrained.folder, ())
-    assert digest(other.encoder) == digest(training_settings.build_encoder(settings, manifest))
+    assert digest(other.encoder) == digest(build.build_encoder(settings, manifest))
     assert digest(other.encoder) != digest(trained.encoder)
 
 
@@ -79,15 +79,15 @@ def test_windows_are_spread_evenly_in_full_batches(pretrained):
     assert [len(people) for _, people, _ in whole] == [5] * (count // 5) + [count % 5] * (count % 5 > 0)
     inputs, people, _labels = extraction.arrays(manifest, ["ecg"], count // 2, labels=["window"], size=5)
     assert len(people) == len(inputs["ecg"]) == count // 2
-    assert set(people) == {record["person"] for record in manifest.select("test")}
-    named = [record["name"] for record in manifest.records][:2]
+    assert set(people) == {record.person for record in manifest.select("test")}
+    named = [record.name for record in manifest.records][:2]
     _, people, _ = extraction.arrays(manifest, ["ecg"], 1000, records=named)
-    assert set(people) == {record["person"] for record in manifest.records[:2]}
+    assert set(people) == {record.person for record in manifest.records[:2]}
 
 
 def test_cell_is_analysed_on_the_people_that_it_held_out(pretrained, tmp_path, monkeypatch):
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    learners = sorted({record["person"] for record in manifest.select("train")})[:2]
+    learners = sorted({record.person for record in manifest.select("train")})[:2]
     shutil.copytree(pretrained.folder / "model", tmp_path / "cell" / "model")
     shutil.copy(pretrained.folder / "settings.toml", tmp_path / "cell")
     (tmp_path / "cell" / "cell.json").write_text(json.dumps({"people": {"test": learners}}))
@@ -108,7 +108,7 @@ def test_cell_is_analysed_on_the_people_that_it_held_out(pretrained, tmp_path, m
 
 def test_runs_that_held_out_other_people_are_not_shown_beside_each_other(pretrained, tmp_path):
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    tested = sorted({record["person"] for record in manifest.select("test")})
+    tested = sorted({record.person for record in manifest.select("test")})
     for name, people in (("same", tested), ("other", tested[:1])):
         shutil.copytree(pretrained.folder / "model", tmp_path / name / "model")
         (tmp_path / name / "cell.json").write_text(json.dumps({"people": {"test": people}}))
@@ -138,7 +138,7 @@ def test_classes_of_any_label_are_told_apart(pretrained, tmp_path, monkeypatch):
 def test_measures_of_a_comparison_are_set_against_its_scores(pretrained, tmp_path, monkeypatch):
     folder = tmp_path / "compare"
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    tested = sorted({record["person"] for record in manifest.select("test")})
+    tested = sorted({record.person for record in manifest.select("test")})
     for number in range(4):
         cell = folder / "cells" / f"mae-seed-{number}"
         cell.mkdir(parents=True)

@@ -56,7 +56,7 @@ def test_score_is_that_of_every_sample_of_all_test_records(pretrained, scored):
     encoder = load(pretrained.folder / "model").encoder
     manifest, total = Manifest.read(pretrained.cohort / "prepared"), ChallengeScore()
     for record in manifest.select("test"):
-        name = record["name"]
+        name = record.name
         inputs = windows(manifest.folder, records=[name], modalities=list(encoder.modalities))
         merged = merged_tokens(encoder, inputs)
         target = targets(name)
@@ -77,13 +77,13 @@ def test_report_has_a_row_a_record_and_says_simulated(pretrained, scored):
     with open(scored / "records.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    assert [row["record"] for row in rows] == [record["name"] for record in manifest.select("test")]
+    assert [row["record"] for row in rows] == [record.name for record in manifest.select("test")]
 
 
 def test_features_of_seconds_are_tokens_merged_over_modalities(pretrained):
     manifest = Manifest.read(pretrained.cohort / "prepared")
     encoder = load(pretrained.folder / "model").encoder
-    name = manifest.select("test")[0]["name"]
+    name = manifest.select("test")[0].name
     found = arousal_seconds.features_of_record(FeatureExtractor(encoder, keep_time=True), manifest, name)
     inputs = windows(manifest.folder, records=[name], modalities=list(encoder.modalities))
     np.testing.assert_allclose(found, merged_tokens(encoder, inputs), atol=2e-5)

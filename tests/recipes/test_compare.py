@@ -198,7 +198,7 @@ def test_every_labelled_person_is_tested_once(run, prepared):
     # Ages make a labelled person of the one without stress.
     assert UNLABELLED in {p for fold in folds.split(prepared, ["stress", "age"], 3, 0.3) for p in fold.test}
     data = windows(prepared.folder, labels=["stress", "record", "window"])
-    names = [prepared.records[index]["name"] for index in data["record"]]
+    names = [prepared.records[index].name for index in data["record"]]
     expected = zip(names, data["window"].tolist(), data["stress"].tolist(), strict=True)
     found = [(row["record"], int(row["window"]), int(row["stress"])) for row in predicted_rows(run, "input_dropout")]
     assert sorted(found) == sorted(row for row in expected if row[0] != UNLABELLED)
@@ -347,10 +347,10 @@ def test_subset_is_answered_from_features_of_windows_that_lack_the_others(run, p
     data = windows(prepared.folder, labels=["stress", "record"])
 
     def features(names, absent=()):
-        rows = np.isin(data["record"], [r["index"] for r in prepared.select(records=list(names))])
+        rows = np.isin(data["record"], [r.index for r in prepared.select(records=list(names))])
         inputs = {name: data[name][rows] * (name not in absent) for name in DEFINITION.modalities}
         inputs["present"] = data["present"][rows] & np.array(["pulse" not in absent] + ["move" not in absent] * 2)
-        people = np.array([prepared.records[i]["person"] for i in data["record"][rows]])
+        people = np.array([prepared.records[i].person for i in data["record"][rows]])
         return Features(extractor.predict(inputs, verbose=0), {"stress": data["stress"][rows]}, people)
 
     task = tasks_of(prepared.labels)["stress"]
@@ -462,7 +462,7 @@ def test_networks_learn_from_the_share_of_people_that_probes_do(prepared, small)
     (entrant,) = strategies.entrants(settings, prepared)
     cell = cells.Cell(entrant, 0, folds.Fold(0, ("gil",), PEOPLE, (), ()), None)
     task, data = tasks_of(prepared.labels)["stress"], windows(prepared.folder, labels=["stress", "record"])
-    people = np.array([prepared.records[i]["person"] for i in data["record"]])
+    people = np.array([prepared.records[i].person for i in data["record"]])
     features = Features(np.random.default_rng(0).normal(size=(len(people), 2)), {"stress": data["stress"]}, people)
     found = cells.learners(cell, prepared, task)
     assert len(found) == 2

@@ -97,7 +97,7 @@ def test_training_sees_the_training_people_of_the_share_alone(command, tmp_path,
     with pytest.raises(DataError, match="seen"):
         finetune.main([*command, "--label-share", "0.4", "--out", str(tmp_path / "run")])
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    people = {split: {r["name"] for r in manifest.select(split)} for split in extraction.SPLITS}
+    people = {split: {r.name for r in manifest.select(split)} for split in extraction.SPLITS}
     assert set(seen["records"]) < people["train"]
     assert seen["records"]
     assert set(seen["validation"]) == people["validation"]

@@ -103,7 +103,7 @@ def test_a_difference_is_a_note_where_strict_is_off(run, source, tmp_path):
     path.write_bytes(path.read_bytes().replace(b"N2", b"N3", 1))
     assert run("--no-strict")[0] == 0
     (record,) = Manifest.read(tmp_path / "out").select(records=[path.stem])
-    assert any("SHA256SUMS.txt says" in note for note in record["notes"])
+    assert any("SHA256SUMS.txt says" in note for note in record.notes)
 
 
 def test_sums_that_come_later_are_checked_for_what_is_converted(run, source):

@@ -159,7 +159,7 @@ def test_test_people_are_not_pretrained_on():
 def test_damaged_shard_is_named_wherever_it_is_read(pretrained, small, tmp_path, training_alone):
     shutil.copytree(pretrained.cohort / "prepared", tmp_path / "prepared")
     manifest = Manifest.read(tmp_path / "prepared")
-    shard = manifest.shard(manifest.select("pretrain")[0]["name"])
+    shard = manifest.shard(manifest.select("pretrain")[0].name)
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)

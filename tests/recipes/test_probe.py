@@ -56,7 +56,7 @@ def test_model_of_sleep_is_probed_on_beats_with_all_but_the_ecg_absent(pretraine
     assert probe.main([*command, *small[-2:]]) == 0
     assert "Absent, since the data lack them: eeg." in capsys.readouterr().out
     scores = written(tmp_path / "run")["abnormal"]
-    assert scores.keys() == {record["person"] for record in manifest.records}
+    assert scores.keys() == {record.person for record in manifest.records}
     for columns in scores.values():
         assert columns.keys() == {"pretrained", "untrained"}
         assert all(isinstance(one, str) or one["windows"] > 0 for one in columns.values())
@@ -116,7 +116,7 @@ def test_each_person_is_probed_by_the_others_alone(monkeypatch):
 
     people = np.repeat(["a", "b", "c"], 4)
     features = Features(np.random.default_rng(0).normal(size=(12, 2)), {"beat": np.tile([0, 1], 6)}, people)
-    records = [{"person": person} for person in "abc"]
+    records = [SimpleNamespace(person=person) for person in "abc"]
     manifest = SimpleNamespace(labels={"beat": {"kind": "beats", "classes": []}}, records=records, folder="here")
     seen = []
     original = leave_one_person_out.probe_task

@@ -115,7 +115,7 @@ def test_trial_is_scored_on_validation_people_and_run_once(flags, tmp_path, monk
     monkeypatch.setattr(tuner, "score_task", spy)
     value = tuner.score(tmp_path / "trial", settings, task, manifest)
     assert 0 <= value <= 1
-    assert set(seen[0]) == {record["person"] for record in manifest.select("validation")}
+    assert set(seen[0]) == {record.person for record in manifest.select("validation")}
     monkeypatch.setattr(tuner, "build_model", None)
     assert tuner.score(tmp_path / "trial", settings, task, manifest) == value
     assert not (tmp_path / "trial" / "checkpoints").exists()

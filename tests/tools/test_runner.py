@@ -72,7 +72,7 @@ def test_what_is_marked_runs_once_and_the_rest_on_every_backend(outcome):
     rows = {"tensorflow": (1, 0, 0), "once": (1, 0, 1), "jax": (1, 0, 0), "torch": (0, 1, 0)}
     status, found, lines = outcome(DIVIDED, backends=())
     assert (status, found) == (1, rows)
-    assert lines[-1] == "5 passed, 1 failed, 1 skipped"  # with the two style checks
+    assert lines[-1] == "7 passed, 1 failed, 1 skipped"  # with the four style checks
 
 
 def test_backends_that_are_named_run_what_is_marked_too(outcome):

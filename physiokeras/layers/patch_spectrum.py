@@ -1,0 +1,200 @@
+"""What a patch sounds like: the power of its frequency bands."""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from physiokeras.constants import INT16_SCALE
+
+_FLOOR = 1e-3
+_ROUNDING_POWER = INT16_SCALE**2 / 12
+_CONSTANT = 1e-10
+
+
+@keras.saving.register_keras_serializable("physiokeras")
+class PatchSpectrum(keras.layers.Layer):
+    """Standardised log band powers of each patch, over spans of several lengths.
+
+    Per channel and span: the span's mean is subtracted, a Hann window applied, and the power averaged in bands from one
+    cycle per span to half the sampling rate. A number is log(power + 0.001 x the band's median power in training); the
+    spans' means are numbers too. Each number is standardised by its mean and variance in training. `adapt` learns these
+    statistics; before it, all numbers are NaN.
+
+    A span is centred on its patch. At the edges of the window it is moved inside, so that no sample is made up; a span
+    longer than the window is the window. A span of n samples has n / 2 frequencies, so short spans of slow signals have
+    fewer bands than `bands`, and a span of one sample has none.
+
+    Args:
+        time: Number of patches that a window is cut in.
+        spans: Lengths of the spans in patches.
+        bands: Largest number of bands of a span; their edges are log-spaced.
+
+    Call arguments:
+        signal: float `(batch, samples, channels)` in scaled units; `samples` must be a multiple of `time`.
+        present: Boolean `(batch, channels)`, true where the recording has the channel; without it all are present. The
+            numbers of an absent channel are 0, and so are numbers that did not vary in training.
+
+    Returns: float32 `(batch, time, numbers)`, also under mixed precision. Channel by channel; within a channel the
+        bands' powers, span by span, then the spans' means.
+    """
+
+    def __init__(self, time, spans=(1, 4, 16), bands=8, **kwargs):
+        # Powers span more than ten decades: signals must arrive in float32 whatever the policy.
+        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
+        if not spans or min(spans) < 1:
+            raise ValueError(f"`spans` must be lengths of at least 1 patch. Received: spans={spans}.")
+        if bands < 1:
+            raise ValueError(f"`bands` must be at least 1. Received: bands={bands}.")
+        self.time, self.spans, self.bands = time, tuple(spans), bands
+        self.reset_state()
+
+    def build(self, shape):  # noqa: D102
+        _, samples, channels = shape
+        if samples % self.time:
+            raise ValueError(
+                f"A window must divide into `time` equal patches. Received: samples={samples}, time={self.time}."
+            )
+        self.patch, self.channels = samples // self.time, channels
+        self.widths = [self.patch * span for span in dict.fromkeys(min(span, self.time) for span in self.spans)]
+        self.edges = [band_edges(width, self.bands) for width in self.widths]
+        powers = sum(len(edges) - 1 for edges in self.edges)
+        numbers = (channels, powers + len(self.widths))
+        self.floor = self._statistic("floor", (channels, powers), "ones")
+        self.mean = self._statistic("mean", numbers, keras.initializers.Constant(math.nan))
+        self.variance = self._statistic("variance", numbers, "ones")
+
+    def _statistic(self, name, shape, initializer):
+        return self.add_weight(shape=shape, initializer=initializer, trainable=False, name=name)
+
+    @property
+    def numbers(self):
+        """Numbers of one channel and patch; known once the layer is built."""
+        return self.mean.shape[1]
+
+    @property
+    def width(self):
+        """Numbers of all channels of a patch; known once the layer is built."""
+        return self.channels * self.numbers
+
+    @property
+    def adapted(self):
+        """Whether the layer has its statistics, from `adapt` or from a file."""
+        # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
+        return not np.isnan(ops.convert_to_numpy(ops.convert_to_tensor(self.mean))).any()
+
+    def call(self, signal, present=None):  # noqa: D102
+        powers, means = self._measure(signal)
+        numbers = ops.concatenate([ops.log(powers + self.floor[:, None]), means], axis=-1)
+        scale = ops.where(self.variance > 0, ops.rsqrt(ops.maximum(self.variance, 1e-30)), 0.0)
+        numbers = (numbers - self.mean[:, None]) * scale[:, None]
+        if present is not None:
+            numbers = ops.where(present[:, :, None, None], numbers, 0.0)
+        return ops.reshape(ops.transpose(numbers, (0, 2, 1, 3)), (-1, self.time, self.width))
+
+    def _measure(self, signal):
+        """Band powers `(batch, channels, time, powers)` and means `(batch, channels, time, spans)`."""
+        signal = ops.transpose(ops.cast(signal, "float32"), (0, 2, 1))
+        parts = [self._measure_span(signal, *span) for span in zip(self.widths, self.edges, strict=True)]
+        return tuple(ops.concatenate(kind, axis=-1) for kind in zip(*parts, strict=True))
+
+    def _measure_span(self, signal, width, edges):
+        # At the edges several patches have the same span: each is transformed once.
+        starts, which = np.unique(span_starts(self.time, self.patch, width), return_inverse=True)
+        # Whole blocks of samples are taken, which is faster than samples.
+        block = math.gcd(width, *starts.tolist())
+        places = starts[:, None] // block + np.arange(width // block)
+        cut = ops.take(ops.reshape(signal, (-1, self.channels, self.time * self.patch // block, block)), places, axis=2)
+        cut = ops.reshape(cut, (-1, self.channels, len(starts), width))
+        mean = ops.mean(cut, axis=-1, keepdims=True)
+        taper = np.sin(np.pi * np.arange(1, width + 1) / (width + 1)) ** 2
+        taper = (taper / np.sqrt(np.sum(taper**2))).astype("float32")
+        real, imaginary = ops.rfft(ops.multiply(cut - mean, taper))
+        power = ops.square(real) + ops.square(imaginary)
+        powers = [ops.mean(power[..., low:high], axis=-1, keepdims=True) for low, high in itertools.pairwise(edges)]
+        found = ops.take(ops.concatenate([*powers, mean], axis=-1), which.reshape(-1), axis=2)
+        return found[..., :-1], found[..., -1:]
+
+    def adapt(self, data):
+        """Learn floors, means and variances from training windows; earlier ones are forgotten.
+
+        Args:
+            data: Array `(windows, samples, channels)`; or an iterable of batches, each a signal or a pair of signal and
+                `present` as in the call. All of it is read once, and its numbers are kept in memory meanwhile.
+
+        Raises:
+            ValueError: No window at all, or one with a number that is not finite.
+        """
+        self.reset_state()
+        for batch in [data] if hasattr(data, "shape") else data:
+            self.update_state(*batch if isinstance(batch, tuple) else (batch,))
+        self.finalize_state()
+
+    def reset_state(self):
+        """Forget the windows that `update_state` collected."""
+        self._collected = []
+
+    def update_state(self, signal, present=None):
+        """Collect a batch of training windows; arguments as in the call."""
+        if not self.built:
+            self.build(tuple(signal.shape))
+        powers, means = (ops.convert_to_numpy(x) for x in self._measure(ops.convert_to_tensor(signal)))
+        present = np.ones(powers.shape[:2], bool) if present is None else ops.convert_to_numpy(present)
+        self._collected.append((powers, means, present))
+
+    def finalize_state(self):
+        """Set the statistics to those of the windows that `update_state` collected, and forget the windows."""
+        if not sum(len(present) for *_, present in self._collected):
+            raise ValueError(f"{self.name}: `adapt` needs at least one window. Received: none.")
+        powers, means, present = (np.concatenate(kind) for kind in zip(*self._collected, strict=True))
+        self.reset_state()
+        found = [_statistics(powers[row, i], means[row, i], i) for i, row in enumerate(present.astype(bool).T)]
+        for weight, values in zip((self.floor, self.mean, self.variance), zip(*found, strict=True), strict=True):
+            weight.assign(np.stack(values).astype("float32"))
+
+    def get_config(self):  # noqa: D102
+        return {**super().get_config(), "time": self.time, "spans": self.spans, "bands": self.bands}
+
+
+def band_edges(width, bands):
+    """Edges of log-spaced bands of a span, in cycles per span: band i holds the frequencies `edges[i]:edges[i + 1]`.
+
+    Args:
+        width: Samples of the span.
+        bands: Largest number of bands; there are fewer where frequencies are few, and no band is empty.
+
+    Returns: list of rising integers from 1 to `width // 2 + 1`.
+    """
+    frequencies = width // 2
+    edges = np.geomspace(1, frequencies + 1, min(bands, frequencies) + 1) if frequencies else np.ones(1)
+    return np.unique(np.round(edges).astype(int)).tolist()
+
+
+def span_starts(time, patch, width):
+    """First sample of each patch's span: centred on the patch, and moved inside the window at its edges.
+
+    Args:
+        time: Number of patches.
+        patch: Samples of a patch.
+        width: Samples of a span, at most `time * patch`.
+
+    Returns: integer array `(time,)`.
+    """
+    return np.clip(np.arange(time) * patch - (width - patch) // 2, 0, time * patch - width)
+
+
+def _statistics(powers, means, channel):
+    """Floors, means and variances of a channel from its powers `(windows, time, powers)` and means."""
+    powers, means = (x.reshape(len(x) * x.shape[1], x.shape[2]).astype("float64") for x in (powers, means))
+    if not len(means):  # never present: whatever it holds later counts as 0
+        return np.full(powers.shape[1], _FLOOR * _ROUNDING_POWER), *np.zeros((2, powers.shape[1] + means.shape[1]))
+    if not (np.isfinite(powers).all() and np.isfinite(means).all()):
+        raise ValueError(f"channel {channel}: training windows hold values that are not finite; mark it absent there.")
+    # Stored integers are rounded: less power than the rounding's says nothing, and no power has no logarithm.
+    floor = _FLOOR * np.maximum(np.median(powers, axis=0), _ROUNDING_POWER)
+    numbers = np.concatenate([np.log(powers + floor), means], axis=1)
+    mean, variance = numbers.mean(axis=0), numbers.var(axis=0)
+    # A constant number varies by rounding alone, and its variance would blow that up.
+    return floor, mean, np.where(variance > _CONSTANT * (1 + mean**2), variance, 0.0)
