@@ -22,15 +22,6 @@ def steps_done(optimizer):
     return int(keras.ops.convert_to_numpy(optimizer._iterations))
 
 
-def write_back_state(model):
-    """Give the variables of a model in training the values of its newest step.
-
-    On JAX they keep those of an earlier step inside `fit`, until Keras calls this undocumented method itself.
-    """
-    if keras.config.backend() == "jax":
-        model.jax_state_sync()
-
-
 class BuiltFromShapes(keras.Model):
     """A `keras.Model` that a `tf.distribute` strategy builds from the data's shapes.
 

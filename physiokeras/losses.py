@@ -3,7 +3,7 @@
 from keras import ops
 
 
-def hidden_patch_error(target, prediction, hidden, present):
+def hidden_patch_error(target, prediction, hidden, present, sample_weight=None):
     """Mean squared error over hidden patches of present channels.
 
     Args:
@@ -11,16 +11,20 @@ def hidden_patch_error(target, prediction, hidden, present):
         prediction: `(batch, samples, channels)`.
         hidden: Boolean `(batch, time)`, true for patches that count.
         present: Boolean `(batch, channels)`, true for channels that count.
+        sample_weight: Weight of each row, `(batch,)` or `(batch, 1)`; by default 1.
 
-    Returns: a pair of float32 scalars: the mean, 0 where nothing counts; and the number of samples that counted.
+    Returns: a pair of float32 scalars: the mean, 0 where nothing counts; and the sum of the weights of the samples that
+        counted.
     """
     _, samples, channels = target.shape
     time = hidden.shape[1]
     patches = (-1, time, samples // time, channels)
     error = ops.square(ops.reshape(ops.cast(prediction, "float32") - target, patches))
     weight = ops.cast(ops.logical_and(hidden[:, :, None], present[:, None, :]), "float32")
+    if sample_weight is not None:
+        weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1, 1, 1))
     count = ops.sum(weight) * (samples // time)
-    return ops.sum(ops.sum(error, axis=2) * weight) / ops.maximum(count, 1.0), count
+    return ops.sum(ops.sum(error, axis=2) * weight) / ops.where(count > 0, count, 1.0), count
 
 
 def normalize_patches(signal, time):

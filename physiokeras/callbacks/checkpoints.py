@@ -4,17 +4,15 @@ import math
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 
 import keras
 
 from physiokeras import checkpoint_folders
-from physiokeras.callbacks import state
+from physiokeras.callbacks import other_callbacks, state
 from physiokeras.errors import DataError, TrainingError
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from physiokeras.interruption import SignalWatch
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -22,9 +20,10 @@ class Checkpoints(keras.callbacks.Callback):
 
     A checkpoint is a folder `step-NUMBER` of weights, seed states, optimizer, and running metrics of the Keras epoch.
     It is written to a temporary folder, synced to disk and renamed. The last two and the best are kept. Training also
-    saves at its end, and on SIGTERM and Ctrl-C after the current step; then SIGTERM ends the process with status 143
-    and Ctrl-C raises `KeyboardInterrupt`. A second signal takes effect at once. A loss that is not finite or too large
-    ends training with `TrainingError` and saves nothing.
+    saves at its end, and on SIGTERM and Ctrl-C after the current step, or after a validation that has begun; then
+    SIGTERM ends the process with status 143 and Ctrl-C raises `KeyboardInterrupt`. After a second signal training ends
+    after the current batch without a checkpoint. A loss that is not finite or too large ends training with
+    `TrainingError` and saves nothing.
 
     ```python
     checkpoints = Checkpoints("run/checkpoints", every=100)
@@ -35,8 +34,13 @@ class Checkpoints(keras.callbacks.Callback):
     ```
 
     Bit for bit holds on a CPU with the same backend. Weights are stored by name, so another backend can resume from
-    them, but not bit for bit. List callbacks that write at the end of a Keras epoch, such as `MetricsFile`, before this
-    one.
+    them, but not bit for bit.
+
+    List other callbacks before this one. Checkpoints keep the state of `EarlyStopping`, `ReduceLROnPlateau` and
+    `ModelCheckpoint`, and of callbacks with the methods `state_dict()`, which returns a dict of JSON values, and
+    `load_state_dict(state)`. A resumed training warns of other callbacks that may have a state. With an optimizer that
+    averages weights (`use_ema=True`), checkpoints hold the weights themselves; the model gets the averages at the end
+    of the training.
 
     Args:
         folder: Folder of the checkpoints; created if missing.
@@ -51,6 +55,7 @@ class Checkpoints(keras.callbacks.Callback):
     Attributes:
         step: Steps done.
         best: dict of the best checkpoint's `step` and `value`, or None.
+        stopped: Whether `EarlyStopping` has ended the training; set it to False to go on all the same.
     """
 
     def __init__(
@@ -69,10 +74,10 @@ class Checkpoints(keras.callbacks.Callback):
             raise ValueError(f"`every` must be at least 1. Received: every={every}.")
         self.folder, self.every, self.monitor, self.patience = folder, every, monitor, patience
         self.largest_loss, self.facts, self.describe, self.advice = largest_loss, facts or {}, describe, advice
-        self.step, self.best = 0, None
-        self._saved, self._epoch_began, self._running = None, 0, None
-        self._told: signal.Signals | None = None
-        self._handlers: dict = {}
+        self.step, self.best, self.stopped = 0, None, False
+        self._saved, self._epoch_began, self._trained = None, 0, None
+        self._watch, self._others, self._states = SignalWatch(), {}, None
+        self._inside, self._fit_has_ended, self._resumes = None, False, False
 
     def restore(self, model: keras.Model) -> int:
         """Load the newest undamaged checkpoint into a compiled model, if there is any.
@@ -86,8 +91,9 @@ class Checkpoints(keras.callbacks.Callback):
             DataError: All checkpoints are damaged, or they are of another model, or `facts` differ; the message lists
                 the differences.
         """
+        self.set_model(model)
         # Otherwise TensorFlow traces the first step twice, to create the optimizer's variables.
-        model.optimizer.build(model.trainable_variables)
+        state.build_optimizer(model)
         arrays, facts, complaints = checkpoint_folders.newest(self.folder)
         if arrays is None:
             return self.step
@@ -97,6 +103,7 @@ class Checkpoints(keras.callbacks.Callback):
             message = f"checkpoints of another run: {'; '.join(changed)}. Give another folder."
             raise DataError(message, file=self.folder)
         self._take(model, arrays, facts)
+        self._resumes = True
         for complaint in complaints:
             warnings.warn(
                 f"Skipped a damaged checkpoint: {complaint} Training resumes from step {self.step}.", stacklevel=2
@@ -113,6 +120,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self.best is not None:
             arrays, _ = checkpoint_folders.read(self.folder, self.best["step"])
             state.restore(model, arrays, checkpoint_folders.place(self.folder, self.best["step"]))
+            self._fit_has_ended = False
 
     def parts(self, steps: int, interval: int) -> Iterator[dict]:
         """Arguments of `fit` for the rest of a training, because `fit` cannot start or stop inside a Keras epoch.
@@ -124,14 +132,18 @@ class Checkpoints(keras.callbacks.Callback):
         Yields: dict of `initial_epoch`, `epochs` and `steps_per_epoch`: the rest of an interrupted epoch, then whole
             epochs, then a shorter last one, as far as there are any.
         """
-        while self.step < steps and not self._patience_is_over():
+        if self.stopped and self.step < steps:
+            message = f"EarlyStopping ended this training at step {self.step}. To go on, set `stopped` to False."
+            warnings.warn(message, stacklevel=2)
+        while self.step < steps and not self.stopped and not self._patience_is_over():
             began = self.step
             epoch, inside = divmod(began, interval)
             count = min(interval - inside, steps - began)
             epochs = steps // interval if count == interval else epoch + 1
             yield {"initial_epoch": epoch, "epochs": epochs, "steps_per_epoch": count}
             if self.step == began or self.model.stop_training:
-                return
+                break
+        self._end_as_fit_does()
 
     def on_train_begin(self, logs=None):  # noqa: D102
         there = checkpoint_folders.steps(self.folder)
@@ -141,48 +153,77 @@ class Checkpoints(keras.callbacks.Callback):
                 "folder."
             )
         os.makedirs(self.folder, exist_ok=True)
-        if threading.current_thread() is threading.main_thread() and not self._handlers:
-            self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        self._others = other_callbacks.beside(self)
+        # On JAX each look at `self.model` writes all values back into its variables, and breaks a step that runs.
+        self._trained = self.model
+        if self._fit_has_ended and self._fit_changes_weights():
+            self._take(self._trained, *checkpoint_folders.read(self.folder, self.step))
+        self._fit_has_ended = False
+        self._watch.install(self._trained)
 
     def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
         self._epoch_began = self.step
-        # Keras resets the metrics here, also those of an interrupted epoch.
-        if self._running and not state.restore_metrics(self.model, self._running):
-            warnings.warn("Metrics of the interrupted epoch cover its remaining steps only.", stacklevel=2)
-        self._running = None
+        if self._states is not None:
+            other_callbacks.set_states(self._others, self._states, warn=self._resumes)
+            self._states, self._resumes = None, False
+
+    def on_train_batch_begin(self, batch, logs=None):  # noqa: D102
+        if self._inside:
+            # Keras has reset the metrics, and callbacks may have changed the state for a new epoch.
+            state.restore(self.model, self._inside, self.folder)
+            if not state.restore_metrics(self._trained, self._inside):
+                warnings.warn("Metrics of the interrupted epoch cover its remaining steps only.", stacklevel=2)
+        self._inside = None
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
         self.step = self._epoch_began + batch + 1
         self._check_loss((logs or {}).get("loss", 0.0))
+        if self._watch.count > 1:
+            self._leave()
         if batch + 1 == self.params.get("steps"):
             return  # `on_epoch_end` saves, after the row of metrics is written
-        if self._is_due():
+        if self._is_due() or self._trained.stop_training:
             self._save(metrics=True)
-        self._leave_if_told()
+        if self._watch.told:
+            self._save(metrics=True)
+            self._leave()
+
+    def on_test_batch_begin(self, batch, logs=None):  # noqa: D102
+        if self._watch.count > 1:
+            self._leave()
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: D102
         value = (logs or {}).get(self.monitor, math.nan)
         better = math.isfinite(value) and (self.best is None or value < self.best["value"])
         if better:
             self.best = {"step": self.step, "value": float(value)}
-        if better or self._is_due():
-            self._save()
+        self.stopped = self._trained.stop_training and other_callbacks.has_stopped(self._others)
         if self._patience_is_over():
-            self.model.stop_training = True
-        self._leave_if_told()
+            self._trained.stop_training = True
+        last = self._trained.stop_training or epoch + 1 == self.params.get("epochs")
+        if better or last or self._is_due() or self._fit_changes_weights():
+            self._save()
+        if self._watch.told:
+            self._save()
+            self._leave()
 
     def on_train_end(self, logs=None):  # noqa: D102
-        self._save()
-        self._leave_if_told()
-        self._restore_handlers()
+        self._save()  # where a callback behind this one ended the training
+        self._fit_has_ended, self._states = True, other_callbacks.states(self._others)
+        self._watch.remove()
+        if self._watch.told:
+            self._leave()
 
     def _take(self, model, arrays, facts):
         state.restore(model, arrays, checkpoint_folders.place(self.folder, facts["step"]))
         self.step, self.best, self._saved = facts["step"], facts["best"], facts["step"]
-        self._running = {name: array for name, array in arrays.items() if name.startswith("metrics/")}
+        self.stopped = facts.get("stopped", False)
+        self._states = other_callbacks.unpack(facts.get("callbacks", {}), arrays)
+        self._inside = arrays if any(name.startswith("metrics/") for name in arrays) else None
+        self._fit_has_ended = False
 
     def _is_due(self):
-        return self._told is not None or (self._saved or 0) // self.every < self.step // self.every
+        return (self._saved or 0) // self.every < self.step // self.every
 
     def _save(self, metrics=False):
         if self._saved == self.step:
@@ -191,13 +232,17 @@ class Checkpoints(keras.callbacks.Callback):
         bad = [name for name, array in arrays.items() if not state.is_finite(array)]
         if bad:
             raise TrainingError(self._gone_wrong(f"{bad[0]} is not finite"))
+        counted, more = other_callbacks.pack(other_callbacks.states(self._others))
         facts = {
             "best": self.best,
+            "stopped": self.stopped,
+            "callbacks": counted,
             "facts": self.facts,
             "backend": keras.config.backend(),
             "keras": keras.__version__,
         }
-        checkpoint_folders.write(self.folder, self.step, arrays, facts, [self.best["step"]] if self.best else [])
+        keep = [self.best["step"]] if self.best else []
+        checkpoint_folders.write(self.folder, self.step, {**arrays, **more}, facts, keep)
         self._saved = self.step
 
     def _check_loss(self, loss):
@@ -215,28 +260,32 @@ class Checkpoints(keras.callbacks.Callback):
     def _patience_is_over(self):
         return bool(self.patience and self.best and self.step - self.best["step"] >= self.patience)
 
-    def _on_signal(self, number, frame):
-        self._restore_handlers()  # a second signal ends the process at once
-        while frame and not (frame.f_code.co_name == "fit" and frame.f_locals.get("self") is self.model):
-            frame = frame.f_back
-        if frame:
-            self._told = signal.Signals(number)
-            # `print` may be what the signal interrupted.
-            os.write(2, f"\n{self._told.name}: this step is finished and saved.\n".encode())
-        else:  # an exception has ended `fit`, and Keras calls no callback then
-            signal.raise_signal(number)
+    def _fit_changes_weights(self):
+        """Whether Keras gives the model other weights when `fit` ends: averages, or the best."""
+        averages = any(getattr(one, "use_ema", False) for one in state.optimizers(self._trained))
+        return averages or any(getattr(one, "restore_best_weights", False) for one in self._others.values())
 
-    def _restore_handlers(self):
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+    def _end_as_fit_does(self):
+        """Let a training that had ended before it was restored end as if its last `fit` had run now."""
+        if self._states is None or self._saved is None:
+            return
+        self.model.optimizer.finalize_variable_values(self.model.trainable_weights)
+        for counted in self._states.values():
+            if counted.get("best_weights"):
+                self.model.set_weights(counted["best_weights"])
+        self._fit_has_ended = True
 
-    def _leave_if_told(self):
-        if self._told:
-            path = checkpoint_folders.place(self.folder, self.step)
-            print(
-                f"\n{self._told.name}: step {self.step} is saved in {path}. {self.advice}", file=sys.stderr, flush=True
-            )
-            if self._told == signal.SIGINT:
-                raise KeyboardInterrupt
-            raise SystemExit(128 + self._told)
+    def _leave(self):
+        told, path = self._watch.told, checkpoint_folders.place(self.folder, self.step)
+        if self._saved == self.step:
+            said = f"step {self.step} is saved in {path}. {self.advice}"
+        elif self._saved is None:
+            said = f"left at step {self.step} without a checkpoint: there is none, training begins anew."
+        else:
+            last = checkpoint_folders.place(self.folder, self._saved)
+            said = f"left at step {self.step}; the last checkpoint is {last}. {self.advice}"
+        print(f"\n{told.name}: {said}", file=sys.stderr, flush=True)
+        self._watch.remove()
+        if told == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + told)

@@ -12,7 +12,7 @@ from physiokeras.keras_internals import steps_done
 
 
 class MetricsFile(keras.callbacks.Callback):
-    """Write a row for each Keras epoch: step, learning rate, losses.
+    """Write a row for each Keras epoch: step, learning rate, losses. Steps that loss scaling skips do not count.
 
     A resumed training continues the file: rows after the optimizer's step are removed.
 
@@ -40,9 +40,8 @@ class MetricsFile(keras.callbacks.Callback):
         write_atomic(self.path, text.getvalue())
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: D102
-        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        logs = {name: f"{float(value):.6g}" for name, value in (logs or {}).items()}
-        row = {"step": self._step(), "learning_rate": f"{rate:.6g}", **logs}
+        values = {**self._rates(), **(logs or {})}
+        row = {"step": self._step(), **{name: f"{float(value):.6g}" for name, value in values.items()}}
         new = self.columns is None
         self.columns = self.columns or list(row)
         with open(self.path, "a", newline="", encoding="utf-8") as file:
@@ -53,5 +52,14 @@ class MetricsFile(keras.callbacks.Callback):
             file.flush()
             os.fsync(file.fileno())  # a checkpoint of this step must find the row there
 
+    def _rates(self):
+        optimizer = self.model.optimizer
+        each = getattr(optimizer, "optimizers", None)  # those of a `MultiOptimizer`, which has no rate itself
+        if each is None:
+            return {"learning_rate": keras.ops.convert_to_numpy(optimizer.learning_rate)}
+        rates = [keras.ops.convert_to_numpy(one.learning_rate) for one in each]
+        return {f"learning_rate_{number}": rate for number, rate in enumerate(rates)}
+
     def _step(self):
-        return steps_done(self.model.optimizer)
+        # A `LossScaleOptimizer` counts no steps itself.
+        return steps_done(getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer))

@@ -3,20 +3,35 @@
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.keras_internals import write_back_state
-from physiokeras.models.saving import array_of, named_variables
+from physiokeras.models.saving import array_of, named_variables, own_names
+
+BESIDE = ("metrics/", "callbacks/")
+"""Beginnings of the names of arrays that a checkpoint holds beside the state of model and optimizer."""
+
+
+def build_optimizer(model):
+    """Create the optimizer's variables, once: a `LossScaleOptimizer` would create them again each time."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def optimizers(model):
+    """The optimizer of a compiled model and those that it wraps, such as that in a `LossScaleOptimizer`."""
+    outer = getattr(model, "optimizer", None)
+    inner = [getattr(outer, "inner_optimizer", None), *getattr(outer, "optimizers", [])]
+    return [optimizer for optimizer in (outer, *inner) if optimizer is not None]
 
 
 def arrays(model, metrics=False):
     """Current state of the model and its optimizer.
 
     Args:
-        model: A compiled model, built.
+        model: A compiled model, built. Inside `fit` it must be read from `Callback.model`, which on JAX first writes the
+            state of the newest step into the variables.
         metrics: Whether to include the running metrics of the Keras epoch.
 
     Returns: dict of name to array.
     """
-    write_back_state(model)
     variables = _variables(model) | (_metrics(model) if metrics else {})
     return {name: array_of(variable) for name, variable in variables.items()}
 
@@ -31,15 +46,15 @@ def restore(model, stored, file):
 
     Args:
         model: A compiled model, built.
-        stored: dict of name to array; metrics are ignored.
+        stored: dict of name to array; names that begin with one of `BESIDE` are ignored.
         file: The file of the state, for the message.
 
     Raises:
         DataError: Names or shapes differ from the model's; the message lists them.
     """
-    model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     variables = _variables(model)
-    stored = {name: array for name, array in stored.items() if not name.startswith("metrics/")}
+    stored = {name: array for name, array in stored.items() if not name.startswith(BESIDE)}
     there = {name: array.shape for name, array in stored.items()}
     wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
     names = sorted(name for name in there | wanted if there.get(name) != wanted.get(name))
@@ -67,12 +82,15 @@ def _variables(model):
     named = {f"model/{name}": variable for name, variable in named_variables(model).items()}
     for number, variable in enumerate(model.optimizer.variables):
         # The rest of the name is chosen by Keras and depends on what was built before.
-        named[f"optimizer/{number}/{variable.name.rpartition('_')[2]}"] = variable
+        kind = variable.name.rpartition("_")[2]
+        named[f"optimizer/{number}/{'variable' if kind.isdigit() else kind}"] = variable
     return named
 
 
 def _metrics(model):
-    return {f"metrics/{number}/{variable.name}": variable for number, variable in enumerate(model.metrics_variables)}
+    variables = model.metrics_variables
+    names = own_names((variable.name, "variable") for variable in variables)
+    return {f"metrics/{i}/{name}": variable for i, (name, variable) in enumerate(zip(names, variables, strict=True))}
 
 
 def _assign(variables, stored):

@@ -34,7 +34,7 @@ def compiled_before(model, settings, *facts):
     if compiled is model:
         yield model
         return
-    model.optimizer.build(model.trainable_variables)
+    state.build_optimizer(model)
     state.restore(compiled, state.arrays(model), "memory")
     yield compiled
     state.restore(model, state.arrays(compiled), "memory")

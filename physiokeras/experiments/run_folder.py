@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import physiokeras
+from physiokeras import interruption
 from physiokeras.errors import DataError
 from physiokeras.experiments.settings import from_toml, of_role, to_toml
 from physiokeras.files import locked, remove_temporaries, write_atomic
@@ -90,7 +91,10 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
                 write_atomic(folder / "run.json", to_json(describe(settings, recipe, data_hash)))
         except (OSError, DataError) as error:
             raise SystemExit(f"{folder}: cannot be used for this run: {error}") from error
-        yield Run(folder, recipe)
+        run = Run(folder, recipe)
+        if hasattr(settings, "resume"):
+            stack.enter_context(interruption.explained(folder, f"Go on with: {run.resume_command}"))
+        yield run
 
 
 def describe(settings, recipe, data_hash=None):

@@ -7,9 +7,8 @@ import numpy as np
 from keras import ops
 
 from physiokeras.callbacks import Checkpoints, MetricsFile
-from physiokeras.experiments import compiled_models, devices
+from physiokeras.experiments import compiled_models, devices, training
 from physiokeras.experiments.build import build_network, build_optimizer
-from physiokeras.experiments.training import facts
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
@@ -73,13 +72,12 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         folder / f"{name}_checkpoints",
         settings.checkpoint_every,
         patience=settings.patience * interval,
-        facts=facts(settings, manifest),
+        facts=training.facts(settings, manifest),
         advice=f"Go on with: {run.resume_command}",
     )
     trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist())
     with damage_named(manifest.folder, records=[*records, *validation]), trained as model:
-        if checkpoints.restore(model):
-            print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
+        training.restore(checkpoints, model, steps, resumed=(folder / f"{name}.csv").exists())
         for part in checkpoints.parts(max(1, steps // interval) * interval, interval):
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),

@@ -71,8 +71,8 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
     interval = min(settings.interval, settings.steps)
     callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
     verbose = (2 if settings.steps > 100 * interval else 1) if verbose is None else verbose
-    if checkpoints.restore(model):
-        print(f"Going on from step {checkpoints.step} of {settings.steps}.", flush=True)
+    resumed = (folder / "metrics.csv").exists() or getattr(settings, "resume", None) is not None
+    restore(checkpoints, model, settings.steps, resumed)
     with damage_named(manifest.folder, splits, records):
         for part in checkpoints.parts(settings.steps, interval):
             model.fit(
@@ -83,6 +83,14 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
                 verbose=verbose,
                 **part,
             )
+
+
+def restore(checkpoints, model, steps, resumed):
+    """Let a model go on from its last checkpoint, and say from which step; `resumed`: also say where there is none."""
+    if checkpoints.restore(model):
+        print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
+    elif resumed:
+        print(f"No checkpoint in {checkpoints.folder}: training begins at step 0.", flush=True)
 
 
 def facts(settings, manifest):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from physiokeras.layers.attention import attend
+from physiokeras.layers.seed_state import Dropout
 from physiokeras.layers.token_matrix import flatten, unflatten
 from physiokeras.seeds import derive
 
@@ -73,7 +74,7 @@ class TransformerBlock(keras.layers.Layer):
     def _drop(self, name):
         if not self.dropout:
             return None
-        return keras.layers.Dropout(self.dropout, seed=derive(self.seed, name), name=name, dtype=self.dtype_policy)
+        return Dropout(self.dropout, seed=derive(self.seed, name), name=name, dtype=self.dtype_policy)
 
     def build(self, *_):  # noqa: D102
         attention = (self.norm_context, self.query, self.key_value) if self.cross else (self.query_key_value,)

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from physiokeras.layers.seed_state import SeedState
 from physiokeras.seeds import derive
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class ModalityDropout(keras.layers.Layer):
+class ModalityDropout(SeedState, keras.layers.Layer):
     """Drop random modalities of a recording, never its last.
 
     ```python

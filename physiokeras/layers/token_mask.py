@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from physiokeras.layers.seed_state import SeedState
 from physiokeras.seeds import derive
 
 _SCHEMES = ("uniform", "equal", "dirichlet", "block")
@@ -12,7 +13,7 @@ _ABSENT = 1e9
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class TokenMask(keras.layers.Layer):
+class TokenMask(SeedState, keras.layers.Layer):
     """Draw the visible tokens of every row at random.
 
     A row has `round((1 - ratio) * time * modalities)` visible tokens, with the number of its present modalities. With

@@ -9,6 +9,7 @@ from keras import ops
 from physiokeras.layers import ModalityDecoder, ModalityDropout, PatchSpectrum, TokenMask
 from physiokeras.losses import hidden_patch_error, normalize_patches
 from physiokeras.models.encoder import VIEWS, Encoder
+from physiokeras.models.own_loss import OwnLoss
 from physiokeras.models.replicas import replicas
 from physiokeras.models.spectral import SpectralModel
 from physiokeras.seeds import derive
@@ -17,11 +18,11 @@ _DROPS = ("input", "output", "context")
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class MaskedAutoencoder(SpectralModel):
+class MaskedAutoencoder(OwnLoss, SpectralModel):
     """Pretrain an encoder by the reconstruction of hidden patches, with modality dropout.
 
     `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are ignored. Compile the model with an optimizer
-    only: it computes its own loss.
+    only: it computes its own loss. `sample_weight` is the weight of each window in it; 0 leaves a window out.
 
     ```python
     model = MaskedAutoencoder(encoder, modality_dropout=ModalityDropout())
@@ -204,7 +205,7 @@ class MaskedAutoencoder(SpectralModel):
         losses, counts = [], []
         for i, (name, channels) in enumerate(self.encoder.layout.split(present).items()):
             counted = ops.logical_and(hidden[:, i], y_pred["counted"][:, i : i + 1])
-            errors = self._errors(name, signals[name], y_pred, counted, channels)
+            errors = self._errors(name, signals[name], y_pred, counted, channels, sample_weight)
             losses.append(sum(error for error, _ in errors) / len(errors))
             counts.append(errors[0][1])
             self.trackers[i].update_state(losses[-1], sample_weight=counts[-1])
@@ -212,19 +213,19 @@ class MaskedAutoencoder(SpectralModel):
         # Keras sums the gradients of the replicas.
         return sum(losses[1:], losses[0]) / ops.maximum(sum(some[1:], some[0]), 1.0) / replicas(self)
 
-    def _errors(self, name, signal, predicted, counted, channels):
+    def _errors(self, name, signal, predicted, counted, channels, weights):
         """Pairs of relative error and count of a modality: of samples, of the spectrum, or of both."""
         errors = []
         if "signals" in predicted:
             variance = self.variances[name]
             if self.normalize_targets:
                 signal, variance = normalize_patches(signal, self.encoder.time), 1.0
-            error, count = hidden_patch_error(signal, predicted["signals"][name], counted, channels)
+            error, count = hidden_patch_error(signal, predicted["signals"][name], counted, channels, weights)
             errors.append((error / variance, count))
         if "spectra" in predicted:
             true = predicted["true_spectra"][name]
             numbers = ops.repeat(channels, true.shape[-1] // channels.shape[-1], axis=1)
-            errors.append(hidden_patch_error(true, predicted["spectra"][name], counted, numbers))
+            errors.append(hidden_patch_error(true, predicted["spectra"][name], counted, numbers, weights))
         return errors
 
     @property

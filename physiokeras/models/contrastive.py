@@ -6,6 +6,7 @@ from keras import ops
 from physiokeras.layers import TokenPooling
 from physiokeras.losses import leave_one_out_contrast, pairwise_contrast
 from physiokeras.models.encoder import Encoder
+from physiokeras.models.own_loss import OwnLoss
 from physiokeras.models.replicas import replicas
 from physiokeras.models.spectral import SpectralModel
 
@@ -13,7 +14,7 @@ _LOSSES = {"pairwise": pairwise_contrast, "leave_one_out": leave_one_out_contras
 
 
 @keras.saving.register_keras_serializable("physiokeras")
-class ContrastiveModel(SpectralModel):
+class ContrastiveModel(OwnLoss, SpectralModel):
     """Pretrain a late-fusion encoder: embeddings of one window's modalities attract, those of different windows repel.
 
     `fit` takes a stream of `(inputs, labels)` or `(inputs,)`; labels are ignored. Compile the model with an optimizer
@@ -65,7 +66,16 @@ class ContrastiveModel(SpectralModel):
         return {"embeddings": ops.reshape(pooled, (-1, present.shape[1], self.encoder.width)), "present": present}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The contrastive loss of a batch."""
+        """The contrastive loss of a batch.
+
+        Raises:
+            ValueError: `sample_weight` is given, but the loss of a window depends on the batch's other windows.
+        """
+        if sample_weight is not None:
+            raise ValueError(
+                "`sample_weight` and `class_weight` cannot be used, because the loss contrasts the windows of a batch. "
+                "Leave windows out of the data instead, or mark their modalities absent in `present`."
+            )
         # Keras sums the gradients of the replicas.
         return _LOSSES[self.objective](y_pred["embeddings"], y_pred["present"], self.log_scale) / replicas(self)
 

@@ -1,9 +1,11 @@
 """Model folders: configuration, weights and provenance, without executable content."""
 
+import collections
 import contextlib
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import keras
@@ -185,12 +187,9 @@ def _named(model, chosen):
     for path, layer in _layers(model):
         below = {id(variable) for child in sublayers(layer) for variable in child.variables}
         weights, seeds = {id(weight) for weight in layer.weights}, 0
-        for variable in layer.variables:
-            if id(variable) in below:
-                continue
-            if id(variable) in weights:
-                name = variable.name
-            else:
+        own = [variable for variable in layer.variables if id(variable) not in below]
+        for variable, name in zip(own, own_names((v.name, "variable") for v in own), strict=True):
+            if id(variable) not in weights:
                 name, seeds = f"seed_{seeds}", seeds + 1
             names[id(variable)] = "/".join([*path, name])
     for variable in chosen:
@@ -201,11 +200,34 @@ def _named(model, chosen):
     return variables
 
 
+def own_names(parts):
+    """Names of the parts of one layer that do not depend on what else the process has created.
+
+    Keras names a part without a name after its class, and counts over the whole process: `dense`, `dense_1`. Here such
+    parts are counted within their layer.
+
+    Args:
+        parts: Pairs of name and class name.
+
+    Returns: list of names.
+    """
+    counts, names = collections.Counter(), []
+    for name, kind in parts:
+        stem = re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
+        if re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name):
+            name = f"{stem}_{counts[stem]}" if counts[stem] else stem
+            counts[stem] += 1
+        names.append(name)
+    return names
+
+
 def _layers(layer, path=()):
     """Pairs of path, a tuple of names, and layer: the layer itself, and all below it."""
     yield path, layer
-    for child in sublayers(layer):
-        yield from _layers(child, (*path, child.name))
+    children = sublayers(layer)
+    names = own_names((child.name, type(child).__name__) for child in children)
+    for child, name in zip(children, names, strict=True):
+        yield from _layers(child, (*path, name))
 
 
 def _merged_weights(model):
