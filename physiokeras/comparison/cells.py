@@ -181,10 +181,13 @@ def kept(folder, make, cell, manifest):
 def pretrained(cell, manifest, advice):
     """The cell's pretrained model; the encoder alone where it is to stay untrained."""
     if cell.settings.objective == "untrained":
-        return build_encoder(cell.settings, manifest)
+        encoder = build_encoder(cell.settings, manifest)
+        training.adapt(encoder, manifest, cell.settings, records=manifest.records_of(cell.fold.pretrain))
+        return encoder
     records = manifest.records_of(cell.fold.pretrain)
     manifest = manifest.with_variances_of(records)
     model = build_model(cell.settings, manifest)
+    training.adapt(model, manifest, cell.settings, records=records)
     compile_model(model, cell.settings)
     with compiled_models.compiled_before(model, cell.settings, manifest.variances) as twin:
         training.fit(twin, manifest, cell.settings, cell.folder, records=records, advice=advice, verbose=0)

@@ -7,7 +7,8 @@ from physiokeras.seeds import derive
 def build_model(settings, manifest):
     """The model that an objective without labels trains, for a prepared data set.
 
-    Returns: `MaskedAutoencoder` or `ContrastiveModel`; either has an `encoder`.
+    Returns: `MaskedAutoencoder` or `ContrastiveModel`; either has an `encoder`. Where it has spectra, `training.adapt`
+        must follow.
 
     Raises:
         ValueError: The objective is another.
@@ -56,12 +57,16 @@ def build_autoencoder(settings, manifest):
         settings.decoder_depth,
         settings.decoder_heads,
         seed=derive(settings.seed, "autoencoder"),
+        targets=settings.targets,
         name="autoencoder",
     )
 
 
 def build_encoder(settings, manifest):
-    """The encoder of the settings, for a prepared data set; its initial weights follow from the seed."""
+    """The encoder of the settings, for a prepared data set; its initial weights follow from the seed.
+
+    Where it reads spectra, `training.adapt` must follow.
+    """
     import keras
 
     from physiokeras.models import Encoder
@@ -85,6 +90,8 @@ def build_encoder(settings, manifest):
         settings.dropout,
         seed=derive(settings.seed, "encoder"),
         fusion=settings.depth if late else settings.fusion,
+        view=settings.view,
+        spans=settings.spans,
         name="encoder",
     )
 
@@ -94,7 +101,7 @@ def untrained(encoder, seed):
     import keras
 
     keras.utils.set_random_seed(derive(seed, "initial weights"))
-    return type(encoder).from_config(encoder.get_config())
+    return encoder.untrained()
 
 
 LONG = 5000

@@ -9,7 +9,7 @@ from keras import ops
 from physiokeras.callbacks import Checkpoints, FreshMemory, MetricsFile
 from physiokeras.experiments import compiled_models
 from physiokeras.experiments.build import build_encoder, build_optimizer
-from physiokeras.experiments.training import facts
+from physiokeras.experiments.training import adapt, facts
 from physiokeras.models import LinearProbe
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
@@ -34,8 +34,10 @@ def train(task, manifest, settings, folder, *, records, validation, advice=""):
     """
     if (balanced_weights(manifest, task, records) > 0).sum() < 2:
         return None
+    encoder = build_encoder(settings, manifest)
+    adapt(encoder, manifest, settings, records=records)
     return fit(
-        build_encoder(settings, manifest),
+        encoder,
         task,
         manifest,
         settings,

@@ -10,6 +10,9 @@ from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
 
+BATCH = 64
+"""Windows of a batch where the network does not see them."""
+
 
 def fit(model, manifest, settings, folder, splits=None, *, records=None, advice="", verbose=None):
     """Train on an endless shuffled stream; one Keras epoch is `settings.interval` steps.
@@ -58,6 +61,29 @@ def fit(model, manifest, settings, folder, splits=None, *, records=None, advice=
                 verbose=verbose,
                 **part,
             )
+
+
+MOST_ADAPTED = 4096
+"""Windows from which spectra learn their statistics: their medians and variances are then known within a per cent."""
+
+
+def adapt(model, manifest, settings, splits=None, *, records=None):
+    """Let a model's spectra learn their statistics from training windows; without spectra nothing is read.
+
+    Args:
+        model: Of `build_model` or `build_encoder`.
+        manifest: `Manifest` of the prepared data.
+        settings: `TrainingSettings`.
+        splits: Names of the splits that the model is trained on.
+        records: Names of records, instead of `splits`.
+    """
+    if not model.patch_spectra():
+        return
+    few = sum(record.windows for record in manifest.select(splits, records)) <= MOST_ADAPTED
+    seed = None if few else derive(settings.seed, "adapt")
+    options = {"batch_size": BATCH, "modalities": settings.modalities or None, "records": records, "seed": seed}
+    with damage_named(manifest.folder, splits, records):
+        model.adapt(stream(manifest.folder, splits, **options), None if few else MOST_ADAPTED // BATCH)
 
 
 def facts(settings, manifest):

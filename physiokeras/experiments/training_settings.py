@@ -56,6 +56,12 @@ class TrainingSettings(OptimizerSettings):
     heads: int = setting(8, "attention heads of the encoder", "network")
     mlp_ratio: int = setting(4, "width of the blocks' perceptrons, in multiples of the width", "network")
     dropout: float = setting(0.0, "dropout inside the encoder's blocks", "network")
+    view: Literal["samples", "spectrum", "both"] = setting(
+        "samples", "what the encoder reads of a patch: its samples, its log band powers, or both", "network"
+    )
+    spans: tuple[int, ...] = setting(
+        (1, 4, 16), "lengths in patches of the spans whose band powers are taken", "network"
+    )
     decoder_width: int = setting(128, "width of the decoders", "network")
     decoder_depth: int = setting(2, "transformer blocks of each decoder", "network")
     decoder_heads: int = setting(4, "attention heads of the decoders", "network")
@@ -88,6 +94,9 @@ class TrainingSettings(OptimizerSettings):
     )  # fmt: skip
     loss_on_dropped: bool = setting(True, "count a modality dropped from the input in the loss", "objective")
     normalize_targets: bool = setting(False, "normalise each target patch by its own mean and variance", "objective")
+    targets: Literal["samples", "spectrum", "both"] = setting(
+        "samples", "what masked autoencoding predicts of a hidden patch", "objective"
+    )
 
     steps: int = setting(100_000, "training steps", "training")
     devices: int = setting(1, "devices of this machine that share every batch; JAX and TensorFlow", "training")

@@ -52,9 +52,10 @@ def score(folder, settings, task, manifest):
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.clear_session()
     with devices.sharing(settings.devices):
-        model = build_model(settings, manifest)
+        model, splits = build_model(settings, manifest), training_splits(settings, manifest)
+        training.adapt(model, manifest, settings, splits)
         compile_model(model, settings)
-        training.fit(model, manifest, settings, folder, training_splits(settings, manifest))
+        training.fit(model, manifest, settings, folder, splits)
     extractor = FeatureExtractor(model.encoder, settings.pooling)
     found = features_of(extractor, manifest, ("train", "validation"))
     train, validation = (found[split].with_context(settings.context) for split in ("train", "validation"))
