@@ -49,6 +49,8 @@ def source_sets(modalities):
 def source_target(model, inputs, groups=None, *, size=None, sources=None, seed=0):
     """Reconstruct each modality from each set of the others, all of its own tokens hidden.
 
+    A model with targets "spectrum" reconstructs spectra, all others samples.
+
     Windows count that have the target and any modality of the source. Sources are shuffled over windows by comparing
     what one window's sources give with another window's target: what is told goes, what is the same in all windows
     stays.
@@ -75,13 +77,14 @@ def source_target(model, inputs, groups=None, *, size=None, sources=None, seed=0
         chosen = order[np.arange(start, start + BATCH) % rows]
         count = min(BATCH, rows - start)
         batch = {key: values[chosen] for key, values in inputs.items()}
-        true = {name: keras.ops.convert_to_numpy(x) for name, x in encoder.read(batch)[0].items()}
+        true = {name: keras.ops.convert_to_numpy(x) for name, x in _true(model, batch).items()}
         for source in sources:
             hidden = [name for name in encoder.modalities if name not in source]
-            made = model.reconstruct(batch, drop=hidden)["signals"]
+            made = model.reconstruct(batch, drop=hidden)["spectra" if model.targets == "spectrum" else "signals"]
             able = present[chosen][:, [name in source for name in encoder.modalities]].any(axis=1)
             for target in hidden:
                 here = batch["present"][:, columns[target]] & able[:, None]
+                here = np.repeat(here, true[target].shape[2] // here.shape[1], axis=1)
                 sums = _sums(true[target], np.asarray(made[target]), here, able, groups[chosen], size, count)
                 old = found.get((source, target))
                 found[source, target] = sums if old is None else _add(old, sums)
@@ -136,6 +139,12 @@ def dropped_reconstruction(model, inputs, seed=0):
         target: {"explained": explained(sums), "shuffled": explained(sums, shuffled=True)}
         for (_, target), sums in found.items()
     }
+
+
+def _true(model, inputs):
+    """What the model predicts: dict of name -> signals, or standardised spectra where it predicts these alone."""
+    signals, present = model.encoder.read(inputs)
+    return model.measure(signals, present) if model.targets == "spectrum" else signals
 
 
 def _sums(true, made, here, able, groups, size, count):

@@ -76,7 +76,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.largest_loss, self.facts, self.describe, self.advice = largest_loss, facts or {}, describe, advice
         self.step, self.best, self.stopped = 0, None, False
         self._saved, self._epoch_began, self._trained = None, 0, None
-        self._watch, self._others, self._states = SignalWatch(), {}, None
+        self._watch, self._states = SignalWatch(), None
+        self._others: dict = {}
         self._inside, self._fit_has_ended, self._resumes = None, False, False
 
     def restore(self, model: keras.Model) -> int:

@@ -72,7 +72,7 @@ def save_all(folder, model, manifest, results, pooling):
         save_probe(result.probe, folder / "probes" / f"{name}.npz")
 
 
-def report(run, columns, manifest, reconstruction, left_out=None):
+def report(run, columns, manifest, reconstruction, left_out=None, targets="samples"):
     """Print the table of scores, and keep it and the numbers in the run's folder.
 
     Args:
@@ -81,13 +81,14 @@ def report(run, columns, manifest, reconstruction, left_out=None):
         manifest: `Manifest`.
         reconstruction: What `analysis.reconstruction.told_of_dropped` returned.
         left_out: dict of task name -> why it has no probe.
+        targets: What was reconstructed, as in `MaskedAutoencoder`.
     """
     parts = []
     if any(columns.values()):
         parts += [table(columns), "In brackets: 95 % intervals over test people."]
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
     if reconstruction:
-        parts.append(_reconstruction_table(reconstruction))
+        parts.append(_reconstruction_table(reconstruction, targets))
     publish(run.folder, parts or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
     run.note(scores=scores, reconstruction=reconstruction)
@@ -109,8 +110,9 @@ def table(columns):
     return markdown_table(rows)
 
 
-def _reconstruction_table(found):
-    rows = [["dropped modality", "variance explained from the others", "from others of other windows"]]
+def _reconstruction_table(found, targets):
+    of = " of log band powers" if targets == "spectrum" else ""
+    rows = [["dropped modality", f"variance{of} explained from the others", "from others of other windows"]]
     for name, numbers in found.items():
         rows.append([name, *(f"{100 * numbers[kind]:.1f} %" for kind in ("explained", "shuffled"))])
     return markdown_table(rows)

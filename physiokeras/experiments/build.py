@@ -27,7 +27,8 @@ def initial_weights(seed):
 def build_model(settings, manifest):
     """Build the model that an objective without labels trains, for a prepared data set.
 
-    Returns: `MaskedAutoencoder` or `ContrastiveModel`; both have an `encoder`.
+    Returns: `MaskedAutoencoder` or `ContrastiveModel`; both have an `encoder`. Where it has spectra, `training.adapt`
+        must follow.
 
     Raises:
         ValueError: Another objective.
@@ -77,6 +78,7 @@ def build_autoencoder(settings, manifest):
             decoder_depth=settings.decoder_depth,
             decoder_heads=settings.decoder_heads,
             seed=derive(settings.seed, "autoencoder"),
+            targets=settings.targets,
             name="autoencoder",
         )
 
@@ -126,6 +128,8 @@ def _encoder(settings, manifest):
         dropout=settings.dropout,
         seed=derive(settings.seed, "encoder"),
         fusion=settings.depth if late else settings.fusion,
+        view=settings.view,
+        spans=settings.spans,
         dtype=settings.precision,
         name="encoder",
     )
@@ -134,7 +138,7 @@ def _encoder(settings, manifest):
 def untrained(encoder, seed):
     """A new encoder like `encoder`, with the initial weights of a run of this seed."""
     with initial_weights(seed):
-        return type(encoder).from_config(encoder.get_config())
+        return encoder.untrained()
 
 
 LONG = 5000

@@ -37,6 +37,7 @@ def train(task, manifest, settings, run, *, folder=None, records, validation):
     people = {"records": records, "validation": validation}
     with devices.sharing(settings.devices):
         network = build_network(settings, manifest, task)
+        training.adapt(network.encoder, manifest, settings, records=records)
         return fit(network, task, manifest, own, run, folder=folder, **people, name=name, verbose=0)
 
 

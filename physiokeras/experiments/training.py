@@ -12,6 +12,9 @@ from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
 from physiokeras.seeds import derive
 
+BATCH = 64
+"""Windows of a batch where the network does not see them."""
+
 
 def pretrained(settings, manifest, run, *, folder, records):
     """Build and train the model of an objective without labels, through a compiled copy where one is kept.
@@ -27,8 +30,11 @@ def pretrained(settings, manifest, run, *, folder, records):
     """
     with devices.sharing(settings.devices):
         if settings.objective == "untrained":
-            return build_encoder(settings, manifest)
+            encoder = build_encoder(settings, manifest)
+            adapt(encoder, manifest, settings, records=records)
+            return encoder
         model = build_model(settings, manifest)
+        adapt(model, manifest, settings, records=records)
         compile_model(model, settings)
         with compiled_models.compiled_before(model, settings, manifest.variances) as compiled:
             fit(compiled, manifest, settings, run, folder=folder, records=records, verbose=0)
@@ -91,6 +97,29 @@ def restore(checkpoints, model, steps, resumed):
         print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
     elif resumed:
         print(f"No checkpoint in {checkpoints.folder}: training begins at step 0.", flush=True)
+
+
+MOST_ADAPTED = 4096
+"""Windows from which spectra learn their statistics: their medians and variances are then known within a per cent."""
+
+
+def adapt(model, manifest, settings, splits=None, *, records=None):
+    """Let a model's spectra learn their statistics from training windows; without spectra nothing is read.
+
+    Args:
+        model: Of `build_model` or `build_encoder`.
+        manifest: `Manifest` of the prepared data.
+        settings: `TrainingSettings`.
+        splits: Names of the splits that the model is trained on.
+        records: Names of records, instead of `splits`.
+    """
+    if not model.patch_spectra():
+        return
+    few = sum(record.windows for record in manifest.select(splits, records)) <= MOST_ADAPTED
+    seed = None if few else derive(settings.seed, "adapt")
+    options = {"batch_size": BATCH, "modalities": settings.modalities or None, "records": records, "seed": seed}
+    with damage_named(manifest.folder, splits, records):
+        model.adapt(stream(manifest.folder, splits, **options), None if few else MOST_ADAPTED // BATCH)
 
 
 def facts(settings, manifest):

@@ -68,6 +68,12 @@ class TrainingSettings(OptimizerSettings):
     heads: int = setting(8, "attention heads of the encoder", "network", "training")
     mlp_ratio: int = setting(4, "width of the blocks' perceptrons, in multiples of the width", "network", "training")
     dropout: float = setting(0.0, "dropout inside the encoder's blocks", "network", "training")
+    view: Literal["samples", "spectrum", "both"] = setting(
+        "samples", "what the encoder reads of a patch: its samples, its log band powers, or both", "network", "training"
+    )
+    spans: tuple[int, ...] = setting(
+        (1, 4, 16), "lengths in patches of the spans whose band powers are taken", "network", "training"
+    )
     decoder_width: int = setting(128, "width of the decoders", "network", "training")
     decoder_depth: int = setting(2, "transformer blocks of each decoder", "network", "training")
     decoder_heads: int = setting(4, "attention heads of the decoders", "network", "training")
@@ -108,6 +114,10 @@ class TrainingSettings(OptimizerSettings):
     )
     normalize_targets: bool = setting(
         False, "normalise each target patch by its own mean and variance", "objective", "training"
+    )
+
+    targets: Literal["samples", "spectrum", "both"] = setting(
+        "samples", "what masked autoencoding predicts of a hidden patch", "objective", "training"
     )
 
     steps: int = setting(100_000, "training steps", "training", "training")

@@ -16,7 +16,7 @@ def draw_all(folder, model, extractor, manifest, results):
 
     Args:
         folder: The run's folder, with its `metrics.csv`.
-        model: The trained model; reconstructions are drawn of a `MaskedAutoencoder`.
+        model: The trained model; reconstructions are drawn of a `MaskedAutoencoder` that predicts samples.
         extractor: `FeatureExtractor` of its encoder, with the pooling of the probes.
         manifest: `Manifest`.
         results: dict of task name -> `ProbeResult`.
@@ -25,7 +25,8 @@ def draw_all(folder, model, extractor, manifest, results):
     drawn = {"loss": loss.loss_curve(folder / "metrics.csv", note=note)}
     modalities = list(model.encoder.modalities)
     drops = [(), *((name,) for name in modalities if len(modalities) > 1)]
-    for drop in drops if isinstance(model, MaskedAutoencoder) else ():
+    draws_samples = isinstance(model, MaskedAutoencoder) and model.targets != "spectrum"
+    for drop in drops if draws_samples else ():
         name = f"reconstruction_without_{drop[0]}" if drop else "reconstruction"
         drawn[name] = reconstruction(model, manifest, drop, note)
     for name, result in results.items():

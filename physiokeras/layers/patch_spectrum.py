@@ -49,6 +49,7 @@ class PatchSpectrum(keras.layers.Layer):
         if bands < 1:
             raise ValueError(f"`bands` must be at least 1. Received: bands={bands}.")
         self.time, self.spans, self.bands = time, tuple(spans), bands
+        self._program = None
         self.reset_state()
 
     def build(self, shape):  # noqa: D102
@@ -140,9 +141,19 @@ class PatchSpectrum(keras.layers.Layer):
         """Collect a batch of training windows; arguments as in the call."""
         if not self.built:
             self.build(tuple(signal.shape))
-        powers, means = (ops.convert_to_numpy(x) for x in self._measure(ops.convert_to_tensor(signal)))
+        powers, means = (ops.convert_to_numpy(x) for x in self._compiled()(ops.convert_to_tensor(signal)))
         present = np.ones(powers.shape[:2], bool) if present is None else ops.convert_to_numpy(present)
         self._collected.append((powers, means, present))
+
+    def _compiled(self):
+        """`_measure`; on JAX as one program, since its operations one by one take a minute to compile."""
+        if keras.config.backend() != "jax":
+            return self._measure
+        import jax
+
+        if self._program is None:
+            self._program = jax.jit(self._measure)
+        return self._program
 
     def finalize_state(self):
         """Set the statistics to those of the windows that `update_state` collected, and forget the windows."""

@@ -48,20 +48,23 @@ def main(argv=None):
     from physiokeras.models import FeatureExtractor
 
     manifest = cohort.prepared(settings)
+    splits = cohort.training_splits(settings, manifest)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
     with run_folder.start(settings, recipe="pretrain", **known) as run:
         with devices.sharing(settings.devices):
             model = build_model(settings, manifest)
+            training.adapt(model, manifest, settings, splits)
             compile_model(model, settings)
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
         untrained, _ = probe_report.probe_encoder(extractor, manifest, settings)
         with devices.sharing(settings.devices):
-            training.fit(model, manifest, settings, run, cohort.training_splits(settings, manifest))
+            training.fit(model, manifest, settings, run, splits)
         pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
         probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
         pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
         columns = {"pretrained": pretrained, "untrained": untrained}
-        probe_report.report(run, columns, manifest, told_of_dropped(model, manifest, settings.seed), left_out)
+        told = told_of_dropped(model, manifest, settings.seed)
+        probe_report.report(run, columns, manifest, told, left_out, settings.targets)
     return 0
 
 

@@ -53,9 +53,10 @@ def score(run, folder, settings, task, manifest):
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.clear_session()
     with devices.sharing(settings.devices):
-        model = build_model(settings, manifest)
+        model, splits = build_model(settings, manifest), training_splits(settings, manifest)
+        training.adapt(model, manifest, settings, splits)
         compile_model(model, settings)
-        training.fit(model, manifest, settings, run, training_splits(settings, manifest), folder=folder)
+        training.fit(model, manifest, settings, run, splits, folder=folder)
     extractor = FeatureExtractor(model.encoder, settings.pooling)
     found = features_of(extractor, manifest, ("train", "validation"))
     train, validation = (

@@ -29,6 +29,7 @@ def windows(rows=70):
 def stub(answers):
     """A model that reconstructs modality "a" by `answers(batch)`, whose encoder reads floats as they are."""
     return SimpleNamespace(
+        targets="samples",
         encoder=SimpleNamespace(modalities=MODALITIES, read=lambda batch: (batch, None)),
         reconstruct=lambda batch, drop: {"signals": {"a": answers(batch), "b": 0 * batch["b"]}},
     )
@@ -109,3 +110,14 @@ def test_what_no_window_has_or_tells_is_unknown():
     assert np.isnan(found["b"]["explained"])
     inputs["present"][:3, 1:] = True
     assert np.isfinite(dropped_reconstruction(model, inputs)["a"]["explained"])
+
+
+def test_models_that_predict_spectra_are_judged_by_spectra():
+    model, inputs = autoencoder(encoder(view="both"), targets="spectrum"), tiny_windows(9)
+    inputs["present"][:4, 0] = False
+    model.adapt(inputs)
+    found = source_target(model, inputs, sources=[("ecg",)])
+    true = model.reconstruct(inputs, drop=["eeg", "emg"])
+    counted = np.repeat(inputs["present"][:, None, :2], np.asarray(true["spectra"]["eeg"]).shape[2] // 2, axis=2)
+    expected = ((np.asarray(true["spectra"]["eeg"]) - np.asarray(true["true_spectra"]["eeg"])) ** 2 * counted).sum()
+    np.testing.assert_allclose(found[("ecg",), "eeg"].error.sum(), expected, rtol=1e-4)

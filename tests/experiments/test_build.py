@@ -122,3 +122,10 @@ def test_learning_rate_is_a_function_of_steps_whatever_is_accumulated():
             rates.append(float(to_numpy(optimizer.learning_rate)))
         expected = [0.1 * i / 3 for i in range(3)] + [0.05 * (1 + np.cos(np.pi * i / 9)) for i in range(9)]
         np.testing.assert_allclose(rates, expected, atol=1e-6)
+
+
+def test_view_spans_and_targets_are_those_of_the_settings():
+    plain = build_model(settings(), MANIFEST)
+    assert (plain.encoder.view, plain.targets, plain.patch_spectra()) == ("samples", "samples", [])
+    model = build_model(settings(view="spectrum", spans=(1, 2), targets="both"), MANIFEST)
+    assert (model.encoder.view, model.encoder.spans, model.targets) == ("spectrum", (1, 2), "both")

@@ -68,6 +68,24 @@ def test_settings_are_complete_and_repeat_the_run(pretrained, training_alone):
         np.testing.assert_allclose([float(v) for v in row.values()], [float(v) for v in other.values()], rtol=1e-4)
 
 
+@pytest.mark.once
+def test_spectra_learn_their_statistics_from_the_training_people_alone(
+    pretrained, training_alone, small, tmp_path, capsys
+):
+    data = pretrained.cohort / "prepared"
+    flags = f"--data {data} --modalities eeg ecg --steps 2 --interval 2 --view both --spans 1 4 --targets spectrum"
+    assert pretrain.main([*flags.split(), *small, "--out", str(tmp_path / "run")]) == 0
+    model = load(tmp_path / "run" / "model")
+    assert (model.encoder.view, model.encoder.spans, model.targets) == ("both", (1, 4), "spectrum")
+    expected = model.encoder.untrained()
+    expected.adapt(windows(data, ["pretrain", "train"], modalities=["eeg", "ecg"]))
+    for ours, theirs in zip(model.encoder.spectra, expected.spectra, strict=True):
+        for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+    assert "variance of log band powers explained from the others" in capsys.readouterr().out
+    assert np.isfinite([float(row["loss"]) for row in metrics(tmp_path / "run")]).all()
+
+
 def test_run_says_what_made_it(pretrained):
     facts = json.loads((pretrained.folder / "run.json").read_text())
     manifest = Manifest.read(pretrained.cohort / "prepared")
