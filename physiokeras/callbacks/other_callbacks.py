@@ -1,6 +1,6 @@
 """What callbacks beside `Checkpoints` count: kept with the checkpoint, or refused."""
 
-import sys
+import inspect
 import warnings
 
 import keras
@@ -34,7 +34,7 @@ def beside(callback):
     Raises:
         ValueError: One of them contradicts checkpoints; the message says which, why and what to do.
     """
-    calling = sys._getframe(1)
+    calling = inspect.currentframe().f_back
     while calling and not isinstance(calling.f_locals.get("self"), keras.callbacks.CallbackList):
         calling = calling.f_back
     listed = calling.f_locals["self"].callbacks if calling else [callback]

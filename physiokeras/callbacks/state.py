@@ -26,7 +26,7 @@ def arrays(model, metrics=False):
     """Current state of the model and its optimizer.
 
     Args:
-        model: A compiled model, built. Inside `fit` it must be read from `Callback.model`, which on JAX first
+        model: A compiled model, built. Inside `fit` it must come from `Callback.model`, which on JAX first
             writes the state of the newest step into the variables.
         metrics: Whether to include the running metrics of the Keras epoch.
 

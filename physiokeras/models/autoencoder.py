@@ -87,6 +87,8 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         targets: str = "samples",
         **kwargs,
     ):
+        # Its name in scripts and models of earlier versions.
+        modality_dropout = kwargs.pop("dropout", None) or modality_dropout
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         if drop_from not in _DROPS:
             raise ValueError(f"`drop_from` must be one of {_DROPS}. Received: drop_from={drop_from!r}.")
@@ -198,6 +200,11 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         rows = len(inputs[next(iter(self.encoder.modalities))])
         return self.predict_on_batch({**inputs, "kept": np.tile(keep, (rows, 1))})
 
+    @property
+    def dropout(self):
+        """The earlier name of `modality_dropout`."""
+        return self.modality_dropout
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean over the counted modalities of the error of hidden patches divided by the modality's variance."""
         signals, present = self.encoder.read(x)
@@ -247,7 +254,5 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
 
     @classmethod
     def from_config(cls, config):  # noqa: D102
-        # Models saved by earlier versions call it "dropout".
-        config = {"modality_dropout" if key == "dropout" else key: value for key, value in config.items()}
-        parts = {"encoder": Encoder, "mask": TokenMask, "modality_dropout": ModalityDropout}
+        parts = {"encoder": Encoder, "mask": TokenMask, "modality_dropout": ModalityDropout, "dropout": ModalityDropout}
         return cls(**{k: parts[k].from_config(v) if k in parts and v else v for k, v in config.items()})

@@ -115,7 +115,7 @@ class Label:
         table: File below the source folder with a row a record or a person ("class", "number"). A "class" without
             `classes` takes those found there, sorted.
         column: Its column with the label; default: the label's name.
-        by: Whether a row is of a "record" or of a "person".
+        by: Whether a row is of a "record" (the default) or of a "person".
         key: Its column with the names of records or people; default: `by`.
     """
 
@@ -136,7 +136,7 @@ class Label:
     abnormal: tuple[str, ...] = ()
     table: str | None = None
     column: str | None = None
-    by: str = "record"
+    by: str | None = None
     key: str | None = None
 
     def __post_init__(self):
@@ -167,8 +167,9 @@ class Label:
         """`column` gets its default here, so that messages can name it."""
         check(self.table, f"{key} table", f"must name the table; kind {self.kind} is a column of one", self.table)
         check(not self.annotator and not self.file, key, "takes `table` instead of `annotator` and `file`", self.file)
-        check(self.by in ("record", "person"), f"{key} by", 'must be "record" or "person"', self.by)
+        check(self.by in (None, "record", "person"), f"{key} by", 'must be "record" or "person"', self.by)
         object.__setattr__(self, "column", self.column or self.name)
+        object.__setattr__(self, "by", self.by or "record")
         if self.kind == "number":
             check(not self.classes and not self.mapping, f"{key} classes", "a number has none", self.classes)
         check(len(self.classes) != 1, f"{key} classes", "must name at least two classes, or none", self.classes)
