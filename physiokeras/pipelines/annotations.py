@@ -32,6 +32,7 @@ class Annotations:
         symbols: Annotation codes as WFDB writes them: "N" a normal beat, '"' a note.
         notes: Texts, empty where there is none.
         durations: int64 `(annotations,)`, 0 where none is given; None where the format has none.
+        report: What was found in the file besides: messages.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Annotations:
     symbols: tuple[str, ...]
     notes: tuple[str, ...]
     durations: np.ndarray | None = None
+    report: tuple[str, ...] = ()
 
 
 def read_annotations(path):

@@ -30,6 +30,7 @@ class Definition:
         labels: Label by name.
         split: How people are divided.
         same_person: Person by record name, for the records that `person` cannot tell.
+        grid: Label of stages or spans on whose grid windows begin; None: windows begin where the record does.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Definition:
     labels: dict[str, Label] = field(default_factory=dict)
     split: Split = field(default_factory=Split)
     same_person: dict[str, str] = field(default_factory=dict)
+    grid: str | None = None
 
     def __post_init__(self):
         check(self.modalities, "[modalities]", "must define at least one modality", self.modalities)
@@ -67,6 +69,9 @@ class Definition:
             check(_groups(self.person), "person", "must be a regular expression with one group", self.person)
         for label in self.labels.values():
             check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
+        spans = [label.name for label in self.labels.values() if label.kind in ("stages", "spans")]
+        rule = f"must name a label of stages or spans: {', '.join(spans) or 'there is none'}"
+        check(self.grid is None or self.grid in spans, "grid", rule, self.grid)
 
     @classmethod
     def read(cls, name_or_path):

@@ -1,14 +1,14 @@
 """WFDB and EDF records: a header that is checked against its files, and one channel of samples at a time."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
-from physiokeras.pipelines import edf, sample_formats
+from physiokeras.pipelines import edf, edf_times, sample_formats
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.wfdb_header import Signal, parse_record_line, parse_signal_line, read_lines
 
@@ -29,6 +29,8 @@ class Header:
         frames: Number of frames.
         signals: Channels in file order.
         notes: What was accepted but deserves a line in the report.
+        runs: `(first frame, seconds)` of each run of frames without a gap; EDF+ alone has several.
+        unfinished: Whether the recorder never closed the file, so that its scores may go on behind its end.
     """
 
     path: Path
@@ -37,33 +39,48 @@ class Header:
     frames: int
     signals: tuple[Signal, ...]
     notes: tuple[str, ...] = ()
+    runs: tuple[tuple[int, float], ...] = ((0, 0.0),)
+    unfinished: bool = False
 
     @property
     def seconds(self):
-        """Length of the record."""
-        return self.frames / self.rate
+        """Length of the record, its gaps included."""
+        first, begin = self.runs[-1]
+        return begin + (self.frames - first) / self.rate
 
     @property
     def files(self):
-        """Paths of the signal files, each once."""
-        return tuple(self.path.parent / name for name in dict.fromkeys(signal.file for signal in self.signals))
+        """Paths of the signal files, each once; none that is at fault."""
+        names = dict.fromkeys(signal.file for signal in self.signals if signal.fault is None)
+        return tuple(self.path.parent / name for name in names)
 
     def index(self, channel):
         """Position of a definition's `Channel`, or None where the record lacks it.
 
         Raises:
-            DataError: The record has it twice, or lacks it although it is required.
+            DataError: The record has it twice, lacks it although it is required, or its samples mean nothing.
         """
         names = [signal.name for signal in self.signals]
         for name in channel.names:
             if names.count(name) > 1:
                 raise DataError("the header names it twice; rename one of them.", file=self.path, channel=name)
             if name in names:
-                return names.index(name)
+                return self.usable(names.index(name))
         if channel.required:
             message = f"the definition requires it, under any of {', '.join(channel.names)}. The record has: "
             raise DataError(f"{message}{', '.join(names)}.", file=self.path, channel=channel.name)
         return None
+
+    def usable(self, index):
+        """`index`, of a signal without a fault.
+
+        Raises:
+            DataError: Its fault.
+        """
+        signal = self.signals[index]
+        if signal.fault:
+            raise DataError(signal.fault, file=self.path, channel=signal.name)
+        return index
 
 
 def read_header(path, root=None, *, check_files=True):
@@ -79,8 +96,9 @@ def read_header(path, root=None, *, check_files=True):
     """
     path = Path(path)
     if path.suffix.lower() == ".edf":
-        signals, rate, frames, notes = edf.read_edf_header(path)
-        return Header(path, path.stem, rate, frames, signals, tuple(notes))
+        facts = edf.read_edf_header(path)
+        notes = (*facts.pop("notes"), *_faults(facts["signals"]))
+        return Header(path, path.stem, notes=notes, **facts)
     root = path.parent if root is None else Path(root)
     refuse_link_out(path, root)
     lines = read_lines(path)
@@ -103,11 +121,19 @@ def read_header(path, root=None, *, check_files=True):
         )
     if frames is None and not check_files:
         fail("must give the number of samples, as the signal files are not at hand.")
+    errors = []
     for file in dict.fromkeys(signal.file for signal in signals if check_files):
         group = [signal for signal in signals if signal.file == file]
-        frames = _check_file(path, root, file, group, frames)
+        try:
+            frames = _check_file(path, root, file, group, frames)
+        except DataError as error:
+            errors.append(error)
+            fault = f"{error.place}: {error.message}" if error.place else error.message
+            signals = [replace(signal, fault=fault) if signal in group else signal for signal in signals]
+    if errors and all(signal.fault for signal in signals):
+        raise errors[0]
     notes = [f"{signal.name}: negative gain {signal.gain:g}" for signal in signals if signal.gain < 0]
-    return Header(path, name, rate, frames, tuple(signals), tuple(notes))
+    return Header(path, name, rate, frames, tuple(signals), (*notes, *_faults(signals)))
 
 
 def read_signal(header, index, *, lowest="auto", strict=True, report=None):
@@ -124,9 +150,9 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
     Returns: float32 `(samples,)`, NaN where missing.
 
     Raises:
-        DataError: The samples contradict the header's initial value or checksum.
+        DataError: The samples contradict the header's initial value or checksum, or mean nothing.
     """
-    signal = header.signals[index]
+    signal = header.signals[header.usable(index)]
     digital = read_digital(header, index)
     for message in _contradictions(signal, digital):
         if strict:
@@ -144,7 +170,7 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
         if missing:
             values[block == code] = np.nan
         physical[start : start + len(block)] = values
-    return physical
+    return edf_times.spread(physical, signal.rate, header.runs, 1 / header.rate, header.seconds)
 
 
 def read_digital(header, index):
@@ -170,6 +196,10 @@ def read_digital(header, index):
                 raise DataError("was cut while it was read.", file=file.name, place=f"frame {start}")
             result[start : start + rows] = samples.reshape(rows, width)[:, columns]
     return result.reshape(-1)
+
+
+def _faults(signals):
+    return [f"{signal.name}: cannot be used: {signal.fault}" for signal in signals if signal.fault]
 
 
 def _contradictions(signal, digital):
