@@ -65,6 +65,9 @@ class Definition:
                 rule = f"a channel belongs to one modality; this one is in {seen.get(name)} already"
                 check(name not in seen, f"[modalities.{modality.name}] channels", rule, name)
                 seen[name] = modality.name
+        for name in self.labels:
+            rule = "a label and a modality must have different names, as one batch holds both"
+            check(name not in self.modalities, f"[labels.{name}]", rule, name)
         if self.person is not None:
             check(_groups(self.person), "person", "must be a regular expression with one group", self.person)
         for label in self.labels.values():

@@ -28,9 +28,9 @@ class Manifest:
         tokens: Tokens of one modality in one window.
         variances: Modality -> variance of the scaled present samples in the windows of "pretrain" and "train".
         labels: Label -> dict of `kind` and `classes`.
-        records: One dict a record: `name`, `person`, `split`, `windows`, `seconds`, `sex`, `age`, `bytes`, `sha256`,
-            `present` (windows per modality), `labels` (windows per class), `channels` (quality) and `notes`. The
-            position in this list is the number `record` of the stream.
+        records: One dict a record: `name`, `person`, `split`, `windows`, `seconds`, `start` (seconds before the first
+            window), `sex`, `age`, `bytes`, `sha256`, `present` (windows per modality), `labels` (windows per class),
+            `channels` (quality) and `notes`. The position in this list is the number `record` of the stream.
         set_aside: One dict of `record` and `reason` for each record that could not be converted.
         data_hash: SHA-256 over definition, splits and shards.
         versions: Package -> version that wrote the folder.
@@ -159,7 +159,7 @@ def combine(folder, definition, sidecars, people, splits, versions):
         versions: Package -> version.
     """
     good = [sidecar for sidecar in sidecars if "set_aside" not in sidecar]
-    keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
+    keep = ("windows", "seconds", "start", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
     records = [
         {"name": sidecar["record"], "person": people[sidecar["record"]], "split": splits[sidecar["record"]]}
         | {key: sidecar[key] for key in keep}

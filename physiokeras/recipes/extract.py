@@ -73,8 +73,10 @@ def read_rows(encoder, manifest, pooling):
     found = features_of_windows(FeatureExtractor(encoder, pooling), manifest)
     columns = dict(found.labels)
     names = np.array([record["name"] for record in manifest.records])
-    seconds = columns.pop("window") * float(manifest.definition["window"])
-    return {"features": found.values, "record": names[columns.pop("record")], "seconds": seconds, **columns}
+    starts = np.array([record.get("start", 0.0) for record in manifest.records])
+    record = columns.pop("record")
+    seconds = starts[record] + columns.pop("window") * float(manifest.definition["window"])
+    return {"features": found.values, "record": names[record], "seconds": seconds, **columns}
 
 
 def write_features(rows, path):

@@ -52,6 +52,7 @@ def test_ecg_is_stored_alike_in_all_definitions():
     assert set(ecgs[1].channels[0].names) == {"MLII", "ECG"}
 
 
+STAGES = {"kind": "stages", "annotator": "st", "classes": ["W", "R"]}
 BROKEN = {
     "unknown key": (changed(windw=30), "definition", "windw"),
     "unknown modality key": (changed(modalities__ecg__rat=1), "[modalities.ecg]", "Known: name, rate, channels"),
@@ -91,6 +92,23 @@ BROKEN = {
         "share none",
     ),
     "person without a group": (changed(person="drive"), "person", "one group"),
+    **{
+        f"modality called {name}": (
+            changed(modalities={name: {"rate": 1, "channels": ["x"]}}),
+            f"[modalities.{name}]",
+            "name",
+        )
+        for name in ("present", "kept", "record", "eeg/left", "eeg left", "1lead", "")
+    },
+    **{
+        f"label called {name}": (changed(**{f"labels__{name}": STAGES}), f"[labels.{name}]", "name")
+        for name in ("window", "present", "ecg", "seconds", "a/b")
+    },
+    "class called none": (changed(labels__a={**STAGES, "classes": ["none", "W"]}), "[labels.a] classes", '"none"'),
+    "class twice": (changed(labels__a={**STAGES, "classes": ["W", "W"]}), "[labels.a] classes", "one class"),
+    "class that is unscored": (changed(labels__a={**STAGES, "unscored": ["W"]}), "[labels.a] unscored", "'W'"),
+    "class mapped to another": (changed(labels__a={**STAGES, "mapping": {"W": "R"}}), "[labels.a] mapping", "'W'"),
+    "grid of no label": (changed(grid="stage"), "grid", "there is none"),
     "list for table": (changed(modalities=[1]), "[modalities]", "table"),
 }
 

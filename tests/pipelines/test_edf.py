@@ -78,11 +78,11 @@ def test_stages_come_from_the_hypnogram_beside_the_record(record):
 
 
 def test_marks_without_the_prefix_are_events_and_reported(record):
-    extra = [edfio.EdfAnnotation(70, None, "Lights off"), edfio.EdfAnnotation(210, 30, "Movement time")]
+    extra = [edfio.EdfAnnotation(70, None, "Lights off"), edfio.EdfAnnotation(210, 30, "Light on")]
     write_hypnogram(record.parent / "SC4001EC-Hypnogram.edf", extra=extra)
     found, report = stages(record)
     assert found == [0, 0, 1, 3, 3, 3, -1, -1, 4, 4]
-    assert [line.split(": ")[1].split(",")[0] for line in report] == ["1 x 'Lights off'", "1 x 'Movement time'"]
+    assert [line.split(": ")[1].split(",")[0] for line in report] == ["1 x 'Lights off'", "1 x 'Light on'"]
 
 
 def test_a_hypnogram_that_starts_at_another_time_of_day_is_moved_there(record):
