@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
+from physiokeras.pipelines.notes import copies, lacking
 from physiokeras.pipelines.remote import Remote, located
 
 SCHEMA = 1
@@ -32,6 +33,7 @@ class Manifest:
             window), `sex`, `age`, `bytes`, `sha256`, `present` (windows per modality), `labels` (windows per class),
             `channels` (quality) and `notes`. The position in this list is the number `record` of the stream.
         set_aside: One dict of `record` and `reason` for each record that could not be converted.
+        problems: Sentences on what the whole data set lacks, such as a modality that no record has.
         data_hash: SHA-256 over definition, splits and shards.
         versions: Package -> version that wrote the folder.
         schema: Version of the layout.
@@ -48,6 +50,7 @@ class Manifest:
     data_hash: str
     versions: dict
     schema: int = SCHEMA
+    problems: list = field(default_factory=list)
 
     @classmethod
     def read(cls, folder):
@@ -188,6 +191,7 @@ def combine(folder, definition, sidecars, people, splits, versions):
         set_aside=[{"record": s["record"], "reason": s["set_aside"]} for s in sidecars if "set_aside" in s],
         data_hash=hashlib.sha256(hashed.encode()).hexdigest(),
         versions=versions,
+        problems=[*lacking(records, definition)[0], *copies(good, people, splits)],
     )
 
 

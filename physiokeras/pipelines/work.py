@@ -6,6 +6,7 @@ from pathlib import Path
 from physiokeras.pipelines.checksums import by_folder, check_file, contradiction, read_checksums
 from physiokeras.pipelines.conversion import conversion_key, read_sidecar
 from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.names import check_names
 from physiokeras.pipelines.people import read_people
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.sources import unchanged
@@ -23,6 +24,8 @@ class Work:
         headers: Paths of all records.
         mine: Those of this run's part.
         people: Record name -> `Person`.
+        refused: Record's path -> why its name, or that of its annotations, keeps it out.
+        persons: Record name -> person, of the others.
         sums: Folder below `source` -> file name -> SHA-256.
     """
 
@@ -33,6 +36,8 @@ class Work:
     headers: list
     mine: list
     people: dict
+    refused: dict
+    persons: dict
     sums: dict
 
     @classmethod
@@ -46,8 +51,10 @@ class Work:
         headers, sums = find_records(source, definition), read_checksums(source)
         if definition.people and strict:
             check_file(source / definition.people, source, sums)
-        mine, people = headers[shard_index::num_shards], read_people(source, definition)
-        return cls(source, definition, Path(out), strict, headers, mine, people, by_folder(sums))
+        people = read_people(source, definition)
+        refused, persons = check_names(source, headers, definition, people)
+        mine = [path for path in headers[shard_index::num_shards] if path not in refused]
+        return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, by_folder(sums))
 
     def arguments(self, path):
         """Arguments of `convert_one` for a record."""
@@ -59,7 +66,12 @@ class Work:
         return conversion_key(path.stem, self.definition, self.people)
 
     def sidecar(self, path):
-        """A record's sidecar; None where there is none, or one that another definition or version wrote."""
+        """A record's sidecar; None where there is none, or one that another definition or version wrote.
+
+        That of a record that its name keeps out is none on disk, so that nothing is redone once the name is right.
+        """
+        if path in self.refused:
+            return {"record": path.stem, "set_aside": self.refused[path]}
         found = read_sidecar(self.out, path.stem)
         return found if found and found.get("key") == self.key(path) else None
 

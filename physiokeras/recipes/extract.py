@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from physiokeras.pipelines.names import without_missing_labels
 from physiokeras.pipelines.people import without_missing_people
+from physiokeras.pipelines.record_list import find_records
 from physiokeras.recipes import program
 from physiokeras.recipes.backend import use
 from physiokeras.recipes.settings import CommonSettings, read, setting
@@ -51,9 +53,9 @@ def main(argv=None):
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
-        manifest = convert(
-            settings.source, without_missing_people(definition, settings.source), prepared, workers=settings.workers
-        )
+        there = without_missing_people(definition, settings.source)
+        there = without_missing_labels(there, find_records(settings.source, there))
+        manifest = convert(settings.source, there, prepared, workers=settings.workers)
         rows = read_rows(encoder, manifest, facts["pooling"])
         write_features(rows, out / "features.npz")
         write_predictions(rows, encoder, definition, settings, out, note_of(manifest))

@@ -51,7 +51,8 @@ class Settings:
 def main(argv=None):
     """Run the command.
 
-    Returns: exit status: 0, or 1 where any record was set aside or the data set cannot be converted.
+    Returns: exit status: 0, or 1 where any record was set aside, or the data set lacks what the definition names, or
+        cannot be converted.
     """
     settings = settings_module.read(
         Settings,
@@ -84,7 +85,7 @@ def run(settings):
     manifest = convert(**what, engine=engine, progress=_say)
     if manifest and settings.report:
         print(f"Read {write_report(manifest)} before you train on it.")
-    return int(bool(manifest and manifest.set_aside))
+    return int(bool(manifest and (manifest.set_aside or manifest.problems)))
 
 
 def _say(line):
