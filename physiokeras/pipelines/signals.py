@@ -17,8 +17,13 @@ LONGEST_GAP = 1.0
 FLAT_SHARE = 0.5
 """A window is flat where at least this share of its seconds holds one single value each."""
 
+FLAT_SAMPLES = 4
+"""Least samples of which one value is told from chance: a slow channel is looked at over more than a second."""
+
 FILTER_ORDER = 4
 _CHUNK = 1 << 18
+_DENOMINATORS = (10_000, 200_000)
+_DRIFT = 1e-3
 _QUARTILES = (25.0, 50.0, 75.0)
 
 
@@ -46,9 +51,13 @@ def fill_gaps(values, rate, longest=LONGEST_GAP):
 def resample(values, native, target):
     """Change the rate from `native` to `target` Hz by an anti-aliased polyphase filter without phase shift.
 
-    Sample k of the result lies at k / target seconds. At both ends the signal is continued by its end value.
+    Sample k of the result lies at k / target seconds, within a millisecond also at the end of a long recording whose
+    rate is only near a simple ratio of the target. At both ends the signal is continued by its end value.
     """
-    ratio = Fraction(target / native).limit_denominator(10_000)
+    for denominators in _DENOMINATORS:
+        ratio = Fraction(target / native).limit_denominator(denominators)
+        if abs(float(ratio) * native / target - 1) * len(values) / native < _DRIFT:
+            break
     if ratio == 1:
         return values
     return scipy.signal.resample_poly(values, ratio.numerator, ratio.denominator, padtype="edge")
@@ -141,11 +150,11 @@ def touched_windows(gaps, rate, windows, window, margin):
 
 
 def extremes(values, rate, windows, window):
-    """Lowest and highest value in each second of each window.
+    """Lowest and highest value in each second of each window; in longer pieces where a second holds few samples.
 
     Returns: two arrays `(windows, seconds)`; a window that is no whole number of seconds is cut into near ones.
     """
-    seconds = max(1, round(window))
+    seconds = max(1, round(window / max(1.0, FLAT_SAMPLES / rate)))
     step = window / seconds * rate
     if step == int(step):
         pieces = values[: windows * seconds * int(step)].reshape(windows, seconds, -1)

@@ -16,7 +16,9 @@ import numpy as np
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CommonSettings, read, setting
+from physiokeras.pipelines.names import without_missing_labels
 from physiokeras.pipelines.people import without_missing_people
+from physiokeras.pipelines.record_list import find_records
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ def main(argv=None):
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
-        manifest = convert(
-            settings.source, without_missing_people(definition, settings.source), prepared, workers=settings.workers
-        )
+        there = without_missing_people(definition, settings.source)
+        there = without_missing_labels(there, find_records(settings.source, there))
+        manifest = convert(settings.source, there, prepared, workers=settings.workers)
         rows = read_rows(encoder, manifest, facts["pooling"])
         write_features(rows, out / "features.npz")
         write_predictions(rows, encoder, definition, settings, out, note_of(manifest))
@@ -73,8 +75,10 @@ def read_rows(encoder, manifest, pooling):
     found = features_of_windows(FeatureExtractor(encoder, pooling), manifest)
     columns = dict(found.labels)
     names = np.array([record.name for record in manifest.records])
-    seconds = columns.pop("window") * float(manifest.definition["window"])
-    return {"features": found.values, "record": names[columns.pop("record")], "seconds": seconds, **columns}
+    starts = np.array([record.start for record in manifest.records])
+    record = columns.pop("record")
+    seconds = starts[record] + columns.pop("window") * float(manifest.definition["window"])
+    return {"features": found.values, "record": names[record], "seconds": seconds, **columns}
 
 
 def write_features(rows, path):
