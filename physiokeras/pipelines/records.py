@@ -121,11 +121,11 @@ def read_header(path, root=None, *, check_files=True):
         )
     if frames is None and not check_files:
         fail("must give the number of samples, as the signal files are not at hand.")
-    errors = []
+    errors, unstated = [], frames is None
     for file in dict.fromkeys(signal.file for signal in signals if check_files):
         group = [signal for signal in signals if signal.file == file]
         try:
-            frames = _check_file(path, root, file, group, frames)
+            frames = _check_file(path, root, file, group, frames, unstated)
         except DataError as error:
             errors.append(error)
             fault = f"{error.place}: {error.message}" if error.place else error.message
@@ -133,7 +133,8 @@ def read_header(path, root=None, *, check_files=True):
     if errors and all(signal.fault for signal in signals):
         raise errors[0]
     notes = [f"{signal.name}: negative gain {signal.gain:g}" for signal in signals if signal.gain < 0]
-    return Header(path, name, rate, frames, tuple(signals), (*notes, *_faults(signals)))
+    notes += [f"{path.name}: the number of samples is open; taken from the file's size"] if unstated else []
+    return Header(path, name, rate, frames, tuple(signals), (*notes, *_faults(signals)), unfinished=unstated)
 
 
 def read_signal(header, index, *, lowest="auto", strict=True, report=None):
@@ -210,8 +211,11 @@ def _contradictions(signal, digital):
         yield f"the samples' checksum must be {signal.checksum}, says the header. Received: {checksum}."
 
 
-def _check_file(path, root, file, group, frames):
-    """Number of frames; a DataError unless the signal file is the one that its lines in the header describe."""
+def _check_file(path, root, file, group, frames, unstated):
+    """Number of frames; a DataError unless the signal file is the one that its lines in the header describe.
+
+    Where the header states no number of samples, as of a recorder that lost power, whole frames count.
+    """
 
     def fail(message):
         raise DataError(message, file=path, channel=group[0].name, place=f"line {group[0].line}")
@@ -232,7 +236,8 @@ def _check_file(path, root, file, group, frames):
     if frames is None:
         frames = (size - offset) * count // (unit * width)
     expected = {offset + wanted for wanted in sample_formats.sizes(form, frames * width)}
-    if size not in expected or frames < 1:
+    cut = unstated and 0 <= size - min(expected) < -(-unit * width // count)
+    if not (size in expected or cut) or frames < 1:
         wanted = " or ".join(str(number) for number in sorted(expected))
         layout = f"{offset} + {frames} frames of {width} samples in format {form}"
         fail(f"{file} must have {wanted} bytes: {layout}. Received: {size} bytes. Is it cut, or another record's?")
