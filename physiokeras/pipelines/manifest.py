@@ -162,10 +162,11 @@ def combine(folder, definition, sidecars, people, splits, versions):
         versions: Package -> version.
     """
     good = [sidecar for sidecar in sidecars if "set_aside" not in sidecar]
-    keep = ("windows", "seconds", "start", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
+    keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
     records = [
         {"name": sidecar["record"], "person": people[sidecar["record"]], "split": splits[sidecar["record"]]}
         | {key: sidecar[key] for key in keep}
+        | {"start": sidecar.get("start", 0.0)}
         for sidecar in good
     ]
     check_people(records, folder)
