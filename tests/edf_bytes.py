@@ -30,7 +30,8 @@ def write(path, channels, lists=None, *, records=None, duration=1, time="22.00.0
           kind=None, stated=None):  # fmt: skip
     """Write channels, and lists of annotations: one `bytes` a data record, or one alone for an annotation file."""
     channels = list(channels)
-    records = records or (len(lists) if lists else len(channels[0]["data"]) // channels[0]["count"])
+    lengths = [len(channel["data"]) // channel["count"] for channel in channels if channel["count"]]
+    records = records or (len(lists) if lists else lengths[0])
     if lists is not None:
         width = 2 * -(-max(map(len, lists)) // 2)
         data = np.frombuffer(b"".join(text.ljust(width, b"\0") for text in lists), "<i2")

@@ -40,7 +40,7 @@ def convert_one(path, definition, people, out, strict, sums):
     except OSError as error:
         if error.errno in _UNWRITABLE:
             raise
-        reason = f"{path}: {error}"
+        reason = f"{error.filename or path}: {error.strerror or error}"
     except Exception as error:
         reason = f"{path}: unexpected {type(error).__name__}: {error}"
     return set_aside(out, path, reason, conversion_key(path.stem, definition, people))

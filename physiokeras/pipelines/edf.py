@@ -21,6 +21,8 @@ FORMAT = "EDF"
 TICKS = 1000
 """Annotations are kept to the millisecond."""
 
+_FAR = 1e12
+
 
 def read_edf_header(path):
     """What a `Header` needs of an EDF file.
@@ -78,11 +80,15 @@ def read_edf_annotations(path, recording, seconds):
         ends = [None if mark.duration is None else mark.onset + mark.duration for mark in marks]
     with refused(recording):
         shift, more = shift_between(path, recording, seconds, begins, ends)
-    samples = np.rint((np.array(begins) + shift) * TICKS).astype(np.int64)
-    ends = [begin if end is None else end for begin, end in zip(begins, ends, strict=True)]
-    durations = np.rint((np.array(ends) + shift) * TICKS).astype(np.int64) - samples
+    samples = _ticks(begins, shift)
+    closed = [begin if end is None else end for begin, end in zip(begins, ends, strict=True)]
+    durations = _ticks(closed, shift) - samples
     texts = tuple(mark.text for mark in marks)
     return Annotations(path, TICKS, samples, ('"',) * len(texts), texts, durations, (*notes, *more))
+
+
+def _ticks(seconds, shift):
+    return np.rint(np.clip(np.array(seconds) + shift, -_FAR, _FAR) * TICKS).astype(np.int64)
 
 
 def _open(path):

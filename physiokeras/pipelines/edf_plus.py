@@ -67,7 +67,7 @@ class Layout:
             labels = [fields[16 * k : 16 * k + 16].decode("latin-1").strip() for k in range(count)]
             sizes = [2 * int(fields[216 * count + 8 * k :][:8]) for k in range(count)]
             ends = np.cumsum(sizes).tolist()
-            begin, size = 256 * (count + 1), ends[-1] if ends else 0
+            begin, size = int(head[184:192]), ends[-1] if ends else 0
             slots = [(end - size, end) for label, size, end in zip(labels, sizes, ends, strict=True) if label == LISTS]
             records = (Path(path).stat().st_size - begin) // size if size > 0 else 0
             return cls(Path(path), begin, size, records, tuple(slots), count - len(slots))

@@ -57,8 +57,8 @@ def lacking(records, definition):
     problems, lines = [], []
     if not records:
         return ["no record could be converted"], []
-    absent = {c["channel"] for c in records[0]["channels"]}
-    absent -= {c["channel"] for record in records for c in record.channels if c["notes"] != [ABSENT]}
+    found = {(c["channel"], c["notes"] == [ABSENT]) for record in records for c in record.channels}
+    absent = {name for name, lacks in found if lacks and (name, False) not in found}
     for name, modality in definition.modalities.items():
         channels = [channel for channel in modality.channels if channel.name in absent]
         wanted = ", ".join(name for channel in channels for name in channel.names)
@@ -69,7 +69,7 @@ def lacking(records, definition):
             lines.append(f"no record has the channel {wanted} of [modalities.{name}]. See `alias`")
     for name, label in definition.labels.items():
         counts = [record.labels.get(name, {}) for record in records if record.split != "pretrain"]
-        if counts and not any(key != "-1" and count for found in counts for key, count in found.items()):
+        if any(counts) and not any(key != "-1" and count for found in counts for key, count in found.items()):
             problems.append(f"no window has a label of [labels.{name}], of kind {label.kind}; see the notes")
     shares = {name: getattr(definition.split, name) for name in ("test", "validation")}
     splits = {record.split for record in records}

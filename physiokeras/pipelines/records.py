@@ -129,10 +129,12 @@ def _read(path, root, check_files, family=()):
     signals = _signals(lines, count, rate, fail)
     if frames is None and not check_files:
         fail("must give the number of samples, as the signal files are not at hand.")
+    unstated = frames is None
     if check_files:
         signals, frames = _check_files(path, root, signals, frames, family)
     notes = [f"{signal.name}: negative gain {signal.gain:g}" for signal in signals if signal.gain < 0]
-    return Header(path, name, rate, frames, tuple(signals), (*notes, *_faults(signals)))
+    notes += [f"{path.name}: the number of samples is open; taken from the file's size"] if unstated else []
+    return Header(path, name, rate, frames, tuple(signals), (*notes, *_faults(signals)), unfinished=unstated)
 
 
 def _check_files(path, root, signals, frames, family):
@@ -141,11 +143,11 @@ def _check_files(path, root, signals, frames, family):
     Raises:
         DataError: The fault, where every file has one.
     """
-    errors = []
+    errors, unstated = [], frames is None
     for file in dict.fromkeys(signal.file for signal in signals):
         group = [signal for signal in signals if signal.file == file]
         try:
-            frames = _check_file(path, root, file, group, frames, family)
+            frames = _check_file(path, root, file, group, frames, family, unstated)
         except DataError as error:
             errors.append(error)
             fault = f"{error.place}: {error.message}" if error.place else error.message
@@ -326,8 +328,11 @@ def _contradictions(signal, digital):
         yield f"the samples' checksum must be {signal.checksum}, says the header. Received: {checksum}."
 
 
-def _check_file(path, root, file, group, frames, family):
-    """Number of frames; a DataError unless the signal file is the one that its lines in the header describe."""
+def _check_file(path, root, file, group, frames, family, unstated):
+    """Number of frames; a DataError unless the signal file is the one that its lines in the header describe.
+
+    Where the header states no number of samples, as of a recorder that lost power, whole frames count.
+    """
 
     def fail(message):
         raise DataError(message, file=path, channel=group[0].name, place=f"line {group[0].line}")
@@ -351,7 +356,8 @@ def _check_file(path, root, file, group, frames, family):
     if frames is None:
         frames = (size - offset) * count // (unit * width)
     expected = {offset + wanted for wanted in sample_formats.sizes(form, frames * width)}
-    if size not in expected or frames < 1:
+    cut = unstated and 0 <= size - min(expected) < -(-unit * width // count)
+    if not (size in expected or cut) or frames < 1:
         wanted = " or ".join(str(number) for number in sorted(expected))
         layout = f"{offset} + {frames} frames of {width} samples in format {form}"
         fail(f"{file} must have {wanted} bytes: {layout}. Received: {size} bytes. Is it cut, or another record's?")

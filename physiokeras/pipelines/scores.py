@@ -1,6 +1,11 @@
 """The annotation files of a record: which they are, their marks in the record's time, and those that no label uses."""
 
+import bisect
+import fnmatch
+import functools
+import os
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -30,12 +35,11 @@ def annotation_file(path, label):
         return _any_case(file) if label.annotator else None
     # Whatever stands in a record's name stands for itself.
     name = path.stem
-    pattern = label.file.format(record=name)
-    shown = re.sub(r"\{record(?::\.(\d+))?\}", lambda cut: escaped(name[: int(cut[1]) if cut[1] else None]), label.file)
-    files = sorted(file for file in path.parent.glob(any_case(shown)) if not file.name.startswith("."))
+    pattern = re.sub(r"\{record(?::\.(\d+))?\}", lambda cut: escaped(name[: cut[1] and int(cut[1])]), label.file)
+    files = matching(path.parent, any_case(pattern))
     if len(files) > 1:
-        names = ", ".join(file.name for file in files)
-        raise DataError(f"one file must match [labels.{label.name}] file = {pattern!r}. Received: {names}.", file=path)
+        names, wanted = ", ".join(file.name for file in files), label.file.format(record=name)
+        raise DataError(f"one file must match [labels.{label.name}] file = {wanted!r}. Received: {names}.", file=path)
     return files[0] if files else None
 
 
@@ -52,10 +56,28 @@ def any_case(pattern):
     return stem + dot + "".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in extension)
 
 
+def matching(folder, pattern):
+    """Paths in a folder whose names match, hidden ones left out, sorted."""
+    modified, expression = os.stat(folder).st_mtime_ns, re.compile(fnmatch.translate(pattern))
+    # The clock of file systems is coarse: what changed just now may change once more at the same time.
+    settled = time.time_ns() - modified > 2_000_000_000
+    names = _names(folder, modified) if settled else _names.__wrapped__(folder, modified)
+    first = re.match(r"[^*?[]*", pattern)[0]
+    begin = bisect.bisect_left(names, first)
+    end = bisect.bisect_right(names, first + chr(0x10FFFF))
+    return [folder / name for name in names[begin:end] if expression.match(name) and not name.startswith(".")]
+
+
+@functools.lru_cache(64)
+def _names(folder, modified):
+    """Names in a folder, sorted: looked up once for all of its records."""
+    return sorted(os.listdir(folder))
+
+
 def _any_case(file):
     if file.exists():
         return file
-    return next((other for other in file.parent.glob(any_case(escaped(file.name)))), None)
+    return next(iter(matching(file.parent, any_case(escaped(file.name)))), None)
 
 
 def scores(header, label, report):

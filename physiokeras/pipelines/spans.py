@@ -56,7 +56,9 @@ def find_spans(annotations, label, header, report):
         report.append(f"{name}: no mark of [labels.{label.name}]")
         return []
     frames = round(header.seconds * header.rate)
-    outside = np.count_nonzero((values >= 0) & ((ends <= 0) | (begins >= frames)))
+    # What lies behind an unfinished record's end is reported where the file is read.
+    outside = (ends <= 0) | ((begins >= frames) & (not header.unfinished))
+    outside = np.count_nonzero(outside & (values >= 0))
     if outside and outside < len(begins):
         report.append(f"{name}: {outside} marks of [labels.{label.name}] lie before or behind the record; left out")
     begins, ends = np.clip(begins, 0, frames), np.clip(ends, 0, frames)
@@ -125,10 +127,10 @@ def _lost(scored, needed, labelled, annotations, label, header, edges):
 
 
 def grid_of(seconds, window):
-    """Seconds by which most marks begin after a multiple of the window; 0.0 where that is rounding."""
+    """Seconds by which marks begin after a multiple of the window; 0.0 where that is rounding, or most share none."""
     rests, counts = np.unique(np.round(seconds % window, 2) % window, return_counts=True)
     offset = float(rests[counts.argmax()])
-    return 0.0 if min(offset, window - offset) <= ROUNDING else offset
+    return 0.0 if min(offset, window - offset) <= ROUNDING or counts.max() <= len(seconds) / 2 else offset
 
 
 def grid_start(annotations, label, header, window):

@@ -8,6 +8,7 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.labels import first_window, read_labels
 from physiokeras.pipelines.records import read_header, read_signal
+from physiokeras.pipelines.units import convert_unit
 
 TABLE = {
     "name": "mine",
@@ -239,3 +240,50 @@ def test_windows_follow_the_grid_of_the_scores_where_the_definition_says_so(tmp_
     start = first_window(read_header(night), grid)
     assert start == 15
     assert stages(night, grid, start=start)[0] == [1, 2, 3, 4, 0, 1, 2, 3, 4]
+
+
+def test_a_recorder_that_lost_power_keeps_its_whole_data_records_and_the_scores_on_them(tmp_path):
+    night = write(tmp_path / "a1-PSG.edf", [channel()], stated=-1)
+    night.write_bytes(night.read_bytes()[:-237])
+    scores(tmp_path, [(0, 150, "W"), (150, 300, "2"), (450, 30, "R")])
+    header = read_header(night)
+    assert header.frames == 298
+    assert header.notes[1] == "a1-PSG.edf: 163 bytes of an unfinished data record at its end are left out"
+    found, report = stages(night)
+    assert found == [0] * 5 + [2] * 4
+    assert report == ["a1-Hypnogram.edf: 1 marks lie behind the unfinished record's end; left out"]
+    write(night, [channel()], stated=300).write_bytes(night.read_bytes()[:-237])
+    with pytest.raises(DataError, match="Incomplete data record"):
+        read_header(night)
+
+
+CALIBRATIONS = {
+    "physical range empty": {"pmin": 0, "pmax": 0},
+    "digital range empty": {"dmin": 0, "dmax": 0},
+    "digital range upside down": {"dmin": 1, "dmax": -1},
+    "physical range no number": {"pmin": "low"},
+    "no samples": {"count": 0, "data": np.zeros(0)},
+}
+
+
+@pytest.mark.parametrize("fault", CALIBRATIONS)
+def test_a_channel_that_nobody_asked_for_is_a_note_and_one_that_is_asked_for_an_error(tmp_path, fault):
+    other = channel("-", seed=1, **CALIBRATIONS[fault])
+    path = write(tmp_path / "a1-PSG.edf", [channel(), other])
+    header = read_header(path)
+    assert header.index(MINE.channels[0]) == 0
+    assert header.notes[0].startswith("-: cannot be used: ")
+    lone = write(tmp_path / "b1-PSG.edf", [channel()])
+    np.testing.assert_array_equal(read_signal(header, 0), read_signal(read_header(lone), 0))
+    swapped = write(tmp_path / "a1-PSG.edf", [channel("EEG Fpz-Cz", **CALIBRATIONS[fault]), channel("X")])
+    with pytest.raises(DataError, match="channel EEG Fpz-Cz"):
+        read_header(swapped).index(MINE.channels[0])
+
+
+@pytest.mark.parametrize("unit", ["µV".encode(), "μV".encode(), b"\xb5V", b"UV", b"uV"])
+def test_micro_volts_are_read_in_utf_8_and_latin_1(tmp_path, unit):
+    path = write(tmp_path / "a1-PSG.edf", [channel("Müller".encode(), dim=unit)])
+    signal = read_header(path).signals[0]
+    assert signal.name == "Müller"
+    values = convert_unit(np.ones(1), signal.unit, "mV")
+    assert values == pytest.approx(1e-3)
