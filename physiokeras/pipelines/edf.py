@@ -46,7 +46,9 @@ def read_edf_header(path):
             message = "must hold data records longer than 0 s"
             raise DataError(f"{message}. Received: {frames} of {duration:g} s.", file=path, place="byte 236")
         signals = tuple(_signal(signal, path, duration) for signal in edf.signals)
-        runs, more = find_runs(path, duration, frames, gaps_expected=edf.reserved.startswith("EDF+D"))
+        fastest = max(signal.rate for signal in signals) or 1.0
+        gaps_expected = edf.reserved.startswith("EDF+D")
+        runs, more = find_runs(path, duration, frames, fastest, gaps_expected=gaps_expected)
     facts = {"rate": 1 / duration, "frames": frames, "signals": signals, "runs": runs}
     return {**facts, "unfinished": bool(notes), "notes": (*notes, *more)}
 

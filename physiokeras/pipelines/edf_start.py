@@ -13,6 +13,9 @@ DAY = 86400.0
 _UNKNOWN = date(1985, 1, 1)
 """What EDF's rules, and whoever removes names from files, write for a date that is not to be known."""
 
+_DAYS = 30
+"""Days of a recording on which undated scores are looked for."""
+
 _FIELDS = re.compile(r"(\d{1,2})[.:\-/ ](\d{1,2})[.:\-/ ](\d{1,2})")
 _MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 
@@ -89,7 +92,7 @@ def shift_between(path, recording, seconds, begins, ends):
     def inside(day):
         return sum(0 <= begin + near + day * DAY < seconds for begin in begins), -abs(near + day * DAY)
 
-    day = max(range(-1, int(seconds // DAY) + 2), key=inside)
+    day = max(range(-1, min(int(seconds // DAY), _DAYS) + 2), key=inside)
     note = f"{path.name}: the dates are unknown; taken to start {(near + day * DAY) / 3600:+.1f} h from the recording"
     return near + day * DAY, [note] if day else []
 

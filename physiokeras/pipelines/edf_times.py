@@ -13,9 +13,11 @@ JUMP = 0.1
 _NOTABLE = 0.5
 _PROBED = 64
 _LONGEST = 4 * 86400.0
+_LARGEST = 1e8
+"""Most seconds, and samples of a channel, of a recording that is gaps for the most part."""
 
 
-def find_runs(path, duration, records, *, gaps_expected):
+def find_runs(path, duration, records, fastest, *, gaps_expected):
     """Runs of data records that follow each other without a gap.
 
     EDF+ keeps the time of each data record. Where those of some, spread over the file, lie where a continuous recording
@@ -25,6 +27,7 @@ def find_runs(path, duration, records, *, gaps_expected):
         path: An EDF or EDF+ file with signals.
         duration: Seconds of a data record.
         records: Number of data records.
+        fastest: Hz of its fastest signal; what gaps would take is bounded by it.
         gaps_expected: Whether the header says EDF+D, so that times are needed.
 
     Returns: `(runs, notes)`: tuple of (first data record, seconds from the first), one run where there is no gap.
@@ -58,7 +61,7 @@ def find_runs(path, duration, records, *, gaps_expected):
         first, begin = runs[-1]
         if late[number] - (begin - first * duration) > JUMP:
             runs.append((number, float(late[number] + number * duration)))
-    return tuple(runs), _notes(path, runs, late, duration, records)
+    return tuple(runs), _notes(path, runs, late, duration, records, fastest)
 
 
 def _late(layout, numbers, duration):
@@ -67,9 +70,9 @@ def _late(layout, numbers, duration):
     return onsets - onsets[0] - numbers * duration
 
 
-def _notes(path, runs, late, duration, records):
+def _notes(path, runs, late, duration, records, fastest):
     seconds = runs[-1][1] + (records - runs[-1][0]) * duration
-    if seconds > max(_LONGEST, 2 * records * duration):
+    if seconds > max(min(_LONGEST, _LARGEST / fastest), 2 * records * duration):
         message = f"{records * duration:.0f} s recorded over {seconds:.0f} s; split it at its longest gaps"
         raise DataError(f"the gaps between data records are too long: {message}.", file=path)
     notes = []

@@ -5,7 +5,9 @@ import pytest
 from edf_bytes import channel, entry, keep, write, write_scores
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.channels import record_windows
 from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.driver import convert
 from physiokeras.pipelines.labels import first_window, read_labels
 from physiokeras.pipelines.records import read_header, read_signal
 from physiokeras.pipelines.units import convert_unit
@@ -240,6 +242,13 @@ def test_windows_follow_the_grid_of_the_scores_where_the_definition_says_so(tmp_
     start = first_window(read_header(night), grid)
     assert start == 15
     assert stages(night, grid, start=start)[0] == [1, 2, 3, 4, 0, 1, 2, 3, 4]
+    manifest = convert(tmp_path, grid, tmp_path / "out", progress=None)
+    assert (manifest.records[0]["start"], manifest.records[0]["windows"]) == (15.0, 9)
+    assert "windows begin 15 s after the record, on the grid of stage" in manifest.records[0]["notes"][0]
+    cut = write(tmp_path / "b1-PSG.edf", [channel(data=channel()["data"][1500:])])
+    whole, later = (record_windows(read_header(path), MINE, start=begin)[0]["eeg"]
+                    for path, begin in ((night, 15.0), (cut, 0.0)))  # fmt: skip
+    np.testing.assert_array_equal(whole, later)
 
 
 def test_a_recorder_that_lost_power_keeps_its_whole_data_records_and_the_scores_on_them(tmp_path):

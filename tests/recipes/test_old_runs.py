@@ -44,13 +44,13 @@ def resume(command, folder, data, *more):
 
 @pytest.fixture
 def data(pretrained, monkeypatch):
-    """The cohort of the old runs, simulated anew and split as then; floats may differ in a last digit, so may hashes."""
-    read, splits = Manifest.read.__func__, facts(OLD / "splits.json")
+    """The cohort of the old runs, simulated anew, with the facts of then: floats may differ in a last digit."""
+    read, then = Manifest.read.__func__, facts(OLD / "cohort.json")
 
     def as_then(cls, folder):
         manifest = read(cls, folder)
-        records = [replace(record, split=splits[record.name]) for record in manifest.records]
-        return replace(manifest, records=records, data_hash=facts(OLD / "pretrain" / "run.json")["data_hash"])
+        records = [replace(record, split=then["splits"][record.name]) for record in manifest.records]
+        return replace(manifest, records=records, variances=then["variances"], data_hash=then["data_hash"])
 
     monkeypatch.setattr(Manifest, "read", classmethod(as_then))
     return pretrained.cohort / "prepared"
