@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class Definition:
             check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
 
     @classmethod
-    def read(cls, name_or_path):
+    def read(cls, name_or_path: str | os.PathLike) -> "Definition":
         """The definition that ships as `name_or_path`, or the one in the user's own TOML file.
 
         Raises:
