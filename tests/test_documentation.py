@@ -1,12 +1,22 @@
+import importlib
 import inspect
+import typing
+from pathlib import Path
 
 import pytest
 
-from physiokeras import callbacks, layers, losses, models
+import physiokeras
+from physiokeras import losses
 
 pytestmark = pytest.mark.once
 
-EXPORTED = [(module, name) for module in (callbacks, layers, models) for name in module.__all__]
+FORWARDED = ("kwargs", "metadata", "options")
+"""Names of `**` arguments."""
+
+FOLDERS = sorted(path.parent.name for path in Path(physiokeras.__file__).parent.glob("*/__init__.py"))
+PACKAGES = [importlib.import_module(f"physiokeras.{name}") for name in FOLDERS]
+PACKAGES = [package for package in PACKAGES if hasattr(package, "__all__")]
+EXPORTED = [(package, name) for package in PACKAGES for name in package.__all__]
 EXPORTED += [(losses, name) for name, value in vars(losses).items() if inspect.isfunction(value)]
 
 
@@ -45,15 +55,30 @@ def test_every_argument_is_documented(module, name):
         expected = {"Args": arguments(thing), "Call arguments": []}
     for section, wanted in expected.items():
         if wanted is not None:
-            documented = [name for name in named(sections.get(section, [])) if name not in ("kwargs", "metadata")]
+            documented = [name for name in named(sections.get(section, [])) if name not in FORWARDED]
             # `training` means the same in all of Keras.
-            assert [n for n in documented if n != "training"] == [
-                n for n in wanted if n not in ("training", "metadata")
-            ]
-    assert "Returns" in sections or name == "save" or module is callbacks
+            expected_names = [name for name in wanted if name not in ("training", *FORWARDED)]
+            assert [name for name in documented if name != "training"] == expected_names
+    returns = hasattr(thing, "call") or (not inspect.isclass(thing) and name not in ("save", "damage_named"))
+    assert "Returns" in sections or not returns
+
+
+@pytest.mark.parametrize(("module", "name"), EXPORTED, ids=lambda value: getattr(value, "__name__", value))
+def test_every_argument_has_a_type_hint(module, name):
+    thing = getattr(module, name)
+    function = vars(thing).get("__init__") if inspect.isclass(thing) else thing
+    if function is not None and name != "attend" and module is not losses:  # tensors of all backends have no one type
+        known = {*FORWARDED, *typing.get_type_hints(function)}
+        assert [argument for argument in arguments(function) if argument not in known] == []
+        assert inspect.isclass(thing) or "return" in known
+
+
+def test_packages_of_the_interface_export_names():
+    exporting = {package.__name__.removeprefix("physiokeras.") for package in PACKAGES}
+    assert exporting >= {"analysis", "callbacks", "evaluation", "layers", "models", "pipelines"}
 
 
 def test_exported_names_exist_and_are_sorted():
-    for module in (callbacks, layers, models):
+    for module in PACKAGES:
         assert list(module.__all__) == sorted(module.__all__)
         assert all(hasattr(module, name) for name in module.__all__)

@@ -1,4 +1,4 @@
-"""What `analyze` looks at: models of runs, and the windows that they are shown."""
+"""Models, prepared data and held-out people of the runs that `analyze` reads."""
 
 import json
 import tomllib
@@ -17,12 +17,12 @@ from physiokeras.pipelines import Manifest
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A model that is analysed.
+class AnalysedModel:
+    """A model to analyse.
 
     Args:
-        name: Its name in tables and figures.
-        model: What its folder holds.
+        name: Name of its run in tables and figures.
+        model: The loaded model: an `Encoder`, or a model that contains one.
     """
 
     name: str
@@ -35,17 +35,17 @@ class Subject:
 
     @property
     def reconstructs(self):
-        """Whether it can put modalities where they are missing."""
+        """Whether the model reconstructs modalities from other modalities."""
         return hasattr(self.model, "reconstruct") and len(self.encoder.modalities) > 1
 
 
 def manifest_of(folder, data=None, workers=2):
-    """The prepared data of a run: its own, or the cohort that was simulated for it.
+    """The prepared data of a run; a simulated cohort that is missing is simulated again.
 
     Args:
         folder: The run's folder.
-        data: Prepared data to use instead.
-        workers: Processes that simulate, where the cohort is gone.
+        data: Prepared folder to use instead of the run's.
+        workers: Processes that simulate a missing cohort.
 
     Returns: `Manifest`.
     """
@@ -53,73 +53,75 @@ def manifest_of(folder, data=None, workers=2):
         return Manifest.read(data)
     folder = Path(folder).resolve()
     if _is_cell(folder):
-        folder = folder.parents[1]  # a cell's data are its comparison's
+        folder = folder.parents[1]  # the settings of a comparison's data are those of its run folder
     names = {item.name for item in fields(CohortSettings)}
     known = {name: value for name, value in settings_of(folder).items() if name in names}
     return cohort.prepared(CohortSettings(**{**known, "out": str(folder), "workers": workers}))
 
 
 def settings_of(folder):
-    """A run's settings as a dict.
+    """Settings of a run, as a dict.
 
     Raises:
-        DataError: No run there.
+        DataError: The folder has no `settings.toml`.
     """
     path = Path(folder) / "settings.toml"
     if not path.is_file():
-        raise DataError("missing; give the folder of a finished run.", file=path)
+        raise DataError("the file is missing; give the folder of a finished run.", file=path)
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def _is_cell(folder):
-    """Whether a folder is that of a cell of a comparison."""
+    """Whether a folder belongs to a cell of a comparison."""
     return (Path(folder) / FACTS).exists()
 
 
 def held_out(folder, manifest, against=()):
-    """Names of the records of the people that a cell of a comparison held out; None for any other run.
+    """Names of the records of a comparison cell's test people; None for a run that is not a cell.
 
     Args:
         folder: The run's folder.
         manifest: `Manifest`.
-        against: Folders of other runs, which must have held out the same people.
+        against: Folders of other runs, which must have the same test people.
 
     Raises:
-        DataError: A cell of other data, or runs that held out other people.
+        DataError: The cell was trained on other data, or the runs have different test people.
     """
     people = _test_people(folder, manifest)
     for other in against:
         if _test_people(other, manifest) != people:
-            raise DataError(f"held out other people than {folder}: it knows some of those.", file=other)
+            raise DataError(f"has other test people than {folder}, so it was trained on some of them.", file=other)
     return manifest.records_of(people) if _is_cell(folder) else None
 
 
 def _test_people(folder, manifest):
-    """Sorted names of the people that a run held out."""
+    """Sorted names of a run's test people."""
     folder = Path(folder)
     if not _is_cell(folder):
         return sorted({record.person for record in manifest.select("test")} if "test" in manifest.splits else ())
     if metadata(folder / "model").get("data_hash") != manifest.data_hash:
-        raise DataError(f"was trained on other data than {manifest.folder}. Give its own by --data.", file=folder)
+        raise DataError(
+            f"was trained on other data than {manifest.folder}. Give its own data with --data.", file=folder
+        )
     return sorted(json.loads((folder / FACTS).read_bytes())["people"]["test"])
 
 
 def label_of(manifest):
-    """The `Task` that asks for the first label with one class a window, such as the sleep stage; or None."""
+    """The `Task` of the first label with a class for each window, such as the sleep stage; None if there is none."""
     return next((task for task in tasks_of(manifest.labels).values() if not task.of_people), None)
 
 
-def subjects_of(run, against):
-    """The models to look at: the run's first, then those it is compared with, by default its encoder untrained.
+def analysed_models(run, against):
+    """The run's model, then the models that it is compared with; by default the same encoder, untrained.
 
     Args:
         run: Folder of the run.
-        against: Folders of others.
+        against: Folders of the other runs.
 
-    Returns: list of `Subject`.
+    Returns: list of `AnalysedModel`.
 
     Raises:
-        DataError: A folder without a model, or with one that reads other windows.
+        DataError: A folder has no model, or its model reads other modalities or another number of tokens.
     """
     folders = [Path(run), *map(Path, against)]
     names = [folder.resolve().name for folder in folders]
@@ -127,15 +129,15 @@ def subjects_of(run, against):
     names = [name.rpartition("-")[0] if _is_cell(folder) else name for name, folder in zip(names, folders, strict=True)]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    subjects = [Subject(name, load(folder / "model")) for name, folder in zip(names, folders, strict=True)]
-    first = subjects[0].encoder
+    models = [AnalysedModel(name, load(folder / "model")) for name, folder in zip(names, folders, strict=True)]
+    first = models[0].encoder
     if not against:
-        return [*subjects, Subject("untrained", untrained(first, settings_of(run).get("seed", 0)))]
-    for folder, subject in zip(folders, subjects, strict=True):
-        if (subject.encoder.modalities, subject.encoder.time) != (first.modalities, first.time):
+        return [*models, AnalysedModel("untrained", untrained(first, settings_of(run).get("seed", 0)))]
+    for folder, analysed in zip(folders, models, strict=True):
+        if (analysed.encoder.modalities, analysed.encoder.time) != (first.modalities, first.time):
             raise DataError(
-                f"its model reads {list(subject.encoder.modalities)} in {subject.encoder.time} tokens, that of {run} "
+                f"its model reads {list(analysed.encoder.modalities)} in {analysed.encoder.time} tokens, that of {run} "
                 f"reads {list(first.modalities)} in {first.time}. Compare runs on the same data and modalities.",
                 file=folder,
             )
-    return subjects
+    return models

@@ -1,4 +1,4 @@
-"""The page, tables and figures of an analysis."""
+"""Writes the page, the tables and the figures of an analysis."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +12,14 @@ from physiokeras.files import write_atomic, write_csv
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """One section of the page.
 
     Args:
-        title: Its heading.
+        title: Heading.
         text: Paragraphs and Markdown tables.
-        tables: File name without ending -> list of dicts, the rows of a CSV.
-        figures: File name without ending -> `Figure`.
+        tables: File name without extension -> rows of a CSV file, a list of dicts.
+        figures: File name without extension -> `Figure`.
     """
 
     title: str
@@ -28,22 +28,22 @@ class Part:
     figures: dict = field(default_factory=dict)
 
 
-def made(title, make, *arguments):
-    """A `Part`, or one that says why these data cannot have it, so that the others are not lost."""
+def section_or_reason(title, make, *arguments):
+    """The section that `make` returns; if the data do not allow it, a section that gives the reason."""
     try:
         return make(*arguments)
     except DataError:
         raise
     except ValueError as error:
-        return Part(title, [f"Not made: {error}"])
+        return Section(title, [f"Not made: {error}"])
 
 
-def write(parts, settings, manifest):
-    """Write all parts into the folder for results.
+def write(sections, settings, manifest):
+    """Write all sections to the output folder.
 
     Args:
-        parts: list of `Part`.
-        settings: Those of the command.
+        sections: list of `Section`.
+        settings: The command's settings.
         manifest: `Manifest`.
 
     Returns: `Path` of the page.
@@ -54,30 +54,30 @@ def write(parts, settings, manifest):
     lines = [f"# What {source.resolve().name} has learned", ""]
     if is_simulated(manifest):
         lines += [CAUTION, ""]
-    for part in parts:
-        lines += [f"## {part.title}", ""]
-        for paragraph in part.text:
+    for section in sections:
+        lines += [f"## {section.title}", ""]
+        for paragraph in section.text:
             lines += [paragraph, ""]
-        for name, figure in part.figures.items():
+        for name, figure in section.figures.items():
             for kind in ("png", "pdf"):
                 save(figure, folder / "figures" / f"{name}.{kind}")
             lines += [f"![{figure.get_suptitle()}](figures/{name}.png)", ""]
-        for name, rows in part.tables.items():
+        for name, rows in section.tables.items():
             write_csv(folder / f"{name}.csv", _table(rows))
-        if part.tables:
-            lines += ["Numbers: " + ", ".join(f"[{name}.csv]({name}.csv)" for name in part.tables), ""]
+        if section.tables:
+            lines += ["Numbers: " + ", ".join(f"[{name}.csv]({name}.csv)" for name in section.tables), ""]
     path = folder / "analysis.md"
     write_atomic(path, "\n".join(lines))
     return path
 
 
 def file_name(text):
-    """A text as a part of a file's name."""
+    """A text in which each character that does not suit a file name is replaced by "_"."""
     return "".join(c if c.isalnum() or c in "-._" else "_" for c in text)
 
 
 def number(value, low=np.nan, high=np.nan, *, digits=2, factor=1):
-    """A number, with its interval where it has one, as text; "-" where it is unknown."""
+    """A number as text, followed by its interval if there is one; "-" for NaN."""
     if not np.isfinite(value):
         return "-"
     value, low, high = (f"{round(factor * float(x), digits) + 0.0:.{digits}f}" for x in (value, low, high))
@@ -85,7 +85,7 @@ def number(value, low=np.nan, high=np.nan, *, digits=2, factor=1):
 
 
 def _table(rows):
-    """Rows of a CSV from dicts of the same keys, the heading first."""
+    """Rows of a CSV file, header first, from dicts with the same keys."""
     yield list(rows[0]) if rows else []
     for row in rows:
         yield [f"{value:.6g}" if isinstance(value, float) else value for value in row.values()]

@@ -1,11 +1,15 @@
-"""Attention of an encoder over a stream of windows, reduced as it passes: what is kept grows with people, not windows.
+"""Attention of an encoder, summed per person over a stream of windows; memory grows with people, not with windows.
 
-Three nulls go with it. Key times permuted inside each modality: time then makes no difference by construction. All
-modalities shifted in time against each other, which leaves each signal as it was: attention that follows the clock
-stays, attention that follows what happened in two modalities at once moves with the signals. And another encoder, such
-as an untrained one, over the same windows.
+Three null conditions are computed for comparison:
+
+- Key times are permuted within each modality. Time then has no effect by construction.
+- Modalities are shifted in time against each other; each signal stays intact. Attention that depends on the position in
+  the window stays where it is. Attention that depends on simultaneous events moves with the signals.
+- Another encoder, such as an untrained one, reads the same windows.
 """
 
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import keras
@@ -15,10 +19,11 @@ from keras import ops
 from physiokeras.analysis import attention_measures as measure
 from physiokeras.evaluation.extraction import BATCH, predict, present_modalities
 from physiokeras.evaluation.sum_intervals import sum_intervals
+from physiokeras.models import Encoder
 from physiokeras.seeds import derive
 
 CONDITIONS = ("as recorded", "key times permuted", "shifted, by the clock", "shifted, by the signals")
-"""How windows are shown and times are counted: the first is the finding, the others its nulls."""
+"""The first condition is the measurement; the others are its nulls."""
 
 
 class HeadMeans(keras.Model):
@@ -45,18 +50,18 @@ class HeadMeans(keras.Model):
 
 @dataclass(frozen=True)
 class AttentionSums:
-    """What is kept of the attention of many windows.
+    """Attention summed over the windows of each person.
 
-    Attributes:
+    Args:
         modalities: Names.
-        layers: "1", "2", ... and "rollout", the order of the axis `layers` below.
+        layers: "1", "2", ... and "rollout": the names along the axis `layers` below.
         people: Names, sorted.
-        windows: `(people,)`, how many of each in which there was any attention.
+        windows: `(people,)`, number of windows with attention between tokens.
         bands: `(people, layers)`, sums of `attention_measures.bands`.
         mass: Condition (see `CONDITIONS`) -> `(people, layers, modalities, modalities, time)`, sums of
             `attention_measures.spread`.
-        expected: The same of uniform attention in the same windows, one layer.
-        picture: `(layers, tokens, tokens)`, mean over the windows that have both tokens, each's own attention included.
+        expected: The same for uniform attention in the same windows, with one layer.
+        picture: `(layers, tokens, tokens)`, mean over the windows that have both tokens; the diagonal is included.
     """
 
     modalities: tuple
@@ -69,25 +74,32 @@ class AttentionSums:
     picture: np.ndarray
 
     def total(self, condition=CONDITIONS[0]):
-        """Mass and uniform mass `(layers, modalities, modalities, time)` over all people."""
+        """Attention mass and uniform mass, each `(layers, modalities, modalities, time)`, summed over people."""
         return self.mass[condition].sum(axis=0), self.expected[condition].sum(axis=0)
 
 
-def attention_sums(encoder, batches, *, seed=0, nulls=True):
-    """Run an encoder over windows and keep sums of its attention.
+def attention_sums(
+    encoder: Encoder,
+    batches: Iterable[tuple[dict[str, np.ndarray], np.ndarray]],
+    *,
+    seed: int = 0,
+    nulls: bool = True,
+) -> AttentionSums:
+    """Run an encoder over windows and sum its attention per person.
 
     Args:
-        encoder: `Encoder`; all tokens are shown, none masked.
-        batches: Iterable of `(inputs, people)`: arrays as in `Encoder`, up to 32 windows, and whose each window is.
-        seed: Seed of the permuted key times.
-        nulls: Whether to compute the conditions besides the first; without, it takes half the time.
+        encoder: `Encoder`. No token is masked.
+        batches: Iterable of `(inputs, people)`: arrays as in `Encoder`, of at most 32 windows, and the person of each.
+        seed: Seed of the permutations of key times.
+        nulls: Whether to compute the null conditions too, which doubles the time.
 
     Returns: `AttentionSums`.
 
     Raises:
-        ValueError: No window.
+        ValueError: `batches` has no window.
     """
-    reader, sums, draw = HeadMeans(encoder), {}, np.random.default_rng(derive(seed, "key times"))
+    reader, draw = HeadMeans(encoder), np.random.default_rng(derive(seed, "key times"))
+    sums: dict[str, dict] = {}
     size, time = len(encoder.modalities), encoder.time
     shape = (encoder.depth + 1, encoder.tokens, encoder.tokens)
     pictures, pairs = np.zeros(shape), np.zeros((size, size))
@@ -111,23 +123,23 @@ def attention_sums(encoder, batches, *, seed=0, nulls=True):
         known = np.isfinite(bands).all(axis=1)
         _add(sums, people, {"windows": known, "bands": np.where(known[:, None], bands, 0), **found})
     if not sums:
-        raise ValueError("No window to analyse.")
+        raise ValueError("There is no window to analyse.")
     with np.errstate(invalid="ignore"):
         pictures /= np.repeat(np.repeat(pairs, time, axis=0), time, axis=1)
     return _whole(encoder, sums, found, pictures)
 
 
-def attention_table(sums, *, width=1, draws=1000, seed=0):
-    """All measures of all layers and conditions, with intervals over people.
+def attention_table(sums: AttentionSums, *, width: int = 1, draws: int = 1000, seed: int = 0) -> list[dict]:
+    """Each measure in each layer and condition, with its 95 % interval over people.
 
     Args:
         sums: `AttentionSums`.
         width: Largest |Δt| in tokens that counts as aligned.
-        draws: Resamplings of people.
-        seed: Seed of these.
+        draws: Bootstrap draws of people.
+        seed: Seed of the draws.
 
-    Returns: list of dicts of `condition`, `layer`, `measure`, `value`, `low`, `high`. Measures: see
-        `attention_measures`; "bands" for the first condition only, which permuting and shifting leave alone.
+    Returns: list of dicts with `condition`, `layer`, `measure`, `value`, `low` and `high`. `attention_measures` defines
+        the measures. "bands" is given for the first condition only, because the nulls do not change it.
     """
     rows = []
     for condition in sums.mass:
@@ -136,23 +148,27 @@ def attention_table(sums, *, width=1, draws=1000, seed=0):
     return rows
 
 
-def attention_differences(first, second, *, width=1, draws=1000, seed=0):
-    """Measures of the last layer, the rollout, of one model less those of another, the same people drawn on both sides.
+def attention_differences(
+    first: AttentionSums, second: AttentionSums, *, width: int = 1, draws: int = 1000, seed: int = 0
+) -> dict[str, tuple[float, ...]]:
+    """Differences of the rollout's measures between two models; both are drawn over the same people.
 
     Args:
         first: `AttentionSums`.
-        second: Those of the other, of windows of the same people.
+        second: `AttentionSums` of the other model, over the same people; it is subtracted.
         width: As in `attention_table`.
-        draws: Resamplings of people.
-        seed: Seed of these.
+        draws: Bootstrap draws of people.
+        seed: Seed of the draws.
 
-    Returns: dict of measure to value, low and high.
+    Returns: dict of measure -> (value, low, high).
 
     Raises:
-        ValueError: Other people.
+        ValueError: The two have different people.
     """
     if list(first.people) != list(second.people):
-        raise ValueError(f"Both must be of the same people. Received: {list(first.people)}, {list(second.people)}.")
+        raise ValueError(
+            f"`first` and `second` must have the same people. Received: {list(first.people)}, {list(second.people)}."
+        )
     found = {}
     pairs = [_measures(sums, CONDITIONS[0], width) for sums in (first, second)]
     for name, (statistic, arrays) in pairs[0].items():
@@ -167,7 +183,7 @@ def attention_differences(first, second, *, width=1, draws=1000, seed=0):
 
 
 def _measures(sums, condition, width):
-    """Measure to its function of sums, and these sums."""
+    """Dict of measure -> (function of sums per person, those sums)."""
     arrays = sums.mass[condition], sums.expected[condition]
     measures = {
         "cross_modality": (measure.cross_modality, arrays),
@@ -179,14 +195,26 @@ def _measures(sums, condition, width):
     return measures
 
 
-def curve_intervals(sums, *, others=True, condition=CONDITIONS[0], draws=1000, seed=0):
-    """Attention by |Δt|, see `attention_measures.curve`: value, low and high, each `(layers, time)`."""
+def curve_intervals(
+    sums: AttentionSums, *, others: bool = True, condition: str = CONDITIONS[0], draws: int = 1000, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Attention by |Δt|, as `attention_measures.curve` defines it, with its 95 % interval over people.
+
+    Args:
+        sums: `AttentionSums`.
+        others: Whether keys are those of other modalities, or those of the query's own.
+        condition: One of `CONDITIONS`.
+        draws: Bootstrap draws of people.
+        seed: Seed of the draws.
+
+    Returns: value, low and high, each `(layers, time)`.
+    """
     arrays = sums.mass[condition], sums.expected[condition]
-    return sum_intervals(lambda *of: measure.curve(*of, others=others), arrays, draws=draws, seed=seed)
+    return sum_intervals(functools.partial(measure.curve, others=others), arrays, draws=draws, seed=seed)
 
 
 def shifted(encoder, inputs, shift):
-    """Windows in which each modality is rolled in time by its own number of tokens, what leaves at the end comes first.
+    """Windows in which each modality is shifted circularly in time by its own number of tokens.
 
     Args:
         encoder: `Encoder`.
@@ -202,7 +230,7 @@ def shifted(encoder, inputs, shift):
 
 
 def _read(reader, inputs, present):
-    """Attention of every layer and the rollout, and the same without each token's own."""
+    """Attention of each layer and of the rollout, with and without the diagonal."""
     layers = predict(reader, inputs, max(BATCH, len(present)))
     layers = np.concatenate([layers, measure.rollout(layers)[:, None]], axis=1)
     return layers, measure.without_self(layers, present)
@@ -215,7 +243,7 @@ def _spread(others, present, time, query_times=None, key_times=None):
 
 
 def _add(sums, people, found):
-    """Add up each person's windows."""
+    """Add the windows of a batch to the sums of their people."""
     for person in np.unique(people):
         rows = people == person
         part = {name: [x[rows].sum(axis=0) for x in _listed(values)] for name, values in found.items()}

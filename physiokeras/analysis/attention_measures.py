@@ -1,20 +1,20 @@
-"""How attention spreads over modalities and time, as numbers whose value is known where the pattern is.
+"""Measures of how attention is distributed over modalities and time, each with a known value for a known pattern.
 
-Tokens lie modality by modality, time inside. What a token gives to itself is left out everywhere.
+Tokens are ordered by modality, then by time. Attention of a token to itself is excluded from every measure.
 """
 
 import numpy as np
 
 
-def rollout(layers):
-    """Attention through all layers: what each token of the last one is made of.
+def rollout(layers: np.ndarray) -> np.ndarray:
+    """Attention rollout: the contribution of each input token to each token of the last layer.
 
     Args:
-        layers: `(..., layers, tokens, tokens)`, averaged over heads, queries by keys.
+        layers: `(..., layers, tokens, tokens)`, mean over heads, queries by keys.
 
     Returns: `(..., tokens, tokens)`, rows sum to 1.
 
-    Source: Abnar and Zuidema 2020, arXiv 2005.00928: the residual path counts as much as the attention.
+    Source: Abnar and Zuidema 2020, arXiv 2005.00928; the residual connection has the same weight as the attention.
     """
     layers = np.asarray(layers)
     through = np.eye(layers.shape[-1], dtype=layers.dtype)
@@ -26,7 +26,7 @@ def rollout(layers):
 
 
 def uniform(present, time):
-    """Attention that prefers nothing: every query gives every key of a present modality the same.
+    """Uniform attention: each query attends equally to every key of a present modality.
 
     Args:
         present: Boolean `(batch, modalities)`.
@@ -40,7 +40,7 @@ def uniform(present, time):
 
 
 def without_self(attention, present):
-    """Attention to other tokens, each query's as shares of 1; zero for what gives all to itself, and for absent ones.
+    """Attention to other tokens, normalised to sum 1 per query; 0 where there is none.
 
     Args:
         attention: `(batch, layers, tokens, tokens)`.
@@ -58,15 +58,15 @@ def without_self(attention, present):
 
 
 def spread(others, modalities, query_times=None, key_times=None):
-    """Mass by modality and by distance in time, summed over queries.
+    """Attention mass by modality and by distance in time, summed over queries.
 
     Args:
-        others: What `without_self` returned.
-        modalities: Their number.
-        query_times: Integers `(modalities, time)` in `[0, time)`, when each query is; default: its place.
-        key_times: The same of the keys.
+        others: Result of `without_self`.
+        modalities: Number of modalities.
+        query_times: Integers `(modalities, time)` in `[0, time)`, time of each query; default: its position.
+        key_times: The same for the keys.
 
-    Returns: float64 `(batch, layers, modalities, modalities, time)`: from the query's modality to the key's, by |Δt|.
+    Returns: float64 `(batch, layers, modalities, modalities, time)`: query modality, key modality, |Δt|.
     """
     batch, layers, tokens, _ = others.shape
     time = tokens // modalities
@@ -80,13 +80,13 @@ def spread(others, modalities, query_times=None, key_times=None):
 
 
 def bands(others, present):
-    """How far few keys draw the attention of all queries: 1 - normalised entropy of the column means.
+    """Concentration of attention on few keys (vertical bands): 1 - normalised entropy of the column means.
 
     Args:
-        others: What `without_self` returned.
+        others: Result of `without_self`.
         present: Boolean `(batch, modalities)`.
 
-    Returns: `(batch, layers)` in [0, 1]: 0 where all keys get the same, 1 where one gets all; NaN without attention.
+    Returns: `(batch, layers)` in [0, 1]: 0 if all keys get the same, 1 if one key gets all; NaN without attention.
     """
     columns = others.sum(axis=-2, dtype=np.float64)
     keys = np.asarray(present).sum(axis=1) * (others.shape[-1] // np.shape(present)[1])
@@ -97,50 +97,50 @@ def bands(others, present):
 
 
 def cross_modality(mass, expected):
-    """Attention to other modalities, relative to what uniform attention would give them.
+    """Attention to other modalities, relative to uniform attention.
 
     Args:
         mass: `(..., modalities, modalities, time)`, sums of `spread`.
-        expected: The same of `uniform` attention in the same windows.
+        expected: The same for `uniform` attention in the same windows.
 
-    Returns: `(...)`: 0 within modalities only, 1 as uniform; NaN with one modality.
+    Returns: `(...)`: 0 if attention stays within modalities, 1 if it is uniform; NaN with one modality.
     """
     return _ratio(_share(_between(mass), mass), _share(_between(expected), expected))
 
 
 def alignment(mass, expected, width=1):
-    """Attention to keys within |Δt| <= width, relative to what uniform attention would give them, edges included.
+    """Attention to keys within |Δt| <= width, relative to uniform attention, which accounts for the window's edges.
 
     Args:
         mass: As in `cross_modality`.
         expected: As in `cross_modality`.
         width: Tokens.
 
-    Returns: `(...)`, 1 where time makes no difference.
+    Returns: `(...)`, 1 if time has no effect.
     """
     return _ratio(_share(mass[..., : width + 1], mass), _share(expected[..., : width + 1], expected))
 
 
 def alignment_of_others(mass, expected, width=1):
-    """As `alignment`, among other modalities' keys alone: NaN where none of them gets any."""
+    """`alignment` to keys of other modalities only; NaN if they get no attention."""
     return alignment(_between(mass), _between(expected), width)
 
 
 def flow(mass):
-    """From which modality to which: `(..., modalities, modalities)`, rows (queries) sum to 1, or NaN where absent."""
+    """Share of attention between modalities, `(..., modalities, modalities)`; rows (queries) sum to 1, or are NaN."""
     total = mass.sum(axis=-1)
     return _ratio(total, total.sum(axis=-1, keepdims=True))
 
 
 def curve(mass, expected, others=True):
-    """Attention at each |Δt| relative to what uniform attention would give it.
+    """Attention at each |Δt|, relative to uniform attention.
 
     Args:
         mass: As in `cross_modality`.
         expected: As in `cross_modality`.
-        others: Whether to look at other modalities' keys, or at those of the query's own.
+        others: Whether keys are those of other modalities, or those of the query's own.
 
-    Returns: `(..., time)`; NaN where no key is so far.
+    Returns: `(..., time)`; NaN at distances without a key.
     """
     part = _between if others else _within
     mass, expected = (part(x).sum(axis=(-3, -2)) for x in (mass, expected))

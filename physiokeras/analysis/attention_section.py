@@ -1,8 +1,8 @@
-"""The section of an analysis on attention: rollout and layers, beside nulls."""
+"""The section on attention: rollout and single layers, compared with null conditions."""
 
 import numpy as np
 
-from physiokeras.analysis.analysis_page import Part, number
+from physiokeras.analysis.analysis_page import Section, number
 from physiokeras.analysis.attention import (
     CONDITIONS,
     attention_differences,
@@ -30,31 +30,31 @@ WORDS = {
 }
 
 
-def attention(subjects, manifest, settings, records=None):
-    """Rollout and raw attention of each run, with nulls: a `Part`."""
-    encoder = subjects[0].encoder
+def attention(models, manifest, settings, records=None):
+    """Section on the rollout and the attention of each layer, for each run and null condition."""
+    encoder = models[0].encoder
     step = manifest.definition["window"] / encoder.time
     sums, tables, rows = {}, {}, []
-    for subject in subjects:
-        print(f"attention of {subject.name}", flush=True)
-        windows = extraction.batches(manifest, subject.encoder.modalities, settings.windows, records=records)
-        # The first is the finding, the others are nulls already.
-        options = {"seed": settings.seed, "nulls": subject is subjects[0]}
-        sums[subject.name] = attention_sums(subject.encoder, ((x, p) for x, p, _ in windows), **options)
-        tables[subject.name] = attention_table(
-            sums[subject.name], width=settings.width, draws=settings.draws, seed=settings.seed
+    for analysed in models:
+        print(f"attention of {analysed.name}", flush=True)
+        windows = extraction.batches(manifest, analysed.encoder.modalities, settings.windows, records=records)
+        # The other runs serve as nulls of the first.
+        options = {"seed": settings.seed, "nulls": analysed is models[0]}
+        sums[analysed.name] = attention_sums(analysed.encoder, ((x, p) for x, p, _ in windows), **options)
+        tables[analysed.name] = attention_table(
+            sums[analysed.name], width=settings.width, draws=settings.draws, seed=settings.seed
         )
-        rows += [{"run": subject.name, **row} for row in tables[subject.name]]
+        rows += [{"run": analysed.name, **row} for row in tables[analysed.name]]
     words = {name: text.format(width=settings.width * step) for name, text in WORDS.items()}
     text = [
-        f"{int(sums[subjects[0].name].windows.sum())} windows of {len(sums[subjects[0].name].people)} people, nothing "
-        "masked. 1 is what attention that prefers nothing would give; in brackets 95 % intervals over people. The "
-        "rollout follows attention through all layers.",
+        f"{int(sums[models[0].name].windows.sum())} windows of {len(sums[models[0].name].people)} people, nothing "
+        "masked. Uniform attention gives 1. In brackets: 95 % intervals over people. The rollout combines "
+        "the attention of all layers.",
         _attention_table(tables, words),
-        *_verdicts(tables[subjects[0].name]),
-        *(_beside(sums, subjects[0].name, subject.name, words, settings) for subject in subjects[1:]),
+        *_verdicts(tables[models[0].name]),
+        *(_differences(sums, models[0].name, analysed.name, words, settings) for analysed in models[1:]),
     ]
-    return Part(
+    return Section(
         "Attention",
         text,
         {"attention": rows, "flow": _flow_rows(sums), "alignment_curve": _curve_rows(sums, step, settings)},
@@ -63,7 +63,7 @@ def attention(subjects, manifest, settings, records=None):
 
 
 def _attention_table(tables, words):
-    """Measures of the rollout: a row for each, a column for each run, then the nulls of the first."""
+    """Measures of the rollout: a row for each measure, a column for each run and for each null of the first run."""
     first = next(iter(tables))
     columns = [(name, name, CONDITIONS[0]) for name in tables]
     columns += [(f"{first}, {condition}", first, condition) for condition in CONDITIONS[1:]]
@@ -81,20 +81,20 @@ def _cell(table, condition, measure, layer="rollout"):
     return None
 
 
-def _beside(sums, first, other, words, settings):
-    """A sentence that says in which measures two runs differ, by paired intervals over people."""
+def _differences(sums, first, other, words, settings):
+    """A sentence on the measures in which two runs differ, by paired intervals over people."""
     options = {"width": settings.width, "draws": settings.draws, "seed": settings.seed}
     more, less, alike = [], [], []
     for measure, (value, low, high) in attention_differences(sums[first], sums[other], **options).items():
         if np.isfinite(value):
             (more if low > 0 else less if high < 0 else alike).append(words[measure])
-    kinds = {"more": more, "less": less, "not told apart": alike}
+    kinds = {"higher": more, "lower": less, "no detectable difference": alike}
     said = [f"{what}: {'; '.join(some)}" for what, some in kinds.items() if some]
-    return f"{first} beside {other}: {'. '.join(said)}."
+    return f"{first} compared with {other}: {'. '.join(said)}."
 
 
 def _verdicts(table):
-    """Sentences that say what the nulls leave of the alignment."""
+    """Sentences on whether attention is aligned in time, and which nulls account for it."""
     cells = [_cell(table, condition, "alignment_of_others") for condition in CONDITIONS]
     if not np.isfinite(cells[0][0]):
         return []
@@ -102,11 +102,12 @@ def _verdicts(table):
     if not cells[0][1] > 1:
         return [f"Attention between modalities is not aligned in time: {real}."]
     by_clock, by_signals = cells[2][1] > 1, cells[3][1] > 1
-    follows = {(True, True): "both", (True, False): "the clock alone", (False, True): "the signals alone"}
-    follows = follows.get((by_clock, by_signals), "neither alone")
+    follows = {(True, True): "both", (True, False): "the position only", (False, True): "the signals only"}
+    follows = follows.get((by_clock, by_signals), "neither")
     return [
-        f"Attention between modalities is aligned in time ({real}). With the modalities shifted against each other, "
-        f"{clock} stays at equal times of the window and {signals} moves with the signals: it follows {follows}."
+        f"Attention between modalities is aligned in time ({real}). When the modalities are shifted "
+        f"against each other, alignment by position in the window is {clock} and by the signals {signals}: "
+        f"attention follows {follows}."
     ]
 
 

@@ -1,4 +1,4 @@
-"""Whether what explains models explains their scores: over the cells of a finished comparison."""
+"""The section on whether measures of explanation correlate with probe scores over the cells of a comparison."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.analysis import analysed_runs
-from physiokeras.analysis.analysis_page import Part, file_name, number
+from physiokeras.analysis.analysis_page import Section, file_name, number
 from physiokeras.analysis.attention import CONDITIONS, attention_sums
 from physiokeras.analysis.attention_measures import alignment_of_others, cross_modality
 from physiokeras.analysis.explanation import rank_correlation
@@ -27,20 +27,20 @@ SCORE = "balanced_accuracy"
 
 
 def explanation(settings, manifest):
-    """Measures of every cell's encoder beside its probe scores, and whether they go together: a `Part`.
+    """Section on the correlation between measures of the cells' encoders and their probe scores.
 
     Args:
-        settings: Those of `analyze`, with `compare`.
+        settings: Settings of `analyze`, with `compare`.
         manifest: `Manifest` of the comparison.
 
     Raises:
-        DataError: Fewer than three cells with an encoder of several modalities.
+        DataError: Fewer than three cells have an encoder of several modalities.
     """
     folder = Path(settings.compare)
     try:
         folders = [folder / "cells" / name for name in json.loads((folder / "run.json").read_bytes())["cells"]]
     except (FileNotFoundError, KeyError) as error:
-        raise DataError("is no finished comparison.", file=folder) from error
+        raise DataError("must be the folder of a finished comparison.", file=folder) from error
     rows = [row for folder in folders if (row := _measured(folder, manifest, settings))]
     if len(rows) < 3:
         raise DataError(
@@ -68,19 +68,20 @@ def explanation(settings, manifest):
         )
     text = [
         f"{len(rows)} encoders of {len(set(strategies))} strategies. Spearman's correlation of each measure with each "
-        "probe's balanced accuracy, in brackets 95 % intervals over encoders. Encoders of one strategy are alike, "
-        "which makes the first column's intervals too narrow; the second takes each strategy's mean away first.",
+        "probe's balanced accuracy; in brackets: 95 % intervals over encoders. Encoders of one strategy resemble each "
+        "other, which makes the intervals of the first column too narrow; the second column subtracts each strategy's "
+        "mean first.",
         "\n".join(sentences),
         markdown_table(lines),
     ]
     flat = [{**{k: v for k, v in row.items() if k != "scores"}, **row["scores"]} for row in rows]
     columns = list(dict.fromkeys(name for row in flat for name in row))
     table = [{name: row.get(name, np.nan) for name in columns} for row in flat]
-    return Part("Do the explanations explain?", text, {"explanation": table}, figures)
+    return Section("Do the measures predict probe scores?", text, {"explanation": table}, figures)
 
 
 def _measured(folder, manifest, settings):
-    """Measures and scores of a cell; None where it has no encoder of several modalities."""
+    """Measures and scores of a cell; None if it has no encoder of several modalities."""
     if not (folder / "model").is_dir():
         return None
     facts = json.loads((folder / "cell.json").read_bytes())

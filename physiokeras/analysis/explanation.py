@@ -1,4 +1,4 @@
-"""Whether a measure of explanation goes with how good an encoder is."""
+"""Rank correlation between a measure of explanation and the score of an encoder."""
 
 from dataclasses import dataclass
 
@@ -10,13 +10,13 @@ from physiokeras.seeds import derive
 
 @dataclass(frozen=True)
 class Correlation:
-    """Rank correlation over trained encoders, with its bootstrap interval over them.
+    """Rank correlation over trained encoders, with a bootstrap interval over the encoders.
 
     Args:
-        value: Spearman's; NaN where either side does not vary.
+        value: Spearman's correlation; NaN if either variable is constant.
         low: Lower end of the 95 % interval.
         high: Upper end.
-        cells: How many encoders.
+        cells: Number of encoders.
     """
 
     value: float
@@ -25,42 +25,44 @@ class Correlation:
     cells: int
 
     def sentence(self, measure, score, within=None):
-        """What it says, in words.
+        """The result in a sentence.
 
         Args:
-            measure: Its name.
-            score: Its name.
-            within: `Correlation` among encoders trained alike, which have to agree.
+            measure: Name of the measure.
+            score: Name of the score.
+            within: `Correlation` within strategies, which must agree for a "Yes".
         """
         numbers = (
             f"Spearman {self.value:+.2f}, 95 % interval [{self.low:+.2f}, {self.high:+.2f}], {self.cells} encoders"
         )
         if not self.low * self.high > 0:
-            return f"No: {measure} is not seen to go with {score} ({numbers})."
+            return f"No: no correlation of {measure} with {score} is detected ({numbers})."
         better = "better" if self.value > 0 else "worse"
         if within is not None and not np.isfinite(within.low + within.high):
             return (
-                f"Between strategies alone: more {measure} goes with {better} {score} ({numbers}); among encoders "
-                "trained alike it cannot be told, which takes several seeds."
+                f"Only between strategies: more {measure} goes with {better} {score} ({numbers}). Within strategies "
+                "there are too few seeds to test it."
             )
         if within is not None and not min(within.low * self.value, within.high * self.value) > 0:
             return (
-                f"Between strategies alone: more {measure} goes with {better} {score} ({numbers}), but not among "
-                f"encoders trained alike ({within.value:+.2f} [{within.low:+.2f}, {within.high:+.2f}])."
+                f"Only between strategies: more {measure} goes with {better} {score} ({numbers}), but not within "
+                f"strategies ({within.value:+.2f} [{within.low:+.2f}, {within.high:+.2f}])."
             )
         return f"Yes: the more {measure}, the {better} {score} ({numbers})."
 
 
-def rank_correlation(measure, score, groups=None, *, draws=2000, seed=0):
+def rank_correlation(
+    measure: np.ndarray, score: np.ndarray, groups: np.ndarray | None = None, *, draws: int = 2000, seed: int = 0
+) -> Correlation:
     """Spearman's rank correlation of a measure with a score.
 
     Args:
-        measure: `(cells,)`, one number an encoder; NaN left out.
-        score: `(cells,)`; NaN left out.
-        groups: `(cells,)`, such as strategies. Given, each group's mean is taken from both sides first: what is left is
-            whether the measure goes with the score among encoders trained alike. Groups of one are left out.
-        draws: Resamplings of cells, within their groups.
-        seed: Seed of these.
+        measure: `(cells,)`, one number per encoder; NaN is left out.
+        score: `(cells,)`; NaN is left out.
+        groups: `(cells,)`, such as strategies. If given, each group's mean is subtracted from both variables, so that
+            the correlation is the one within groups. Groups of one are left out.
+        draws: Bootstrap draws of cells, within their groups.
+        seed: Seed of the draws.
 
     Returns: `Correlation`, NaN with fewer than three cells.
     """
@@ -75,7 +77,7 @@ def rank_correlation(measure, score, groups=None, *, draws=2000, seed=0):
     cells = len(measure)
     if cells < 3:
         return Correlation(np.nan, np.nan, np.nan, cells)
-    # Cells are drawn within their group, whose mean is taken anew: deviations from one mean are not independent.
+    # The mean of a group is computed again in each draw: deviations from one common mean are not independent.
     order = np.argsort(code, kind="stable")
     measure, score, sizes = measure[order], score[order], np.bincount(code)
     draw = np.random.default_rng(derive(seed, "cells"))
@@ -91,7 +93,7 @@ def rank_correlation(measure, score, groups=None, *, draws=2000, seed=0):
 
 
 def _spearman(a, b):
-    """Of each row of two `(rows, cells)`; NaN where either does not vary."""
+    """Spearman's correlation of each row of two `(rows, cells)`; NaN if either row is constant."""
     a, b = (rankdata(side, axis=1) for side in (a, b))
     a, b = (side - side.mean(axis=1, keepdims=True) for side in (a, b))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -99,6 +101,6 @@ def _spearman(a, b):
 
 
 def _centred(values, sizes):
-    """Rows `(rows, cells)` without the means of groups of these sizes, which lie side by side."""
+    """Rows `(rows, cells)` minus the means of consecutive groups of these sizes."""
     parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
     return np.concatenate([part - part.mean(axis=1, keepdims=True) for part in parts], axis=1)

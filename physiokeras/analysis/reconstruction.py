@@ -1,6 +1,7 @@
-"""How much of a hidden modality the others tell: from which sources, to which target."""
+"""Reconstruction of a hidden modality (target) from other modalities (sources): share of variance explained."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import keras
@@ -17,13 +18,13 @@ MOST_FOR_SUBSETS = 4
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Errors and moments of one target's reconstruction, by group of windows.
+class ReconstructionSums:
+    """Errors of one target's reconstruction, and moments of the target, summed over each group of windows.
 
-    Attributes:
+    Args:
         error: `(groups,)`, sums of squared errors.
-        shuffled: `(groups,)`, the same where the source is another window.
-        moments: `(groups, channels, 3)`, sums of the target's powers 0, 1, 2.
+        shuffled: `(groups,)`, the same with sources from another window.
+        moments: `(groups, channels, 3)`, sums of the target's powers 0, 1 and 2.
     """
 
     error: np.ndarray
@@ -31,8 +32,8 @@ class Sums:
     moments: np.ndarray
 
 
-def source_sets(modalities):
-    """Sets of modalities to reconstruct from: all proper subsets; beyond four modalities, one and all but one.
+def source_sets(modalities: Iterable[str]) -> list[tuple[str, ...]]:
+    """Sets of source modalities: all proper subsets; with more than four modalities, those of one and of all but one.
 
     Args:
         modalities: Names.
@@ -40,40 +41,48 @@ def source_sets(modalities):
     Returns: list of tuples of names.
     """
     modalities = tuple(modalities)
-    sizes = range(1, len(modalities))
-    if len(modalities) > MOST_FOR_SUBSETS:
-        sizes = (1, len(modalities) - 1)
+    few = len(modalities) <= MOST_FOR_SUBSETS
+    sizes = range(1, len(modalities)) if few else (1, len(modalities) - 1)
     return [chosen for size in sizes for chosen in itertools.combinations(modalities, size)]
 
 
-def source_target(model, inputs, groups=None, *, size=None, sources=None, seed=0):
-    """Reconstruct each modality from each set of the others, all of its own tokens hidden.
+def source_target(
+    model: MaskedAutoencoder,
+    inputs: dict[str, np.ndarray],
+    groups: np.ndarray | None = None,
+    *,
+    size: int | None = None,
+    sources: list[tuple[str, ...]] | None = None,
+    seed: int = 0,
+) -> dict[tuple[tuple[str, ...], str], ReconstructionSums]:
+    """Reconstruct each modality from each set of the others; all tokens of the target are hidden.
 
-    A model with targets "spectrum" reconstructs spectra, all others samples.
+    A model with targets "spectrum" reconstructs spectra, any other model samples.
 
-    Windows count that have the target and any modality of the source. Sources are shuffled over windows by comparing
-    what one window's sources give with another window's target: what is told goes, what is the same in all windows
-    stays.
+    Windows count if they have the target and at least one source. As a control, the reconstruction of one window is
+    compared with the target of another window. This control removes window-specific information and keeps what all
+    windows share.
 
     Args:
         model: `MaskedAutoencoder` of two or more modalities.
         inputs: Arrays as in `Encoder`, of two or more windows, with "present".
-        groups: `(windows,)` integers from 0, such as a number for each person and stage; default: one group.
-        size: Number of groups; default: as many as occur.
+        groups: `(windows,)` integers from 0, such as one number per person and stage; default: one group.
+        size: Number of groups; default: the greatest group number plus 1.
         sources: Sets of names to reconstruct from; default: `source_sets`.
-        seed: Seed of the order in which windows lend sources to others.
+        seed: Seed of the order of windows, which assigns each window its control.
 
-    Returns: dict of (source set, target) -> `Sums`.
+    Returns: dict of (source set, target) -> `ReconstructionSums`.
     """
     encoder, rows = model.encoder, len(inputs["present"])
     groups = np.zeros(rows, int) if groups is None else np.asarray(groups)
     size = groups.max() + 1 if size is None else size
     sources = source_sets(encoder.modalities) if sources is None else sources
     order = np.random.default_rng(seed).permutation(rows)
-    present, found = present_modalities(encoder, inputs), {}
+    present = present_modalities(encoder, inputs)
+    found: dict[tuple[tuple[str, ...], str], ReconstructionSums] = {}
     columns = ChannelLayout.of(encoder.modalities).columns
     for start in range(0, rows, BATCH):
-        # The last batch is filled up, so that one compiled program serves all.
+        # The last batch is padded, so that one compiled program serves all batches.
         chosen = order[np.arange(start, start + BATCH) % rows]
         count = min(BATCH, rows - start)
         batch = {key: values[chosen] for key, values in inputs.items()}
@@ -91,28 +100,30 @@ def source_target(model, inputs, groups=None, *, size=None, sources=None, seed=0
     return found
 
 
-def explained(sums, *, shuffled=False):
-    """Share of the target's variance explained: 0 by predicting its mean, 1 by reconstructing it; NaN without windows.
+def explained(sums: ReconstructionSums, *, shuffled: bool = False) -> float:
+    """Share of the target's variance explained: 0 for its mean, 1 for a perfect reconstruction; NaN without windows.
 
     Args:
-        sums: `Sums`.
-        shuffled: Whether sources are those of other windows.
+        sums: `ReconstructionSums`.
+        shuffled: Whether to use sources from other windows (the control).
 
-    Returns: float over all groups.
+    Returns: float, over all groups.
     """
     return float(_explained(sums.shuffled if shuffled else sums.error, sums.moments, axis=0))
 
 
-def explained_intervals(sums, group_of_people, *, draws=1000, seed=0):
-    """`explained` with its interval over people, and the same for sources of other windows.
+def explained_intervals(
+    sums: ReconstructionSums, group_of_people: np.ndarray, *, draws: int = 1000, seed: int = 0
+) -> tuple[tuple[float, ...], ...]:
+    """`explained` with its 95 % interval over people, and the same for the control.
 
     Args:
-        sums: `Sums`.
-        group_of_people: `(people, k)`, the numbers of each person's groups that count.
-        draws: Resamplings.
-        seed: Seed of these.
+        sums: `ReconstructionSums`.
+        group_of_people: `(people, k)`, numbers of the groups of each person.
+        draws: Bootstrap draws of people.
+        seed: Seed of the draws.
 
-    Returns: two tuples of value, low, high.
+    Returns: two tuples (value, low, high).
     """
     moments = sums.moments[group_of_people].sum(axis=1)
     found = []
@@ -122,15 +133,17 @@ def explained_intervals(sums, group_of_people, *, draws=1000, seed=0):
     return tuple(found)
 
 
-def dropped_reconstruction(model, inputs, seed=0):
-    """Share of each modality's variance that its reconstruction from all others explains, in windows that have it.
+def dropped_reconstruction(
+    model: MaskedAutoencoder, inputs: dict[str, np.ndarray], seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Share of each modality's variance explained by its reconstruction from all others, in windows that have it.
 
     Args:
         model: `MaskedAutoencoder` of two or more modalities.
         inputs: Arrays as in `Encoder`, of two or more windows, with "present".
-        seed: Seed of the order in which windows lend their modalities to others.
+        seed: Seed of the order of windows, which assigns each window its control.
 
-    Returns: dict of modality -> dict of "explained" and "shuffled", NaN where no window has the modality.
+    Returns: dict of modality -> dict of "explained" and "shuffled"; NaN if no window has the modality.
     """
     names = tuple(model.encoder.modalities)
     all_others = [tuple(other for other in names if other != name) for name in names]
@@ -142,32 +155,32 @@ def dropped_reconstruction(model, inputs, seed=0):
 
 
 def _true(model, inputs):
-    """What the model predicts: dict of name -> signals, or standardised spectra where it predicts these alone."""
+    """The model's targets: dict of name -> signals, or standardised spectra if it predicts spectra only."""
     signals, present = model.encoder.read(inputs)
     return model.measure(signals, present) if model.targets == "spectrum" else signals
 
 
 def _sums(true, made, here, able, groups, size, count):
-    """Sums of the first `count` windows of a batch; the one after each lends it its sources."""
+    """Sums over the first `count` windows of a batch; the control of each is the next window."""
     here = np.broadcast_to(here[:, None], true.shape)
     lent, lender = np.roll(made, -1, axis=0), np.roll(able, -1)[:, None, None]
     error, shuffled = np.zeros(size), np.zeros(size)
     moments = np.zeros((size, true.shape[2], 3))
     np.add.at(error, groups[:count], (here * (made - true) ** 2).sum((1, 2), dtype=np.float64)[:count])
-    # Where the other window has no source either, nothing is told: the error of predicting as its own sources do.
+    # If the other window has no source, the window's own reconstruction is used.
     borrowed = np.where(lender, lent, made)
     np.add.at(shuffled, groups[:count], (here * (borrowed - true) ** 2).sum((1, 2), dtype=np.float64)[:count])
     powers = np.stack([(here * true**power).sum(1, dtype=np.float64) for power in range(3)], axis=-1)
     np.add.at(moments, groups[:count], powers[:count])
-    return Sums(error, shuffled, moments)
+    return ReconstructionSums(error, shuffled, moments)
 
 
 def _add(a, b):
-    return Sums(a.error + b.error, a.shuffled + b.shuffled, a.moments + b.moments)
+    return ReconstructionSums(a.error + b.error, a.shuffled + b.shuffled, a.moments + b.moments)
 
 
 def _explained(error, moments, axis=None):
-    """Of sums `(..., )` and `(..., channels, 3)`, summed over `axis` first where given."""
+    """Share explained, from errors `(...)` and moments `(..., channels, 3)`, first summed over `axis` if given."""
     if axis is not None:
         error, moments = error.sum(axis=axis), moments.sum(axis=axis)
     total = (moments[..., 2] - moments[..., 1] ** 2 / np.maximum(moments[..., 0], 1)).sum(axis=-1)
@@ -175,16 +188,16 @@ def _explained(error, moments, axis=None):
         return np.where(total > 0, 1 - error / total, np.nan)
 
 
-def told_of_dropped(model, manifest, seed=0, limit=256):
-    """What modalities tell of one another, as `dropped_reconstruction` of test windows spread evenly.
+def held_out_reconstruction(model, manifest, seed=0, limit=256):
+    """`dropped_reconstruction` on test windows, spread evenly.
 
     Args:
         model: The trained model.
         manifest: `Manifest`.
-        seed: Seed of the shuffling.
-        limit: Most windows.
+        seed: Seed of the order of windows.
+        limit: Greatest number of windows.
 
-    Returns: dict of modality -> numbers; empty with one modality, fewer than two windows, or a model without decoders.
+    Returns: as `dropped_reconstruction`; empty with one modality, fewer than two windows, or a model without decoders.
     """
     modalities = list(model.encoder.modalities)
     if len(modalities) < 2 or not isinstance(model, MaskedAutoencoder):

@@ -1,4 +1,4 @@
-"""What a representation is about: how much of it is the person, how much the stage, and a map of it."""
+"""Variance of features between people and between classes, and a two-dimensional map of windows."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from physiokeras.seeds import derive
 
 
 @dataclass(frozen=True)
-class Share:
-    """Share of the features' variance that a label accounts for.
+class VarianceShare:
+    """Share of the features' variance that a label explains.
 
     Args:
         alone: Variance between the label's groups (eta squared), mean over standardised features.
-        beyond: What it adds to the other label: both together without the other alone.
-        null: Mean of `alone` with labels permuted over windows.
-        null_high: Its 95 % quantile.
+        beyond: Share explained by both labels minus the share explained by the other label.
+        null: Mean of `alone` over permutations of the label over windows.
+        null_high: 95 % quantile of the same.
     """
 
     alone: float
@@ -25,30 +25,32 @@ class Share:
     null_high: float
 
 
-def variance_shares(values, first, second, *, permutations=100, seed=0):
-    """How much of the features' variance two labels account for, each alone and beyond the other.
+def variance_shares(
+    values: np.ndarray, first: np.ndarray, second: np.ndarray, *, permutations: int = 100, seed: int = 0
+) -> tuple[VarianceShare, ...]:
+    """Share of the features' variance that each of two labels explains, alone and in addition to the other.
 
-    Many small groups account for much by chance, hence the null. The two need not be balanced: "beyond" is what a
-    label adds to the other in a linear model of both.
+    The null accounts for the share that many small groups explain by chance. The labels need not be balanced: "beyond"
+    is the gain of a linear model of both labels over a linear model of the other one.
 
     Args:
         values: `(windows, width)`, features; each is standardised.
-        first: `(windows,)`, such as people; any type that sorts.
+        first: `(windows,)`, such as people; of any sortable type.
         second: `(windows,)`, such as stages.
-        permutations: Draws of the null.
-        seed: Seed of these.
+        permutations: Number of permutations for the null.
+        seed: Seed of the permutations.
 
-    Returns: `Share` of the first, and of the second.
+    Returns: `VarianceShare` of the first and of the second label.
 
     Raises:
-        ValueError: Lengths that differ, fewer than two windows, or features that do not vary.
+        ValueError: The lengths differ, there are fewer than two windows, or all features are constant.
     """
     values = np.asarray(values, np.float64)
     if not len(values) == len(first) == len(second) or len(values) < 2:
         raise ValueError(f"Lengths must agree and be 2 or more. Received: {len(values)}, {len(first)}, {len(second)}.")
     centred = values - values.mean(axis=0)
     spread = centred.std(axis=0)
-    # What varies by rounding alone is constant.
+    # A feature that varies only by rounding counts as constant.
     varied = spread > 1e-6 * np.maximum(np.abs(values).max(axis=0), 1e-12)
     if not varied.any():
         raise ValueError("No feature varies over windows.")
@@ -59,19 +61,19 @@ def variance_shares(values, first, second, *, permutations=100, seed=0):
     alone = [_between(scaled, code) for code in codes]
     for code, own, other in zip(codes, alone, reversed(alone), strict=True):
         null = [_between(scaled, draw.permutation(code)) for _ in range(permutations)]
-        shares.append(Share(own, both - other, float(np.mean(null)), float(np.quantile(null, 0.95))))
+        shares.append(VarianceShare(own, both - other, float(np.mean(null)), float(np.quantile(null, 0.95))))
     return tuple(shares)
 
 
-def embedding(values):
-    """A map of windows: the first two principal components of the standardised features.
+def embedding(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First two principal components of the standardised features.
 
-    Distances on it are those of the features, as far as two dimensions hold them, which a t-SNE would not keep.
+    Distances on this map approximate distances between features, unlike those of a t-SNE.
 
     Args:
-        values: `(windows, width)`, two or more of either.
+        values: `(windows, width)`, at least two of each.
 
-    Returns: `(windows, 2)`, and the share of the variance that each dimension holds, `(2,)`.
+    Returns: `(windows, 2)` components, and `(2,)` shares of the variance that they explain.
     """
     values = np.asarray(values, np.float64)
     spread = values.std(axis=0)
@@ -81,7 +83,7 @@ def embedding(values):
 
 
 def _between(scaled, code):
-    """Variance between groups, as a share of all, mean over features."""
+    """Variance between groups as a share of the total, mean over features."""
     counts = np.bincount(code)
     sums = np.zeros((len(counts), scaled.shape[1]))
     np.add.at(sums, code, scaled)
@@ -90,7 +92,7 @@ def _between(scaled, code):
 
 
 def _fitted(scaled, design):
-    """Share of the variance that a linear model accounts for, mean over features."""
+    """Share of the variance that a linear model explains, mean over features."""
     made = design @ np.linalg.lstsq(design, scaled, rcond=None)[0]
     return float((made**2).sum(axis=0).mean() / len(scaled))
 

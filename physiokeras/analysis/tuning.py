@@ -1,5 +1,6 @@
-"""To which modalities units are tuned: the share of a unit's variance that each modality causes."""
+"""Tuning of units to modalities: the share of a unit's variance that each modality causes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -8,13 +9,14 @@ from keras import ops
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation.extraction import predict, present_modalities
+from physiokeras.models import Encoder
 from physiokeras.seeds import derive
 
 ROWS = 64
 
 
 class LayerMeans(keras.Model):
-    """Mean over each modality's tokens, after the tokenizers and after every block.
+    """Mean over the tokens of each modality, after the tokenizers and after each block.
 
     Args:
         encoder: `Encoder`.
@@ -41,12 +43,12 @@ class LayerMeans(keras.Model):
 
 @dataclass(frozen=True)
 class Tuning:
-    """What causes the variance of units.
+    """Variance of units that each modality causes.
 
-    Attributes:
+    Args:
         modalities: Names.
-        variance: `(modalities, ...)` of units, the variance that varying a modality causes while the others are held.
-        ablation: `(modalities, ...)`, variance over windows of the change when a modality is set to zero.
+        variance: `(modalities, ...)` of units: variance when one modality varies and the others are held fixed.
+        ablation: `(modalities, ...)`: variance over windows of the change when a modality is set to zero.
     """
 
     modalities: tuple
@@ -55,22 +57,22 @@ class Tuning:
 
     @property
     def shares(self):
-        """`(modalities, ...)`, sum 1 over modalities; NaN for a unit that nothing moves."""
+        """`variance` as shares `(modalities, ...)` that sum to 1 over modalities; NaN for a constant unit."""
         return _normalized(self.variance)
 
     @property
     def ablation_shares(self):
-        """As `shares`, of `ablation`."""
+        """`ablation` as shares, like `shares`."""
         return _normalized(self.ablation)
 
     @property
     def distributedness(self):
-        """`(...)` of units: entropy of the shares / log modalities; 0 tuned to one, 1 to all alike."""
+        """`(...)` of units: entropy of `shares` / log modalities; 0 if tuned to one modality, 1 if to all equally."""
         return distributedness(self.shares)
 
 
-def distributedness(shares):
-    """Entropy over the first axis, relative to its maximum.
+def distributedness(shares: np.ndarray) -> np.ndarray:
+    """Entropy of shares over the first axis, relative to its maximum.
 
     Args:
         shares: `(modalities, ...)`, sum 1.
@@ -83,29 +85,38 @@ def distributedness(shares):
         return np.where(len(shares) > 1, entropy / np.log(len(shares)), np.nan)
 
 
-def unit_tuning(respond, inputs, present, channels, *, bases=32, variants=8, seed=0):
-    """Vary one modality at a time over windows while the others are held, and see what units do.
+def unit_tuning(
+    respond: Callable[[dict[str, np.ndarray]], np.ndarray],
+    inputs: dict[str, np.ndarray],
+    present: np.ndarray,
+    channels: dict[str, slice],
+    *,
+    bases: int = 32,
+    variants: int = 8,
+    seed: int = 0,
+) -> Tuning:
+    """Measure the responses of units when one modality at a time varies over windows and the others are held fixed.
 
     Args:
-        respond: Function of a batch of inputs to the responses of units, an array `(batch, ...)`.
+        respond: Function of a batch of inputs; returns the responses of units, `(batch, ...)`.
         inputs: dict of arrays `(windows, ...)`: signals by modality, and "present" `(windows, channels)`.
-        present: Boolean `(windows, modalities)`; windows without a modality neither vary nor lend it.
+        present: Boolean `(windows, modalities)`; windows without a modality are not used for it.
         channels: Modality -> slice of its columns in "present".
-        bases: Windows whose other modalities are held.
-        variants: Windows that lend the modality to each of them.
-        seed: Seed of the choice.
+        bases: Number of windows whose other modalities are held fixed.
+        variants: Number of windows from which the varied modality is taken, for each base.
+        seed: Seed of the choice of windows.
 
-    Returns: `Tuning`. For responses that are sums of functions of single modalities its shares are those of the
+    Returns: `Tuning`. If a response is a sum of functions of single modalities, its shares are the shares of the
         functions' variances.
 
     Raises:
-        ValueError: A modality that fewer than two windows have.
+        ValueError: Fewer than two windows have a modality.
     """
     draw, variance, ablation = np.random.default_rng(derive(seed, "tuning")), [], []
     for number, name in enumerate(channels):
         here = np.flatnonzero(present[:, number])
         if len(here) < 2:
-            raise ValueError(f"Tuning needs two windows or more with each modality. {name!r} has {len(here)}.")
+            raise ValueError(f"Tuning needs at least two windows with each modality. {name!r} has {len(here)}.")
         chosen = draw.permutation(here)[:bases]
         lenders = np.stack([draw.permutation(here)[:variants] for _ in chosen])
         variance.append(_varied(respond, inputs, chosen, lenders, name, channels[name]))
@@ -113,16 +124,16 @@ def unit_tuning(respond, inputs, present, channels, *, bases=32, variants=8, see
     return Tuning(tuple(channels), np.stack(variance), np.stack(ablation))
 
 
-def encoder_tuning(encoder, inputs, **options):
-    """Tuning of every layer's units, read at each modality's tokens and, as probes do, at the mean of all.
+def encoder_tuning(encoder: Encoder, inputs: dict[str, np.ndarray], **options) -> Tuning:
+    """Tuning of the units of each layer, read at the tokens of each modality and, as probes do, at the mean of all.
 
     Args:
-        encoder: `Encoder` of two modalities or more.
-        inputs: Arrays as in `Encoder`, with "present", a few hundred windows of many people.
-        **options: As in `unit_tuning`.
+        encoder: `Encoder` of at least two modalities.
+        inputs: Arrays as in `Encoder`, with "present": a few hundred windows of many people.
+        **options: Options of `unit_tuning`.
 
-    Returns: `Tuning` of units `(1 + depth, modalities + 1, width)`: tokenizers, then blocks; places of reading in the
-        order of the modalities, the mean of all last.
+    Returns: `Tuning` of units `(1 + depth, modalities + 1, width)`. First axis: tokenizers, then blocks. Second axis:
+        tokens of each modality, then the mean over all tokens.
     """
     reader, channels = LayerMeans(encoder), ChannelLayout.of(encoder.modalities).columns
 
@@ -136,7 +147,7 @@ def encoder_tuning(encoder, inputs, **options):
 
 
 def _varied(respond, inputs, chosen, lenders, name, columns):
-    """Mean over bases of the variance over variants."""
+    """Variance over variants, mean over bases."""
     total, step = 0.0, max(1, ROWS // lenders.shape[1])
     for start in range(0, len(chosen), step):
         some, lent = chosen[start : start + step], lenders[start : start + step]
@@ -150,7 +161,7 @@ def _varied(respond, inputs, chosen, lenders, name, columns):
 
 
 def _ablated(respond, inputs, chosen, name):
-    """Variance over windows of what setting a modality to zero changes: a constant change tells nothing."""
+    """Variance over windows of the change when a modality is set to zero; a constant change carries no information."""
     batch = {key: values[chosen] for key, values in inputs.items()}
     change = _in_parts(respond, batch) - _in_parts(respond, {**batch, name: np.zeros_like(batch[name])})
     return change.var(axis=0, ddof=1)

@@ -11,7 +11,7 @@ import numpy as np
 
 from physiokeras.comparison.sources import EncoderFeatures, TimeAlone
 from physiokeras.evaluation.probe import Probe
-from physiokeras.evaluation.scores import number_scores, scores
+from physiokeras.evaluation.scores import class_scores, number_scores
 from physiokeras.experiments.supervised import predict_proba
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.files import write_atomic, write_csv
@@ -191,7 +191,7 @@ def scores_of(found, tasks):
     """Dict of "task, scaling" to scores of the labelled test windows."""
     classes = {task.name: task.classes for task in tasks}
     return {
-        f"{task}, {scaling}": scores(found.targets[task], values)
+        f"{task}, {scaling}": class_scores(found.targets[task], values)
         if classes[task]
         else number_scores(found.targets[task], values[:, 0])
         for (task, scaling), values in found.columns.items()

@@ -6,7 +6,7 @@ import numpy as np
 
 from physiokeras.evaluation.bootstrap import drawn_scores
 from physiokeras.evaluation.features import mean_per_person
-from physiokeras.evaluation.scores import scores
+from physiokeras.evaluation.scores import class_scores
 
 
 class SeedScores(NamedTuple):
@@ -32,9 +32,9 @@ def of_windows(targets, probabilities, people, draws, classes=()):
         draws: `Draws` of people.
         classes: Names of the classes whose F1 is added to `seeds`, as "f1 NAME".
 
-    Returns: `SeedScores` of all of `scores` that are single numbers.
+    Returns: `SeedScores` of all of `class_scores` that are single numbers.
     """
-    each = [scores(targets, own) for own in probabilities]
+    each = [class_scores(targets, own) for own in probabilities]
     drawn = [drawn_scores(targets, own, people, draws) for own in probabilities]
     seeds = {name: np.array([seed[name] for seed in each]) for name in drawn[0]}
     seeds |= {f"f1 {name}": np.array([seed["f1"][number] for seed in each]) for number, name in enumerate(classes)}

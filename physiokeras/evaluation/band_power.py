@@ -42,7 +42,7 @@ def features_of_records(manifest, records, modalities, left=None):
     return features_by(of_batch, manifest, modalities, records=records)
 
 
-def band_powers(signals, rate):
+def band_powers(signals: np.ndarray, rate: float) -> np.ndarray:
     """Log powers of one channel in frequency bands, averaged over each window, and the window's mean.
 
     At every second a span of each length in `SPANS` is centred, reflected at the window's ends. Its power spectral

@@ -1,5 +1,6 @@
 """Bootstrap intervals of scores: people are drawn with replacement, since windows of one person are not independent."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +9,10 @@ from physiokeras.evaluation.scores import (
     agreement,
     calibration_error,
     calibration_sums,
+    class_scores,
     confusion_matrix,
     ranked_classes,
     scored,
-    scores,
 )
 from physiokeras.seeds import derive
 
@@ -70,7 +71,15 @@ class Draws:
         return np.searchsorted(self.people, np.asarray(people))
 
 
-def bootstrap_over_people(statistic, arrays, people, *, draws=1000, seed=0, level=0.95):
+def bootstrap_over_people(
+    statistic: Callable[..., float],
+    arrays: Sequence[np.ndarray],
+    people: np.ndarray,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
     """Interval of any statistic of windows.
 
     Args:
@@ -101,8 +110,16 @@ def bootstrap_over_people(statistic, arrays, people, *, draws=1000, seed=0, leve
     return interval(statistic(*arrays), values, level)
 
 
-def score_intervals(labels, probabilities, people, *, draws=1000, seed=0, level=0.95):
-    """Intervals of all of `scores` that are single numbers, for many windows at once.
+def score_intervals(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    people: np.ndarray,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Interval]:
+    """Intervals of all of `class_scores` that are single numbers, for many windows at once.
 
     Sums per person are drawn, not windows. For the areas, probabilities are ranked in 4096 steps, which moves an
     interval's ends by less than 0.0005; `value` is exact.
@@ -118,16 +135,16 @@ def score_intervals(labels, probabilities, people, *, draws=1000, seed=0, level=
     Returns: dict of name to `Interval`.
 
     Raises:
-        ValueError: As in `scores`, or fewer than two people with scored windows.
+        ValueError: As in `class_scores`, or fewer than two people with scored windows.
     """
-    exact = scores(labels, probabilities)
+    exact = class_scores(labels, probabilities)
     of_scored = Draws.of(np.asarray(people)[np.asarray(labels) >= 0], draws, seed)
     drawn = drawn_scores(labels, probabilities, people, of_scored)
     return {name: interval(exact[name], values, level) for name, values in drawn.items()}
 
 
 def drawn_scores(labels, probabilities, people, draws):
-    """All of `scores` that are single numbers, of each draw.
+    """All of `class_scores` that are single numbers, of each draw.
 
     With the same `Draws` for two models the differences are paired: both saw the same people.
 
@@ -150,7 +167,7 @@ def drawn_scores(labels, probabilities, people, draws):
         drawn["ece"] = calibration_error(np.tensordot(counts, sums, 1))
     areas = [_drawn_areas(labels == c, probabilities[:, c], person, counts) for c in ranked_classes(labels, classes)]
     if areas:
-        # A class that a draw lacks counts in that draw's mean as little as in `scores`.
+        # A class that a draw lacks counts in that draw's mean as little as in `class_scores`.
         drawn["auroc"], drawn["auprc"] = _mean_over_defined(np.array(areas))
     return drawn
 

@@ -1,13 +1,14 @@
 """One task: fit a probe, predict the test people, score windows and people."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from physiokeras.evaluation.bootstrap import Interval, score_intervals
-from physiokeras.evaluation.features import mean_per_person
+from physiokeras.evaluation.features import Features, mean_per_person
 from physiokeras.evaluation.probe import Probe, labelled
-from physiokeras.evaluation.scores import number_scores, scores
+from physiokeras.evaluation.scores import class_scores, number_scores
 from physiokeras.evaluation.tasks import Task
 
 
@@ -18,7 +19,7 @@ class ProbeResult:
     Args:
         task: The task.
         probe: The fitted probe; None where a network predicted.
-        windows: `scores` of the labelled test windows; for a task in years `number_scores`, of windows.
+        windows: `class_scores` of the labelled test windows; for a task in years `number_scores`, of windows.
         people: The same with one row a person, whose probabilities (or years) are the mean over the windows; None for a
             task whose target varies within a person.
         intervals: Score name to `Interval` over people, of `windows`; empty for a task in years and where the test set
@@ -36,7 +37,16 @@ class ProbeResult:
     predictions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def probe_task(task, train, validation, test, *, draws=1000, seed=0, **options):
+def probe_task(
+    task: Task,
+    train: Features,
+    validation: Features | None,
+    test: Features,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    **options,
+) -> ProbeResult:
     """Fit a linear probe and score it on people that it has not seen.
 
     Args:
@@ -64,7 +74,15 @@ def probe_task(task, train, validation, test, *, draws=1000, seed=0, **options):
     return score_task(task, test, probe.predict_proba(test.values), probe, draws=draws, seed=seed)
 
 
-def score_task(task, test, probabilities, probe=None, *, draws=1000, seed=0):
+def score_task(
+    task: Task,
+    test: Features,
+    probabilities: np.ndarray,
+    probe: Probe | None = None,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> ProbeResult:
     """Score predicted classes of the test people.
 
     Args:
@@ -82,8 +100,8 @@ def score_task(task, test, probabilities, probe=None, *, draws=1000, seed=0):
     targets, people, probabilities = targets[kept], test.people[kept], np.asarray(probabilities)[kept]
     several = draws > 0 and len(np.unique(people)) > 1
     bootstrap = {"draws": draws, "seed": seed}
-    result = {
-        "windows": scores(targets, probabilities),
+    result: dict[str, Any] = {
+        "windows": class_scores(targets, probabilities),
         "people": None,
         "intervals": score_intervals(targets, probabilities, people, **bootstrap) if several else {},
         "predictions": {"targets": targets, "people": people, "probabilities": probabilities},
@@ -91,7 +109,7 @@ def score_task(task, test, probabilities, probe=None, *, draws=1000, seed=0):
     if task.of_people:
         mean, names = mean_per_person(probabilities, people)
         target = mean_per_person(targets, people)[0].round().astype(np.int64)
-        result["people"] = scores(target, mean)
+        result["people"] = class_scores(target, mean)
         result["people_intervals"] = score_intervals(target, mean, names, **bootstrap) if several else {}
     return ProbeResult(task, probe, **result)
 

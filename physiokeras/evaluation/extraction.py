@@ -1,11 +1,14 @@
 """Features of prepared windows: all windows through an extractor or a function, or a sample spread evenly."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation.features import Features
-from physiokeras.pipelines import stream
+from physiokeras.models import FeatureExtractor
+from physiokeras.pipelines import Manifest, stream
 from physiokeras.pipelines.streaming import damage_named
 
 SPLITS = ("train", "validation", "test")
@@ -16,7 +19,7 @@ BATCH = 32
 """Windows of a batch of an analysis."""
 
 
-def features_of(extractor, manifest, splits=SPLITS):
+def features_of(extractor: FeatureExtractor, manifest: Manifest, splits: Sequence[str] = SPLITS) -> dict[str, Features]:
     """Features, labels and people of the windows of each split.
 
     Args:
@@ -29,7 +32,12 @@ def features_of(extractor, manifest, splits=SPLITS):
     return {split: features_of_windows(extractor, manifest, split) for split in splits if split in manifest.splits}
 
 
-def features_of_windows(extractor, manifest, split=None, records=None):
+def features_of_windows(
+    extractor: FeatureExtractor,
+    manifest: Manifest,
+    split: str | None = None,
+    records: Sequence[str] | None = None,
+) -> Features:
     """Features, labels and people of the windows of one split, of some records, or of all windows.
 
     Args:

@@ -44,7 +44,7 @@ class Features:
                 f"Features must be finite. Received: {wrong} of {len(self.values)} windows with NaN or inf."
             )
 
-    def with_context(self, context, mode="concatenate"):
+    def with_context(self, context: int, mode: str = "concatenate") -> "Features":
         """The same windows, each with the features of its neighbours in time.
 
         Args:

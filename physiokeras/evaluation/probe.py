@@ -1,12 +1,14 @@
 """Linear probes: one linear layer on the features of a frozen encoder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GroupKFold
 
-from physiokeras.evaluation.features import mean_per_person, some_people
+from physiokeras.evaluation.features import Features, mean_per_person, some_people
 from physiokeras.evaluation.tasks import Task
 
 C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -55,18 +57,18 @@ class Probe:
     @classmethod
     def fit(
         cls,
-        task,
-        train,
-        validation=None,
+        task: Task,
+        train: Features,
+        validation: Features | None = None,
         *,
-        strengths=None,
-        classifier="logistic",
-        class_weight="balanced",
-        label_share=1.0,
-        folds=0,
-        seed=0,
-        encoder="",
-    ):
+        strengths: Sequence[float] | None = None,
+        classifier: Literal["logistic", "gradient"] = "logistic",
+        class_weight: Literal["balanced"] | None = "balanced",
+        label_share: float = 1.0,
+        folds: int = 0,
+        seed: int = 0,
+        encoder: str = "",
+    ) -> "Probe":
         """Fit on the training people; choose the strength by the loss on the validation people.
 
         With `folds`, the strength is cross-validated over the people of both sets, and the probe is fitted on both.
@@ -101,7 +103,7 @@ class Probe:
         strengths = sorted(strengths or (grid if validation or folds else default))
         if len(strengths) > 1 and validation is None and not folds:
             raise ValueError(f"Choosing among strengths needs validation people. Received: strengths={strengths}.")
-        learned, other = _rows(task, train, validation, label_share, folds, seed)
+        (rows, targets, people), other = _rows(task, train, validation, label_share, folds, seed)
         facts = {"encoder": encoder, "context": train.context, "context_mode": train.context_mode}
 
         def fitted(rows, targets, strengths):
@@ -110,16 +112,16 @@ class Probe:
             return [cls(task, mean, scale, *weights, strength, **facts) for strength, weights in found]
 
         if folds:
-            tried = _cross_validated(fitted, *learned, strengths, folds, class_weight)
-            (probe,) = fitted(*learned[:2], [min(tried, key=tried.get)] if tried else default)
+            tried = _cross_validated(fitted, rows, targets, people, strengths, folds, class_weight)
+            (probe,) = fitted(rows, targets, [min(tried, key=tried.get)] if tried else default)
             return replace(probe, tried=tried)
-        probes = fitted(*learned[:2], strengths)
+        probes = fitted(rows, targets, strengths)
         if other is None:
             return probes[0]
-        tried = {probe.strength: _loss(probe, *other, class_weight) for probe in probes}
+        tried = {probe.strength: _loss(probe, other[0], other[1], class_weight) for probe in probes}
         return replace(min(probes, key=lambda probe: tried[probe.strength]), tried=tried)
 
-    def predict_proba(self, features):
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
         """Class probabilities `(windows, classes)` of features `(windows, width)`.
 
         Raises:
@@ -131,7 +133,7 @@ class Probe:
         logits = np.exp(logits - logits.max(axis=1, keepdims=True))
         return logits / logits.sum(axis=1, keepdims=True)
 
-    def predict(self, features):
+    def predict(self, features: np.ndarray) -> np.ndarray:
         """The most probable class's number, or years, `(windows,)`, of features `(windows, width)`."""
         outputs = self._outputs(features)
         return outputs.argmax(axis=1) if self.task.classes else outputs[:, 0]

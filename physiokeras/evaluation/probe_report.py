@@ -79,7 +79,7 @@ def report(run, columns, manifest, reconstruction, left_out=None, targets="sampl
         run: `Run`.
         columns: dict of title -> dict of task name -> `ProbeResult`.
         manifest: `Manifest`.
-        reconstruction: What `analysis.reconstruction.told_of_dropped` returned.
+        reconstruction: Result of `analysis.reconstruction.held_out_reconstruction`.
         left_out: dict of task name -> why it has no probe.
         targets: What was reconstructed, as in `MaskedAutoencoder`.
     """

@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 CALIBRATION_BINS = 15
 
 
-def scores(labels, probabilities):
+def class_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict:
     """All scores of a classification.
 
     Windows labelled -1 are left out. A class that no label names counts in no average, and its own F1 is NaN. With one
@@ -51,11 +51,11 @@ def scores(labels, probabilities):
 
 
 def main_scores(labels, probabilities):
-    """Of `scores` balanced accuracy, AUROC and F1 per class, in a tenth of the time: for very many models.
+    """Of `class_scores` balanced accuracy, AUROC and F1 per class, in a tenth of the time: for very many models.
 
     Args:
-        labels: As in `scores`.
-        probabilities: As in `scores`.
+        labels: As in `class_scores`.
+        probabilities: As in `class_scores`.
 
     Returns: dict of `balanced_accuracy`, `auroc` and `f1`.
     """
@@ -88,7 +88,7 @@ def scores_by_group(labels, probabilities, groups):
     return found
 
 
-def number_scores(values, predicted):
+def number_scores(values: np.ndarray, predicted: np.ndarray) -> dict:
     """Scores of predicted numbers, such as ages.
 
     Args:
@@ -124,7 +124,7 @@ def number_scores(values, predicted):
 
 
 def scored(labels, probabilities):
-    """Labels and probabilities of the scored windows, checked; see `scores` for arguments and errors."""
+    """Labels and probabilities of the scored windows, checked; see `class_scores` for arguments and errors."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
     if probabilities.ndim != 2 or probabilities.shape[1] < 2 or labels.shape != probabilities.shape[:1]:
         raise ValueError(
@@ -160,7 +160,7 @@ def agreement(confusion):
     Args:
         confusion: `(..., classes, classes)`, true by predicted.
 
-    Returns: dict of accuracy, balanced_accuracy, macro_f1 and kappa, each `(...)`; see `scores`.
+    Returns: dict of accuracy, balanced_accuracy, macro_f1 and kappa, each `(...)`; see `class_scores`.
     """
     confusion = np.asarray(confusion, dtype=np.float64)
     total = confusion.sum(axis=(-2, -1))

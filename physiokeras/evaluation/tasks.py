@@ -40,11 +40,11 @@ class Task:
             raise ValueError(f"`threshold` belongs to kind 'threshold'. Received: {self.kind!r}, {self.threshold}.")
 
     @property
-    def of_people(self):
+    def of_people(self) -> bool:
         """Whether the target is the same in all windows of a person."""
         return self.kind != "classes"
 
-    def targets(self, values):
+    def targets(self, values: np.ndarray) -> np.ndarray:
         """Stored labels as what the probe learns.
 
         Args:
@@ -69,7 +69,7 @@ class Task:
         return values.astype(np.int64)
 
 
-def tasks_of(labels, *, age_threshold=55.0):
+def tasks_of(labels: dict[str, dict], *, age_threshold: float = 55.0) -> dict[str, Task]:
     """The tasks that prepared data allow: one a label, and for an age two, above a threshold and in years.
 
     A number of records that differ in one person becomes their mean over the person's windows.

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -41,7 +42,7 @@ class PatchSpectrum(keras.layers.Layer):
         bands' powers, span by span, then the spans' means.
     """
 
-    def __init__(self, time, spans=(1, 4, 16), bands=8, **kwargs):
+    def __init__(self, time: int, spans: Sequence[int] = (1, 4, 16), bands: int = 8, **kwargs):
         # Powers span more than ten decades: signals must arrive in float32 whatever the policy.
         super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})
         if not spans or min(spans) < 1:

@@ -32,7 +32,14 @@ class FeatureExtractor(SpectralModel):
         ValueError: `skip` of an encoder without spectra.
     """
 
-    def __init__(self, encoder, pooling="mean", keep_time=False, skip=None, **kwargs):
+    def __init__(
+        self,
+        encoder: Encoder,
+        pooling: str = "mean",
+        keep_time: bool = False,
+        skip: bool | None = None,
+        **kwargs,
+    ):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         self.encoder, self.pooling, self.keep_time = encoder, pooling, keep_time
         self.skip = bool(encoder.spectra) if skip is None else skip

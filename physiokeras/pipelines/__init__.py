@@ -1,8 +1,8 @@
-"""Data: definition (TOML) to WFDB record to windows to TFRecord shards to tf.data."""
+"""Data preparation: WFDB or EDF records, described by a TOML definition, to TFRecord shards, to `tf.data` streams."""
 
-import importlib
+from physiokeras.lazy_exports import lazy_exports
 
-_HOMES = {
+_MODULES = {
     "Definition": "definition",
     "Manifest": "manifest",
     "convert": "driver",
@@ -15,17 +15,5 @@ _HOMES = {
     "windows": "streaming",
 }
 
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name):
-    """Import a name's module on first use: TensorFlow, which only streams need, takes 11 s and 790 MB."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return __all__
+__all__ = sorted(_MODULES)
+__getattr__, __dir__ = lazy_exports(__name__, _MODULES)

@@ -1,5 +1,8 @@
 """Compares shards with the manifest: TFRecord by itself does not notice a shard that is cut between two records."""
 
+import os
+from collections.abc import Sequence
+
 from physiokeras.errors import DataError
 from physiokeras.pipelines.checksums import sha256
 from physiokeras.pipelines.manifest import Manifest
@@ -24,7 +27,12 @@ def check_sizes(manifest, records):
             raise DataError(f"the shard has {size} bytes, the manifest says {record.bytes}. {_AGAIN}", file=path)
 
 
-def verify(folder, split=None, *, records=None):
+def verify(
+    folder: str | os.PathLike | Manifest,
+    split: str | Sequence[str] | None = None,
+    *,
+    records: Sequence[str] | None = None,
+) -> int:
     """Read the shards of a prepared folder whole and compare size, every CRC, number of windows and SHA-256.
 
     Args:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ class Definition:
         check(self.grid is None or self.grid in spans, "grid", rule, self.grid)
 
     @classmethod
-    def read(cls, name_or_path):
+    def read(cls, name_or_path: str | os.PathLike) -> "Definition":
         """The definition that ships as `name_or_path`, or the one in the user's own TOML file.
 
         Raises:

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import os
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from physiokeras.errors import DataError
@@ -10,6 +12,7 @@ from physiokeras.pipelines import pool
 from physiokeras.pipelines.channels import ABSENT
 from physiokeras.pipelines.checksums import FILE as SUMS
 from physiokeras.pipelines.conversion import convert_one, set_aside
+from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.manifest import FILE, Manifest, combine
 from physiokeras.pipelines.notes import kinds_of_notes, lacking
 from physiokeras.pipelines.progress import Progress
@@ -22,18 +25,18 @@ _SHOWN = 10
 
 
 def convert(
-    source,
-    definition,
-    out,
+    source: str | os.PathLike,
+    definition: Definition | str | os.PathLike,
+    out: str | os.PathLike,
     *,
-    workers=1,
-    shard_index=0,
-    num_shards=1,
-    strict=True,
-    engine=None,
-    progress=print,
-    wait=False,
-):
+    workers: int = 1,
+    shard_index: int = 0,
+    num_shards: int = 1,
+    strict: bool = True,
+    engine: Callable | None = None,
+    progress: Callable[[str], object] | None = print,
+    wait: bool = False,
+) -> Manifest | None:
     """Convert a data set into a prepared folder; a rerun converts only what is missing, failed or changed.
 
     Each record becomes one shard and one sidecar, both written whole or not at all, and the same bytes whatever the
@@ -81,8 +84,28 @@ def convert(
             return _write_manifest(work, say)
 
 
-def plan(source, definition, out, *, workers=1, shard_index=0, num_shards=1, strict=True):
-    """Lines that say what `convert` with the same arguments would read, write and need. Nothing is written.
+def plan(
+    source: str | os.PathLike,
+    definition: Definition | str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    workers: int = 1,
+    shard_index: int = 0,
+    num_shards: int = 1,
+    strict: bool = True,
+) -> list[str]:
+    """Describe what `convert` with the same arguments would read and write, and what it would need.
+
+    Args:
+        source: As for `convert`.
+        definition: As for `convert`.
+        out: As for `convert`; nothing is written there.
+        workers: As for `convert`.
+        shard_index: As for `convert`.
+        num_shards: As for `convert`.
+        strict: As for `convert`.
+
+    Returns: lines of text.
 
     Raises:
         DataError: As for `convert`.

@@ -71,7 +71,7 @@ class Record:
 class Manifest:
     """A prepared folder's contents.
 
-    Attributes:
+    Args:
         folder: Where it lies: a `Path`, or a `Remote` such as s3://bucket/folder.
         definition: The whole definition, as `Definition.to_dict` gives it.
         modalities: Modality -> dict of `rate`, `samples` (of a window), `channels` (names) and `default`.

@@ -1,12 +1,15 @@
-"""Prepared shards to `tf.data`."""
+"""Streams of windows from prepared shards, as `tf.data.Dataset`."""
 
 import contextlib
+import os
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from physiokeras.pipelines import checking
 from physiokeras.pipelines.devices import leave_gpus_to_backend
+from physiokeras.pipelines.manifest import Manifest
 from physiokeras.pipelines.parts import NUMBER_KINDS
 from physiokeras.pipelines.selection import Selection
 from physiokeras.pipelines.shards import check_lengths
@@ -15,58 +18,58 @@ from physiokeras.seeds import derive
 leave_gpus_to_backend(tf)
 
 OPEN_SHARDS = 32
-"""Shards that are read in turn, one window from each."""
+"""Number of shards that are read in turn, one window from each."""
 
 READ_AHEAD = 1 << 20
-"""Bytes of a shard that are read at a time: a request each, where shards are remote."""
+"""Bytes that are read from a shard at a time; for a remote shard this is the size of a request."""
 
 BUFFER = 2048
-"""Windows among which the next one is drawn."""
+"""Size of the shuffle buffer in windows."""
 
 
 def stream(
-    folder,
-    split=None,
+    folder: str | os.PathLike | Manifest,
+    split: str | Sequence[str] | None = None,
     *,
-    batch_size,
-    labels=(),
-    modalities=None,
-    records=None,
-    seed=None,
-    start_step=0,
-    host=(0, 1),
-    drop_remainder=None,
-    verify=True,
-):
+    batch_size: int,
+    labels: Sequence[str] = (),
+    modalities: Sequence[str] | None = None,
+    records: Sequence[str] | None = None,
+    seed: int | None = None,
+    start_step: int = 0,
+    host: tuple[int, int] = (0, 1),
+    drop_remainder: bool | None = None,
+    verify: bool = True,
+) -> tf.data.Dataset:
     """Batches of windows from a prepared folder.
 
-    With a `seed` the stream is shuffled and endless: pass after pass over the windows, each in another order that is a
-    pure function of seed and pass; the last partial batch of a pass is left out, so that every pass has
-    `steps_per_pass` batches. Without one it is one pass in the manifest's order, and in the order of time inside a
-    record, the last partial batch included.
+    With a `seed` the stream is shuffled and endless. The order of each pass is a pure function of the seed and the
+    number of the pass. The last partial batch of a pass is left out, so that each pass has `steps_per_pass` batches.
+    Without a `seed` the stream is one pass, ordered as in the manifest and by time within a record, and includes the
+    last partial batch.
 
     Args:
-        folder: What `convert` made; with the extra `[io]` also a URL, such as "s3://bucket/folder".
+        folder: The prepared folder; with the extra `[io]` also a URL, such as "s3://bucket/folder".
         split: "pretrain", "train", "validation", "test", or a list of these.
         batch_size: Windows per batch.
-        labels: Names of the definition's labels; "record" and "window" may be among them.
-        modalities: Names, a subset in the definition's order; default: those that the definition marks as default.
+        labels: Names of the definition's labels; "record" and "window" are allowed too.
+        modalities: Names; they are streamed in the definition's order. Default: the definition's default modalities.
         records: Names of records, instead of `split`.
         seed: Integer, or None for one pass in order.
-        start_step: Batches to leave out: the stream continues exactly as an uninterrupted one would at that step. It
-            reads what it leaves out of its pass, at about 20,000 windows/s.
-        host: (this one's number, how many): each host reads its own share. All do the same number of steps where the
-            stream is shuffled; in order, shares differ by at most one window.
-        drop_remainder: Leave out the last partial batch; default: only where there is a seed.
-        verify: Compare the shards' presence and sizes with the manifest first.
+        start_step: Number of batches to skip. The stream continues exactly as an uninterrupted one would at that step.
+            Skipped windows of the current pass are read, at about 20,000 windows/s.
+        host: (number of this host, number of hosts). Each host reads its own share. Shuffled streams have the same
+            number of steps on every host; the shares of ordered streams differ by at most one window.
+        drop_remainder: Whether to leave out the last partial batch; default: only with a seed.
+        verify: Whether to compare the files and sizes of shards with the manifest first.
 
     Returns: `tf.data.Dataset` of `(inputs,)` or `(inputs, labels)`. Inputs: dict of modality to `(batch, samples,
         channels)` int16, in units of `physiokeras.constants.INT16_SCALE`, and `present` to `(batch, channels)` bool.
         Labels: dict of name to `(batch,)` int32, or float32 for ages.
 
     Raises:
-        DataError: A missing or cut shard; an unknown name; nothing selected.
-        ValueError: Arguments that contradict each other.
+        DataError: A shard is missing or truncated, a name is unknown, or nothing is selected.
+        ValueError: `batch_size`, `start_step` or `host` is out of range.
     """
     chosen = Selection.of(folder, split, records, modalities, labels, host)
     if verify:
@@ -84,43 +87,68 @@ def stream(
         steps = tf.data.INFINITE_CARDINALITY
     batches = windows.batch(batch_size, drop_remainder=drop)
     batches = batches.map(_parser(chosen), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # Tuned by itself, a stream that is left before its end may wait for the tuner's next look, which comes after as
-    # long again as it has run, up to a minute: a call of `fit` would end that much later.
+    # With autotuning, closing a stream before its end waits for the next run of the tuner. The interval between runs
+    # doubles up to a minute, and a call of `fit` would end that much later.
     options = tf.data.Options()
     options.autotune.enabled = False
     return batches.prefetch(4).with_options(options).apply(tf.data.experimental.assert_cardinality(steps))
 
 
-def steps_per_pass(folder, split=None, batch_size=None, *, records=None, host=(0, 1)):
-    """Batches in one pass of a shuffled stream.
+def steps_per_pass(
+    folder: str | os.PathLike | Manifest,
+    split: str | Sequence[str] | None = None,
+    batch_size: int | None = None,
+    *,
+    records: Sequence[str] | None = None,
+    host: tuple[int, int] = (0, 1),
+) -> int:
+    """Number of batches in one pass of a shuffled stream.
+
+    Args:
+        folder: As for `stream`.
+        split: As for `stream`.
+        batch_size: Windows per batch.
+        records: As for `stream`.
+        host: As for `stream`.
+
+    Returns: number of batches; the same for every host.
 
     Raises:
-        DataError: Nothing selected, or fewer windows than one batch.
+        DataError: Nothing is selected, or there are fewer windows than one batch.
     """
     return Selection.of(folder, split, records, None, (), host).steps(batch_size)
 
 
-def windows(folder, split=None, *, labels=(), modalities=None, records=None, limit=None):
-    """A split's windows as NumPy arrays, in the order of the unshuffled stream.
+def windows(
+    folder: str | os.PathLike | Manifest,
+    split: str | Sequence[str] | None = None,
+    *,
+    labels: Sequence[str] = (),
+    modalities: Sequence[str] | None = None,
+    records: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Windows as NumPy arrays, in the order of the unshuffled stream.
 
     Args:
-        folder: What `convert` made.
+        folder: As for `stream`.
         split: As for `stream`.
         labels: As for `stream`.
         modalities: As for `stream`.
         records: As for `stream`.
-        limit: Most windows; None for all of them.
+        limit: Greatest number of windows; None for all.
 
     Returns: dict of modality to `(windows, samples, channels)` int16, `present` to `(windows, channels)` bool, and each
         label to `(windows,)`.
 
     Raises:
-        DataError: As for `stream`, and a damaged shard, by name and byte.
+        DataError: As for `stream`, or a shard is damaged; the message gives its name and the byte.
     """
     chosen = Selection.of(folder, split, records, modalities, labels, (0, 1))
     count = min(chosen.windows, limit or chosen.windows)
     batches = stream(folder, split, batch_size=256, labels=labels, modalities=modalities, records=records)
-    result, filled = {}, 0
+    result: dict[str, np.ndarray] = {}
+    filled = 0
     with damage_named(folder, split, records):
         for batch in batches.as_numpy_iterator():
             arrays = {**batch[0], **(batch[1] if labels else {})}
@@ -135,28 +163,35 @@ def windows(folder, split=None, *, labels=(), modalities=None, records=None, lim
 
 
 @contextlib.contextmanager
-def damage_named(folder, split=None, records=None):
-    """Inside it, an error of TensorFlow's reader becomes a `DataError` that names the damaged shard and byte.
+def damage_named(
+    folder: str | os.PathLike | Manifest, split: str | Sequence[str] | None = None, records: Sequence[str] | None = None
+) -> Iterator[None]:
+    """Context manager that turns an error of TensorFlow's reader into a `DataError` with the damaged shard and byte.
 
-    A stream runs inside TensorFlow, whose own message says "corrupted record at 0" without the file.
+    TensorFlow's own message, such as "corrupted record at 0", does not name the file.
+
+    Args:
+        folder: The prepared folder that the stream inside the context reads.
+        split: As for `stream`.
+        records: As for `stream`.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError:
-        raise  # a training's memory, say
+        raise  # out of memory, for example in training
     except tf.errors.OpError:
         checking.verify(folder, split, records=records)
         raise
 
 
 def _shuffled(chosen, seed, first_pass, per_pass, skipped):
-    """Serialized windows, pass after pass without end, from window `skipped` of pass `first_pass` on."""
+    """Endless serialized windows, from window `skipped` of pass `first_pass` on."""
     shards = _shards(chosen)
     size = len(chosen.records)
     key = tf.constant([derive(seed, "stream", name) for name in ("high", "low")], tf.int32)
 
     def one_pass(number):
-        # Shuffling mixes TensorFlow's global seed in; this sets it for this function alone.
+        # Shuffling also uses TensorFlow's global seed; this sets it inside this function only.
         tf.random.set_seed(1)
         keys = tf.random.split(tf.random.fold_in(key, number), 2)
         order = tf.argsort(tf.random.stateless_uniform([size], keys[0], dtype=tf.float64), stable=True)
@@ -202,7 +237,7 @@ def _windows(file):
     """All serialized windows of a shard, whose lengths are checked before TensorFlow trusts them."""
 
     def checked(path):
-        # Remotely this would be a request for every window; `verify` reads the shard whole.
+        # On a remote file system this would take a request for each window; `verify` reads the whole shard instead.
         if b"://" not in path:
             check_lengths(path.decode())
         return path
@@ -212,7 +247,7 @@ def _windows(file):
 
 
 def _parser(chosen):
-    """A function from `(batch,)` serialized windows to a batch as `fit` takes it."""
+    """Function that parses serialized windows `(batch,)` into a batch for `fit`."""
     manifest, names = chosen.manifest, [record.name for record in chosen.manifest.records]
     features = {f"signals/{name}": tf.io.FixedLenFeature([], tf.string) for name in chosen.modalities}
     features["present"] = tf.io.FixedLenFeature([], tf.string)
@@ -244,7 +279,7 @@ def _parser(chosen):
 
 
 def _feature(label, labels):
-    """Key and type under which a label stands in an example."""
+    """Key and type of a label in a `tf.train.Example`."""
     if label == "record":
         return label, tf.string
     if label == "window":

@@ -61,9 +61,9 @@ def main(argv=None):
 
     manifest = analysed_runs.manifest_of(settings.run or settings.compare, settings.data, settings.workers)
     if settings.compare:
-        parts = [comparison_section.explanation(settings, manifest)]
+        sections = [comparison_section.explanation(settings, manifest)]
     else:
-        subjects = analysed_runs.subjects_of(settings.run, settings.against)
+        models = analysed_runs.analysed_models(settings.run, settings.against)
         records = analysed_runs.held_out(settings.run, manifest, settings.against)
         makers = {
             "Attention": attention_section.attention,
@@ -71,10 +71,11 @@ def main(argv=None):
             "Reconstruction between modalities": learned_sections.reconstruction,
             "Representation": learned_sections.representation,
         }
-        parts = [
-            analysis_page.made(title, make, subjects, manifest, settings, records) for title, make in makers.items()
+        sections = [
+            analysis_page.section_or_reason(title, make, models, manifest, settings, records)
+            for title, make in makers.items()
         ]
-    page = analysis_page.write([part for part in parts if part], settings, manifest)
+    page = analysis_page.write([section for section in sections if section], settings, manifest)
     print(f"Everything is in {page.parent}; read {page}", flush=True)
     return 0
 

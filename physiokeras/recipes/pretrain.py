@@ -40,7 +40,7 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.analysis.reconstruction import told_of_dropped
+    from physiokeras.analysis.reconstruction import held_out_reconstruction
     from physiokeras.evaluation import probe_report
     from physiokeras.experiments import cohort, devices, training
     from physiokeras.experiments.build import build_model, compile_model
@@ -63,8 +63,8 @@ def main(argv=None):
         probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
         pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
         columns = {"pretrained": pretrained, "untrained": untrained}
-        told = told_of_dropped(model, manifest, settings.seed)
-        probe_report.report(run, columns, manifest, told, left_out, settings.targets)
+        reconstruction = held_out_reconstruction(model, manifest, settings.seed)
+        probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets)
     return 0
 
 

@@ -158,5 +158,5 @@ def test_attention_that_follows_the_clock_or_the_signals_shows_when_they_are_shi
 
 
 def test_no_window_is_an_error(model):
-    with pytest.raises(ValueError, match="No window"):
+    with pytest.raises(ValueError, match="There is no window"):
         attention_sums(model, [])

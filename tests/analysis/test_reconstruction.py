@@ -6,7 +6,7 @@ from tiny import autoencoder, encoder
 from tiny import windows as tiny_windows
 
 from physiokeras.analysis.reconstruction import (
-    Sums,
+    ReconstructionSums,
     dropped_reconstruction,
     explained,
     explained_intervals,
@@ -75,7 +75,7 @@ def test_groups_add_up_and_each_is_judged_by_its_own_mean():
     here = inputs["present"][:, 0] & inputs["present"][:, 1:].any(axis=1)
     for group in range(3):
         true = inputs["a"][here & (groups == group)]
-        one = Sums(sums.error[group], sums.shuffled[group], sums.moments[group])
+        one = ReconstructionSums(sums.error[group], sums.shuffled[group], sums.moments[group])
         value = explained_intervals(sums, np.array([[group]]))[0][0]
         assert value == pytest.approx(1 - (0.25 * true**2).mean() / true.var())
         assert one.moments[0, 0] == true.size

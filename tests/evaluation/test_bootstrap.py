@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from physiokeras.evaluation.bootstrap import bootstrap_over_people, score_intervals
-from physiokeras.evaluation.scores import scores
+from physiokeras.evaluation.scores import class_scores
 
 pytestmark = pytest.mark.once
 
@@ -46,7 +46,7 @@ def test_fast_intervals_equal_those_of_redrawn_windows(draw, classes):
     kept = labels >= 0
     for name, interval in fast.items():
         slow = bootstrap_over_people(
-            lambda labels, probabilities, name=name: scores(labels, probabilities)[name],
+            lambda labels, probabilities, name=name: class_scores(labels, probabilities)[name],
             (labels[kept], probabilities[kept]),
             people[kept],
             draws=20,

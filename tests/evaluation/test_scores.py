@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from physiokeras.evaluation.scores import main_scores, number_scores, scores, scores_by_group
+from physiokeras.evaluation.scores import class_scores, main_scores, number_scores, scores_by_group
 
 pytestmark = pytest.mark.once
 
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.once
 def test_scores_equal_those_of_scikit_learn(draw):
     labels, probabilities = draw()
     predicted = probabilities.argmax(axis=1)
-    ours = scores(labels, probabilities)
+    ours = class_scores(labels, probabilities)
     expected = {
         "accuracy": metrics.accuracy_score(labels, predicted),
         "balanced_accuracy": metrics.balanced_accuracy_score(labels, predicted),
@@ -31,7 +31,7 @@ def test_main_scores_are_those_of_all_scores(classes, draw):
     labels[::7] = -1
     probabilities = np.round(probabilities, 1)  # ties
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    found, whole = main_scores(labels, probabilities), scores(labels, probabilities)
+    found, whole = main_scores(labels, probabilities), class_scores(labels, probabilities)
     for name, value in found.items():
         np.testing.assert_allclose(value, whole[name], err_msg=name)
     assert np.isnan(main_scores(np.zeros(9, int), probabilities[:9])["auroc"])
@@ -39,14 +39,14 @@ def test_main_scores_are_those_of_all_scores(classes, draw):
 
 def test_two_classes_are_ranked_by_the_positive_one(draw):
     labels, probabilities = draw(classes=2)
-    ours = scores(labels, probabilities)
+    ours = class_scores(labels, probabilities)
     assert ours["auroc"] == pytest.approx(metrics.roc_auc_score(labels, probabilities[:, 1]))
     assert ours["auprc"] == pytest.approx(metrics.average_precision_score(labels, probabilities[:, 1]))
 
 
 def test_hand_worked_case():
     # Two of class 0, both right; two of class 1, one right.
-    result = scores(np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]]))
+    result = class_scores(np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]]))
     assert result["accuracy"] == 0.75
     assert result["kappa"] == pytest.approx(0.5)  # (0.75 - 0.5) / (1 - 0.5)
     assert result["f1"] == pytest.approx([4 / 5, 2 / 3])
@@ -58,19 +58,21 @@ def test_hand_worked_case():
 def test_calibration_error_is_confidence_minus_accuracy_in_one_bin():
     labels = np.array([0] * 7 + [1] * 3)
     probabilities = np.tile([0.9, 0.1], (10, 1))
-    assert scores(labels, probabilities)["ece"] == pytest.approx(0.2)
+    assert class_scores(labels, probabilities)["ece"] == pytest.approx(0.2)
 
 
 def test_unscored_windows_count_in_nothing(draw):
     labels, probabilities = draw()
     more = np.concatenate([labels, np.full(50, -1)])
-    assert scores(more, np.concatenate([probabilities, np.full((50, 5), np.nan)])) == scores(labels, probabilities)
+    assert class_scores(more, np.concatenate([probabilities, np.full((50, 5), np.nan)])) == class_scores(
+        labels, probabilities
+    )
 
 
 def test_class_absent_from_the_labels_counts_in_no_average(draw):
     labels, probabilities = draw()
     kept = labels != 3
-    ours = scores(labels[kept], probabilities[kept])
+    ours = class_scores(labels[kept], probabilities[kept])
     predicted = probabilities[kept].argmax(axis=1)
     present = [0, 1, 2, 4]
     recalls = metrics.recall_score(labels[kept], predicted, labels=present, average=None)
@@ -82,7 +84,7 @@ def test_class_absent_from_the_labels_counts_in_no_average(draw):
 
 
 def test_one_class_only_gives_nan_where_nothing_is_compared():
-    result = scores(np.zeros(4, int), np.tile([0.9, 0.1], (4, 1)))
+    result = class_scores(np.zeros(4, int), np.tile([0.9, 0.1], (4, 1)))
     assert result["accuracy"] == 1.0
     for name in ("balanced_accuracy", "macro_f1", "kappa", "auroc", "auprc"):
         assert np.isnan(result[name]), name
@@ -103,7 +105,7 @@ def test_one_class_only_gives_nan_where_nothing_is_compared():
 )
 def test_what_cannot_be_scored_is_an_error(labels, probabilities, message):
     with pytest.raises(ValueError, match=message):
-        scores(np.array(labels), np.array(probabilities))
+        class_scores(np.array(labels), np.array(probabilities))
 
 
 def test_groups_are_scored_apart(draw):

@@ -67,7 +67,7 @@ def test_tuning_and_reconstruction_have_a_row_for_each_unit_and_pair(written):
 def test_untrained_encoder_is_the_one_that_the_run_began_with(pretrained):
     settings = Settings(**from_toml(Settings, pretrained.folder / "settings.toml"))
     manifest = Manifest.read(pretrained.cohort / "prepared")
-    trained, other = analysed_runs.subjects_of(pretrained.folder, ())
+    trained, other = analysed_runs.analysed_models(pretrained.folder, ())
     assert digest(other.encoder) == digest(build.build_encoder(settings, manifest))
     assert digest(other.encoder) != digest(trained.encoder)
 
@@ -113,7 +113,7 @@ def test_runs_that_held_out_other_people_are_not_shown_beside_each_other(pretrai
         shutil.copytree(pretrained.folder / "model", tmp_path / name / "model")
         (tmp_path / name / "cell.json").write_text(json.dumps({"people": {"test": people}}))
     assert analysed_runs.held_out(pretrained.folder, manifest, [tmp_path / "same"]) is None
-    with pytest.raises(analysed_runs.DataError, match="held out other people"):
+    with pytest.raises(analysed_runs.DataError, match="has other test people"):
         analysed_runs.held_out(pretrained.folder, manifest, [tmp_path / "other"])
     with pytest.raises(analysed_runs.DataError, match="was trained on other data"):
         analysed_runs.held_out(tmp_path / "same", replace(manifest, data_hash="0"))
@@ -123,7 +123,7 @@ def test_section_that_cannot_be_made_says_so_and_leaves_the_others():
     def make():
         raise ValueError("EMG is nowhere.")
 
-    assert analysis_page.made("Tuning", make).text == ["Not made: EMG is nowhere."]
+    assert analysis_page.section_or_reason("Tuning", make).text == ["Not made: EMG is nowhere."]
 
 
 def test_classes_of_any_label_are_told_apart(pretrained, tmp_path, monkeypatch):

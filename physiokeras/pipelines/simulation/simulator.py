@@ -43,7 +43,17 @@ class Record:
     coupled: bool
 
 
-def simulate(folder, people=48, unlabelled=0, hours=1 / 3, *, seed=0, workers=1, coupled=True, progress=True):
+def simulate(
+    folder: str | os.PathLike,
+    people: int = 48,
+    unlabelled: int = 0,
+    hours: float = 1 / 3,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    coupled: bool = True,
+    progress: bool = True,
+) -> Path:
     """Write a simulated cohort: invented physiology, no data about anyone, no support for any clinical claim.
 
     One latent night drives all 13 channels of a person, so that modalities tell about each other. Modelled are: the
