@@ -103,7 +103,7 @@ class TrainingSettings(OptimizerSettings):
     )  # fmt: skip
     drop_count: int = setting(1, "how many modalities a drop takes", "objective", "training")
     drop_weights: tuple[float, ...] = setting(
-        (), "relative probability of each modality to be the one that is dropped, in their order; 0: never; none given: "
+        (), "relative probability of each modality to be dropped, in their order; 0: never; none given: "
         "equal",
         "objective", "training",
     )  # fmt: skip
