@@ -102,6 +102,11 @@ class TrainingSettings(OptimizerSettings):
         "objective", "training",
     )  # fmt: skip
     drop_count: int = setting(1, "how many modalities a drop takes", "objective", "training")
+    drop_weights: tuple[float, ...] = setting(
+        (), "relative probability of each modality to be dropped, in their order; 0: never; none given: "
+        "equal",
+        "objective", "training",
+    )  # fmt: skip
     drop_per: Literal["batch", "sample"] = setting(
         "batch", "one draw for each batch, or for each window", "objective", "training"
     )

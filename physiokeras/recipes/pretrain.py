@@ -62,9 +62,10 @@ def main(argv=None):
         pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
         probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
         pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
-        columns = {"pretrained": pretrained, "untrained": untrained}
+        powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
+        columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}
         reconstruction = held_out_reconstruction(model, manifest, settings.seed)
-        probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets)
+        probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets, settings.steps)
     return 0
 
 
