@@ -53,7 +53,7 @@ def reconstruction(found, targets, steps=None):
     """How to read the table of what modalities tell of one another.
 
     Args:
-        found: As `physiokeras.analysis.reconstruction.told_of_dropped` returns it.
+        found: As `physiokeras.analysis.reconstruction.held_out_reconstruction` returns it.
         targets: What was predicted, as in `MaskedAutoencoder`.
         steps: Number of steps of the training.
 
