@@ -19,7 +19,7 @@ from physiokeras.figures.style import (
 )
 
 CAPTION = (
-    "Both are shares of the training windows' variance, and other people vary more or less: compare courses, not heights.\n"
+    "Both are shares of the training windows' variance. Other people vary more or less: compare courses, not heights.\n"
     "Training: mean of the steps since the point before, with new masks at every step; validation: at the point, with "
     "fixed masks."
 )
