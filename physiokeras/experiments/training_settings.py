@@ -194,6 +194,15 @@ class ProbeSettings(CommonSettings):
             raise ValueError(f"`probe_folds` must be 0 or at least 2. Received: probe_folds={self.probe_folds}.")
 
 
+@dataclass(frozen=True)
+class SubsetSettings(CommonSettings):
+    """What is done about missing modalities."""
+
+    subset_maps: bool = setting(
+        True, "for windows that lack modalities: fit maps from the features of some to those of all", "probe", "probe"
+    )
+
+
 def probe_options(settings):
     """The options of `Probe.fit` that `ProbeSettings` set, except `context`, which the features must have already."""
     names = ("classifier", "class_weight", "label_share")
