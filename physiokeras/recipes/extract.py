@@ -1,4 +1,4 @@
-"""Write a model's features of a folder of recordings, and what its probes predict from them.
+"""Write a model's features and its probes' predictions for a folder of recordings.
 
     python -m physiokeras.recipes.extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
 
@@ -25,13 +25,17 @@ from physiokeras.pipelines.record_list import find_records
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):
-    """Which model reads which recordings."""
+    """Settings of an extraction: model, recordings and output."""
 
-    run: str = setting(help="run folder of `pretrain`, whose model and probes are used", group="data", role="place")
+    run: str = setting(help="run folder of the model and its probes", group="data", role="place")
     source: str = setting(help="folder of recordings", group="data", role="place")
-    dataset: str | None = setting(None, "definition of the recordings, if not the model's own", "data", "result")
-    out: str = setting(help="folder for features, predictions and figures, made if missing", group="run", role="place")
-    workers: int = setting(2, "processes that convert", "data", "execution")
+    dataset: str | None = setting(
+        None, "definition of the recordings; default: the definition of the model's data", "data", "result"
+    )
+    out: str = setting(
+        help="folder for features, predictions and figures; created if missing", group="run", role="place"
+    )
+    workers: int = setting(2, "number of processes that convert", "data", "execution")
     figures: bool = setting(True, "draw a hypnogram for each recording", "data", "result")
 
 

@@ -1,11 +1,11 @@
-"""Pretrain an encoder, by masked autoencoding with modality dropout or another objective, and probe it.
+"""Pretrain an encoder by masked autoencoding with modality dropout, or by another objective, and probe it.
 
     python -m physiokeras.recipes.pretrain --backend jax
     python -m physiokeras.recipes.pretrain --config paper --data PREPARED --out runs/paper
     python -m physiokeras.recipes.pretrain --config paper leave_one_out --data PREPARED
     python -m physiokeras.recipes.pretrain --resume runs/paper
 
-With nothing else given it simulates a small cohort first. The run folder holds settings, versions, metrics, model,
+Without --data the command simulates a small cohort first. The run folder gets settings, versions, metrics, model,
 probes and figures.
 """
 
@@ -23,14 +23,14 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
     pretrain_on: tuple[str, ...] = setting(
-        (), "splits that the encoder is trained on; none given: those of pretrain and train that the data have",
+        (), "splits to train on; default: pretrain and train, if the data have them",
         "data", "result",
     )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
         if self.objective in ("supervised", "untrained"):
-            raise ValueError(f"objective {self.objective} pretrains nothing; physiokeras.recipes.compare runs it.")
+            raise ValueError(f"objective {self.objective} does not pretrain; use physiokeras.recipes.compare for it.")
 
 
 def main(argv=None):

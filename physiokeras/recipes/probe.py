@@ -1,4 +1,4 @@
-"""Probe a saved model on prepared data, of its own data set or of another.
+"""Probe a saved model on prepared data of its own or of another data set.
 
     python -m physiokeras.recipes.probe --run runs/pretrain-1 --data PREPARED
 
@@ -19,10 +19,10 @@ from physiokeras.experiments.training_settings import ProbeSettings, SubsetSetti
 
 @dataclass(frozen=True)
 class Settings(SubsetSettings, ProbeSettings):
-    """Which model is probed on which data, and how."""
+    """Settings of probing: model, data and probes."""
 
-    run: str = setting(help="run folder of a command that trains, whose model is probed", group="data", role="place")
-    data: str = setting(help="folder that `prepare` made", group="data", role="place")
+    run: str = setting(help="run folder of the model", group="data", role="place")
+    data: str = setting(help="folder that `prepare` wrote", group="data", role="place")
 
 
 def main(argv=None):
