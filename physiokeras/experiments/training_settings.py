@@ -147,6 +147,9 @@ class TrainingSettings(OptimizerSettings):
         super().__post_init__()
         if not -1 <= self.fusion <= self.depth:
             raise ValueError(f"fusion must lie in [0, depth], or be -1. Received: {self.fusion}, depth {self.depth}.")
+        weights = self.drop_weights
+        if weights and not (all(0 <= weight < float("inf") for weight in weights) and any(weights)):
+            raise ValueError(f"drop_weights must be finite, at least 0, and not all 0. Received: {weights}.")
         if self.devices < 1 or self.batch_size % self.devices:
             raise ValueError(f"batch_size must divide by devices. Received: {self.batch_size}, {self.devices} devices.")
         if self.devices > 1 and self.accumulate > 1 and self.backend == "tensorflow":
