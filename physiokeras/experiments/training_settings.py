@@ -63,7 +63,7 @@ class TrainingSettings(OptimizerSettings):
     """Settings of the network, the objective and the training of an encoder."""
 
     modalities: tuple[str, ...] = setting(
-        (), "modalities to use; default: the default modalities of the data set", "data", "training"
+        (), "modalities to use; none: the default modalities of the data set", "data", "training"
     )
     width: int = setting(256, "width of the tokens of the encoder", "network", "training")
     depth: int = setting(8, "number of transformer blocks of the encoder", "network", "training")

@@ -50,8 +50,8 @@ def test_figures_leave_pyplot_and_the_users_style_alone():
         import sys, matplotlib
         names = [name for name in matplotlib.rcParams if name != "backend"]  # to ask for the backend imports pyplot
         before = [matplotlib.rcParams[name] for name in names]
-        from physiokeras.analysis import figures
-        figures.confusion_matrix([[1]], ["a"])
+        from physiokeras.figures import predictions
+        predictions.confusion_matrix([[1]], ["a"])
         assert "matplotlib.pyplot" not in sys.modules
         assert [matplotlib.rcParams[name] for name in names] == before"""
     subprocess.run([sys.executable, "-c", code], check=True)
