@@ -4,9 +4,10 @@
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
 Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram
-in EDF+, a FLAC file and its header, a record of segments, its layout, a table of labels, a shard, `manifest.json`,
-`age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted or doubled, or the file is truncated; child processes with
-limits read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
+in EDF+, a recording in EDF+D with a gap, a FLAC file and its header, a record of segments, its layout, a table of
+labels, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted or doubled, or the file is
+truncated; child processes with limits read it. Seed and number of a case reproduce it. The exit status is 1 if there is
+a finding.
 """
 
 import argparse
@@ -72,6 +73,17 @@ def prepare(folder):
     values = np.random.default_rng(0).normal(0, 30, 12_000).clip(-99, 99)
     options = {"label": "EEG Fpz-Cz", "physical_dimension": "uV", "physical_range": (-100, 100)}
     edfio.Edf([edfio.EdfSignal(values, 100, **options)]).write(night)
+    gapped = night.with_name("gapped.edf")
+    marks = [edfio.EdfAnnotation(30 * number, None, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
+    edfio.Edf([edfio.EdfSignal(values, 100, **options)], annotations=marks, data_record_duration=1).write(gapped)
+    # Data records from the 100th on begin 10 s late.
+    data = gapped.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
+    for second in range(119, 99, -1):
+        data = data.replace(f"+{second}\x14\x14".encode(), f"+{second + 10}\x14\x14".encode(), 1)
+    gapped.write_bytes(data)
+    inside = Definition.from_dict(
+        {**edf.to_dict(), "labels": {"stage": {**edf.to_dict()["labels"]["stage"], "file": "{record}.edf"}}}
+    )
     hypnogram = night.with_name("SC4001EC-Hypnogram.edf")
     marks = [edfio.EdfAnnotation(30 * number, 30, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
     edfio.Edf([], annotations=marks).write(hypnogram)
@@ -92,6 +104,7 @@ def prepare(folder):
         (header_path.with_name(f"{header_path.stem}-arousal.mat"), lambda path: read_targets(path, frames)),
         (night, record),
         (hypnogram, lambda _: labels(night, edf)),
+        (gapped, lambda _: (record(gapped), labels(gapped, inside))),
         (shard, lambda path: (check_lengths(path), list(read_shard(path)))),
         (folder / "out" / "manifest.json", lambda path: Manifest.read(path.parent)),
         (source / "age-sex.csv", lambda _: read_people(source, definition)),

@@ -43,12 +43,18 @@ class Reader:
             source: Their folder.
 
         Raises:
-            DataError: No arousals in the definition, or a prepared record is not among the recordings.
+            DataError: No arousals in the definition, windows that follow a `grid`, or a prepared record that is not
+                among the recordings.
         """
         definition = Definition.from_dict(manifest.definition)
         labels = [label for label in definition.labels.values() if label.kind == "arousal"]
         if not labels:
             message = f'the definition {definition.name!r} has no label of kind "arousal"; add one as in physionet2018.'
+            raise DataError(message, file=manifest.folder)
+        if any(record.get("start") for record in manifest.records):
+            message = (
+                "seconds are counted from the records' starts, where `grid` did not begin the windows; leave it out."
+            )
             raise DataError(message, file=manifest.folder)
         headers = {path.stem: path for path in find_records(source, definition)}
         missing = sorted({record.name for record in manifest.records} - headers.keys())

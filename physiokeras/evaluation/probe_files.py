@@ -17,6 +17,9 @@ FORMAT = "physiokeras probe 1"
 LARGEST = 64 * 2**20
 """Bytes that a probe may take unpacked: ten times the largest sensible one."""
 
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, NotImplementedError)
+"""What reading a damaged file of arrays raises."""
+
 _ARRAYS = ("mean", "scale", "weights", "bias")
 
 
@@ -50,20 +53,12 @@ def load_probe(path, *, encoder=None):
     """
     content = Path(path).read_bytes()
     try:
-        _check_sizes(content)
+        check_sizes(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))
             arrays = {name: file[name] for name in _ARRAYS}
         probe = _probe(facts, arrays)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        zipfile.BadZipFile,
-        NotImplementedError,
-    ) as error:
+    except DAMAGE as error:
         raise DataError(f"not a probe's file, or damaged: {error}", file=path) from error
     if encoder is not None and probe.encoder != encoder:
         raise DataError(
@@ -72,8 +67,15 @@ def load_probe(path, *, encoder=None):
     return probe
 
 
-def _check_sizes(content):
-    """Refuse what would unpack to more than a probe can hold, before anything is unpacked."""
+def check_sizes(content):
+    """Refuse what would unpack to more than a probe can hold, before anything is unpacked.
+
+    Args:
+        content: Bytes of an `.npz` file.
+
+    Raises:
+        ValueError: An array that is too large, or whose header contradicts its size.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for member in archive.infolist():
             if member.file_size > LARGEST:

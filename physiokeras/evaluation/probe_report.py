@@ -1,7 +1,8 @@
-"""Linear probes of an encoder on every task that the data's labels allow."""
+"""Linear probes on every task that the data's labels allow, and the page that reports them."""
 
 import numpy as np
 
+from physiokeras.evaluation import band_power, how_to_read
 from physiokeras.evaluation.evaluate import probe_task
 from physiokeras.evaluation.extraction import SPLITS, features_of
 from physiokeras.evaluation.probe_files import save_probe
@@ -22,8 +23,27 @@ def probe_encoder(extractor, manifest, settings):
 
     Returns: As `probe_all`.
     """
-    splits = SPLITS if manifest.labels and not _missing(manifest) else ()
-    return probe_all(features_of(extractor, manifest, splits), manifest, settings, digest(extractor.encoder))
+    return probe_all(features_of(extractor, manifest, _splits(manifest)), manifest, settings, digest(extractor.encoder))
+
+
+def probe_band_powers(modalities, manifest, settings):
+    """As `probe_encoder`, on log band powers without an encoder; see `physiokeras.evaluation.band_power`.
+
+    Args:
+        modalities: Names of those that are read.
+        manifest: `Manifest`.
+        settings: As for `probe_encoder`.
+
+    Returns: As `probe_all`.
+    """
+    records = {split: [record.name for record in manifest.select(split)] for split in _splits(manifest)}
+    found = {split: band_power.features_of_records(manifest, names, modalities) for split, names in records.items()}
+    return probe_all(found, manifest, settings)
+
+
+def _splits(manifest):
+    """Splits whose features are needed: none where no probe can be fitted."""
+    return [split for split in SPLITS if split in manifest.splits] if manifest.labels and not _missing(manifest) else []
 
 
 def probe_all(features, manifest, settings, encoder_digest=""):
@@ -72,7 +92,7 @@ def save_all(folder, model, manifest, results, pooling):
         save_probe(result.probe, folder / "probes" / f"{name}.npz")
 
 
-def report(run, columns, manifest, reconstruction, left_out=None, targets="samples"):
+def report(run, columns, manifest, reconstruction, left_out=None, targets="samples", steps=None):
     """Print the table of scores, and keep it and the numbers in the run's folder.
 
     Args:
@@ -82,13 +102,15 @@ def report(run, columns, manifest, reconstruction, left_out=None, targets="sampl
         reconstruction: Result of `analysis.reconstruction.held_out_reconstruction`.
         left_out: dict of task name -> why it has no probe.
         targets: What was reconstructed, as in `MaskedAutoencoder`.
+        steps: Number of steps of the training.
     """
     parts = []
     if any(columns.values()):
-        parts += [table(columns), "In brackets: 95 % intervals over test people."]
+        parts += [table(columns), how_to_read.scores(columns)]
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
     if reconstruction:
-        parts.append(_reconstruction_table(reconstruction, targets))
+        parts += [_reconstruction_table(reconstruction, targets)]
+        parts += how_to_read.reconstruction(reconstruction, targets, steps)
     publish(run.folder, parts or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
     run.note(scores=scores, reconstruction=reconstruction)
@@ -114,14 +136,14 @@ def _reconstruction_table(found, targets):
     of = " of log band powers" if targets == "spectrum" else ""
     rows = [["dropped modality", f"variance{of} explained from the others", "from others of other windows"]]
     for name, numbers in found.items():
-        rows.append([name, *(f"{100 * numbers[kind]:.1f} %" for kind in ("explained", "shuffled"))])
+        rows.append([name, *(how_to_read.per_cent(numbers[kind]) for kind in ("explained", "shuffled"))])
     return markdown_table(rows)
 
 
 def _shown(result):
     if not result.task.classes:
         return [("mae", "mean absolute error" + (", years" if result.task.kind == "years" else ""))]
-    return [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")]
+    return [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC"), ("kappa", "Cohen's kappa")]
 
 
 def _cell(result, score):

@@ -64,6 +64,7 @@ def build_autoencoder(settings, manifest):
             count=settings.drop_count,
             per=settings.drop_per,
             seed=derive(settings.seed, "modality dropout"),
+            weights=settings.drop_weights or None,
             name="modality_dropout",
         )
         return MaskedAutoencoder(

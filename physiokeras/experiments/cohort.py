@@ -4,6 +4,7 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines import Manifest, convert, simulate
+from physiokeras.pipelines.checking import check_sizes
 from physiokeras.pipelines.manifest import TRAINING
 
 
@@ -22,10 +23,23 @@ def prepared(settings):
     kind = "simulated" if s.coupled else "simulated-uncoupled"
     folder = beside / f"{kind}-{s.people}-{s.unlabelled}-{round(s.hours * 120)}x30s-{s.seed}"
     print(f"No data given: a cohort is simulated in {folder}.", flush=True)
+    whole = _whole(folder / "prepared")
+    if whole is not None:
+        return whole
     source = simulate(
         folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers, coupled=s.coupled
     )
     return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None, wait=True)
+
+
+def _whole(folder):
+    """The manifest of a folder that is prepared already, by whatever version, so that runs on it stay comparable."""
+    try:
+        manifest = Manifest.read(folder)
+        check_sizes(manifest, manifest.records)
+    except (DataError, OSError):
+        return None
+    return None if manifest.set_aside else manifest
 
 
 def training_splits(settings, manifest):

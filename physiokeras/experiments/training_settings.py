@@ -108,6 +108,10 @@ class TrainingSettings(OptimizerSettings):
         "objective", "training",
     )  # fmt: skip
     drop_count: int = setting(1, "number of modalities that are dropped at once", "objective", "training")
+    drop_weights: tuple[float, ...] = setting(
+        (), "relative probability of each modality to be dropped, in their order; 0: never; none given: equal",
+        "objective", "training",
+    )  # fmt: skip
     drop_per: Literal["batch", "sample"] = setting(
         "batch", "whether dropped modalities are drawn for each batch or for each window", "objective", "training"
     )
@@ -197,6 +201,15 @@ class ProbeSettings(CommonSettings):
             raise ValueError(f"`context` must be at least 0. Received: context={self.context}.")
         if self.probe_folds < 0 or self.probe_folds == 1:
             raise ValueError(f"`probe_folds` must be 0 or at least 2. Received: probe_folds={self.probe_folds}.")
+
+
+@dataclass(frozen=True)
+class SubsetSettings(CommonSettings):
+    """What is done about missing modalities."""
+
+    subset_maps: bool = setting(
+        True, "for windows that lack modalities: fit maps from the features of some to those of all", "probe", "probe"
+    )
 
 
 def probe_options(settings):

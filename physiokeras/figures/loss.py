@@ -9,12 +9,19 @@ from matplotlib.ticker import MaxNLocator
 from physiokeras.figures.style import (
     BLUE,
     COLUMN,
+    GREY,
     PAGE,
     VERMILION,
     new_figure,
     series_colour,
     styled,
     title,
+)
+
+CAPTION = (
+    "Both are shares of the training windows' variance. Other people vary more or less: compare courses, not heights.\n"
+    "Training: mean of the steps since the point before, with new masks at every step; validation: at the point, with "
+    "fixed masks."
 )
 
 
@@ -61,7 +68,7 @@ def loss_curve(metrics, *, x=None, note=None):
     x = x or next((name for name in ("step", "epoch") if name in columns), None)
     along = columns[x] if x else np.arange(1, len(columns["loss"]) + 1)
     parts = [name for name in columns if name.startswith("loss_")]
-    figure = new_figure(PAGE if parts else COLUMN, 2.4)
+    figure = new_figure(PAGE if parts else COLUMN, 2.6)
     panels = figure.subplots(1, 2 if parts else 1, sharey=True, squeeze=False)[0]
     _lines(panels[0], along, columns, [("loss", "training", BLUE)])
     _lines(panels[0], along, columns, [("val_loss", "validation", VERMILION)], marker="o")
@@ -83,6 +90,8 @@ def loss_curve(metrics, *, x=None, note=None):
     panels[0].legend()
     if parts:
         panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    if "val_loss" in columns:
+        figure.supxlabel(CAPTION, fontsize=6.5, color=GREY)
     title(figure, "Loss", note)
     return figure
 

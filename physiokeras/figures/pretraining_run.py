@@ -3,12 +3,20 @@
 import keras
 import numpy as np
 
+from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation.extraction import features_of
 from physiokeras.experiments.reports import note_of
 from physiokeras.figures import loss, predictions, style
 from physiokeras.figures import reconstruction as reconstructed
+from physiokeras.figures.spectrograms import Spectrogram, spectrograms
 from physiokeras.models import MaskedAutoencoder
 from physiokeras.pipelines import windows
+
+BATCH = 64
+"""Windows that are reconstructed at once, as in `physiokeras.analysis.reconstruction`, which then compiles nothing."""
+
+LONGEST = 256
+"""Most windows of a record in a spectrogram."""
 
 
 def draw_all(folder, model, extractor, manifest, results):
@@ -16,19 +24,16 @@ def draw_all(folder, model, extractor, manifest, results):
 
     Args:
         folder: The run's folder, with its `metrics.csv`.
-        model: The trained model; reconstructions are drawn of a `MaskedAutoencoder` that predicts samples.
+        model: The trained model; reconstructions are drawn of a `MaskedAutoencoder`: of signals where it predicts
+            samples, and spectrograms where it predicts spectra.
         extractor: `FeatureExtractor` of its encoder, with the pooling of the probes.
         manifest: `Manifest`.
         results: dict of task name -> `ProbeResult`.
     """
     note = note_of(manifest)
     drawn = {"loss": loss.loss_curve(folder / "metrics.csv", note=note)}
-    modalities = list(model.encoder.modalities)
-    drops = [(), *((name,) for name in modalities if len(modalities) > 1)]
-    draws_samples = isinstance(model, MaskedAutoencoder) and model.targets != "spectrum"
-    for drop in drops if draws_samples else ():
-        name = f"reconstruction_without_{drop[0]}" if drop else "reconstruction"
-        drawn[name] = reconstruction(model, manifest, drop, note)
+    if isinstance(model, MaskedAutoencoder):
+        drawn |= _reconstructions(model, manifest, note)
     for name, result in results.items():
         if result.task.classes:
             counts = result.windows["confusion"]
@@ -38,6 +43,75 @@ def draw_all(folder, model, extractor, manifest, results):
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in drawn.items():
         style.save(figure, folder / "figures" / f"{name}.png")
+
+
+def _reconstructions(model, manifest, note):
+    """Dict of file name -> figure: signals of one window, spectrograms of one recording."""
+    drawn, names = {}, list(model.encoder.modalities)
+    dropped = names if len(names) > 1 else []
+    if model.targets != "spectrum":
+        drawn["reconstruction"] = reconstruction(model, manifest, (), note)
+        for name in dropped:
+            drawn[f"reconstruction_without_{name}"] = reconstruction(model, manifest, (name,), note)
+    if model.targets != "samples" and dropped:
+        found = {name: dropped_spectrograms(model, manifest, name) for name in dropped}
+        first = [channels[0] for channels in found.values()]
+        heading = "Band powers of each modality while it is dropped"
+        drawn["spectrograms"] = spectrograms(first, seconds=_patch(model, manifest), heading=heading, note=note)
+        for name, channels in found.items():
+            heading = f"Band powers of {name.upper()} while it is dropped"
+            figure = spectrograms(channels, seconds=_patch(model, manifest), heading=heading, note=note)
+            drawn[f"spectrograms_without_{name}"] = figure
+    return drawn
+
+
+def _patch(model, manifest):
+    return manifest.definition["window"] / model.encoder.time
+
+
+def dropped_spectrograms(model, manifest, name):
+    """Band powers of a modality over a test record, true and as reconstructed from the others.
+
+    Of several spans the longest is shown, whose powers vary least by chance. Of a long record, the first windows.
+
+    Args:
+        model: `MaskedAutoencoder` whose targets have spectra.
+        manifest: `Manifest`.
+        name: The modality to drop.
+
+    Returns: list of `Spectrogram`, one for each channel.
+    """
+    encoder = model.encoder
+    record = _test_records(manifest)[0]
+    chosen = windows(manifest.folder, records=[record.name], modalities=list(encoder.modalities))
+    rows = min(len(chosen["present"]), LONGEST)
+    true, made = [], []
+    for start in range(0, rows, BATCH):
+        # The last batch is filled up, so that one compiled program serves all.
+        places = np.minimum(np.arange(start, start + BATCH), rows - 1)
+        found = model.reconstruct({key: values[places] for key, values in chosen.items()}, drop=(name,))
+        true.append(found["true_spectra"][name])
+        made.append(found["spectra"][name])
+    true, made = (_channels_of_spectra(model, name, np.concatenate(parts)[:rows]) for parts in (true, made))
+    present = np.repeat(
+        ChannelLayout.of(encoder.modalities).split(chosen["present"][:rows])[name], encoder.time, axis=0
+    )
+    layer = model.patch_spectra()[list(encoder.modalities).index(name)]
+    edges = np.array(layer.edges[-1]) * layer.patch / layer.widths[-1] / _patch(model, manifest)
+    _, names, _ = _channels(manifest, record, encoder)
+    labels = [name.upper() if len(names[name]) == 1 else f"{name.upper()} {channel}" for channel in names[name]]
+    return [
+        Spectrogram(label, edges, *(np.where(here[:, None], x, np.nan) for x in pair))
+        for label, here, *pair in zip(labels, present.T, true, made, strict=True)
+    ]
+
+
+def _channels_of_spectra(model, name, spectra):
+    """Of spectra `(windows, time, numbers)` the longest span's powers, `(channels, windows x time, bands)`."""
+    layer = model.patch_spectra()[list(model.encoder.modalities).index(name)]
+    bands = [len(edges) - 1 for edges in layer.edges]
+    spectra = spectra.reshape(-1, layer.channels, layer.numbers)[..., sum(bands[:-1]) : sum(bands)]
+    return np.moveaxis(spectra, 1, 0)
 
 
 def reconstruction(model, manifest, drop=(), note=None):

@@ -50,7 +50,6 @@ class PatchSpectrum(keras.layers.Layer):
         if bands < 1:
             raise ValueError(f"`bands` must be at least 1. Received: bands={bands}.")
         self.time, self.spans, self.bands = time, tuple(spans), bands
-        self._program = None
         self.reset_state()
 
     def build(self, shape):  # noqa: D102
@@ -88,7 +87,7 @@ class PatchSpectrum(keras.layers.Layer):
         return not np.isnan(ops.convert_to_numpy(ops.convert_to_tensor(self.mean))).any()
 
     def call(self, signal, present=None):  # noqa: D102
-        powers, means = self._measure(signal)
+        powers, means = self._measure(ops.cast(signal, "float32"))
         numbers = ops.concatenate([ops.log(powers + self.floor[:, None]), means], axis=-1)
         scale = ops.where(self.variance > 0, ops.rsqrt(ops.maximum(self.variance, 1e-30)), 0.0)
         numbers = (numbers - self.mean[:, None]) * scale[:, None]
@@ -96,27 +95,30 @@ class PatchSpectrum(keras.layers.Layer):
             numbers = ops.where(present[:, :, None, None], numbers, 0.0)
         return ops.reshape(ops.transpose(numbers, (0, 2, 1, 3)), (-1, self.time, self.width))
 
-    def _measure(self, signal):
-        """Band powers `(batch, channels, time, powers)` and means `(batch, channels, time, spans)`."""
-        signal = ops.transpose(ops.cast(signal, "float32"), (0, 2, 1))
-        parts = [self._measure_span(signal, *span) for span in zip(self.widths, self.edges, strict=True)]
-        return tuple(ops.concatenate(kind, axis=-1) for kind in zip(*parts, strict=True))
+    def _measure(self, signal, xp=ops):
+        """Band powers `(batch, channels, time, powers)` and means `(batch, channels, time, spans)`.
 
-    def _measure_span(self, signal, width, edges):
+        `xp` computes them: Keras in the graph, NumPy in `adapt`, where compiling would take longer than computing.
+        """
+        signal = xp.transpose(signal, (0, 2, 1))
+        parts = [self._measure_span(signal, *span, xp) for span in zip(self.widths, self.edges, strict=True)]
+        return tuple(xp.concatenate(kind, axis=-1) for kind in zip(*parts, strict=True))
+
+    def _measure_span(self, signal, width, edges, xp):
         # At the edges several patches have the same span: each is transformed once.
         starts, which = np.unique(span_starts(self.time, self.patch, width), return_inverse=True)
         # Whole blocks of samples are taken, which is faster than samples.
         block = math.gcd(width, *starts.tolist())
         places = starts[:, None] // block + np.arange(width // block)
-        cut = ops.take(ops.reshape(signal, (-1, self.channels, self.time * self.patch // block, block)), places, axis=2)
-        cut = ops.reshape(cut, (-1, self.channels, len(starts), width))
-        mean = ops.mean(cut, axis=-1, keepdims=True)
+        cut = xp.take(xp.reshape(signal, (-1, self.channels, self.time * self.patch // block, block)), places, axis=2)
+        cut = xp.reshape(cut, (-1, self.channels, len(starts), width))
+        mean = xp.mean(cut, axis=-1, keepdims=True)
         taper = np.sin(np.pi * np.arange(1, width + 1) / (width + 1)) ** 2
         taper = (taper / np.sqrt(np.sum(taper**2))).astype("float32")
-        real, imaginary = ops.rfft(ops.multiply(cut - mean, taper))
-        power = ops.square(real) + ops.square(imaginary)
-        powers = [ops.mean(power[..., low:high], axis=-1, keepdims=True) for low, high in itertools.pairwise(edges)]
-        found = ops.take(ops.concatenate([*powers, mean], axis=-1), which.reshape(-1), axis=2)
+        real, imaginary = _fourier(xp.multiply(cut - mean, taper), xp)
+        power = xp.square(real) + xp.square(imaginary)
+        powers = [xp.mean(power[..., low:high], axis=-1, keepdims=True) for low, high in itertools.pairwise(edges)]
+        found = xp.take(xp.concatenate([*powers, mean], axis=-1), which.reshape(-1), axis=2)
         return found[..., :-1], found[..., -1:]
 
     def adapt(self, data):
@@ -142,19 +144,9 @@ class PatchSpectrum(keras.layers.Layer):
         """Collect a batch of training windows; arguments as in the call."""
         if not self.built:
             self.build(tuple(signal.shape))
-        powers, means = (ops.convert_to_numpy(x) for x in self._compiled()(ops.convert_to_tensor(signal)))
+        powers, means = self._measure(ops.convert_to_numpy(signal).astype("float32"), np)
         present = np.ones(powers.shape[:2], bool) if present is None else ops.convert_to_numpy(present)
         self._collected.append((powers, means, present))
-
-    def _compiled(self):
-        """`_measure`; on JAX as one program, since its operations one by one take a minute to compile."""
-        if keras.config.backend() != "jax":
-            return self._measure
-        import jax
-
-        if self._program is None:
-            self._program = jax.jit(self._measure)
-        return self._program
 
     def finalize_state(self):
         """Set the statistics to those of the windows that `update_state` collected, and forget the windows."""
@@ -195,6 +187,15 @@ def span_starts(time, patch, width):
     Returns: integer array `(time,)`.
     """
     return np.clip(np.arange(time) * patch - (width - patch) // 2, 0, time * patch - width)
+
+
+def _fourier(cut, xp):
+    """Real and imaginary part of the discrete Fourier transform along the last axis."""
+    if xp is ops:
+        return ops.rfft(cut)
+    with np.errstate(invalid="ignore"):  # `finalize_state` refuses what is not finite
+        found = np.fft.rfft(cut)
+    return found.real, found.imag
 
 
 def _statistics(powers, means, channel):

@@ -101,6 +101,8 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
             raise ValueError(f"`variances` must be positive and finite. Received: {variances}.")
         self.encoder = encoder
         self.mask = mask or TokenMask(encoder.time, seed=derive(seed, "mask"), name="mask")
+        if modality_dropout is not None:
+            modality_dropout.in_order(encoder.modalities)
         self.modality_dropout, self.drop_from, self.loss_on_dropped = modality_dropout, drop_from, loss_on_dropped
         self.normalize_targets = normalize_targets
         self.variances = {name: float((variances or {}).get(name, 1.0)) for name in encoder.modalities}

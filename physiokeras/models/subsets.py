@@ -1,4 +1,4 @@
-"""Features from a subset of the modalities."""
+"""Features of windows of which only a subset of the modalities is read."""
 
 from keras import ops
 
@@ -46,3 +46,66 @@ class SubsetExtractor(SpectralModel):
         tokens = ops.matmul(spread, ops.reshape(tokens, shape))
         pooled = self.pool(ops.reshape(tokens, (-1, encoder.tokens, encoder.width)), present)
         return ops.concatenate([pooled, *pooled_spectra(spectra, present)], axis=-1) if self.skip else pooled
+
+
+class PatchReader(SpectralModel):
+    """First half of `FeatureExtractor`: what it computes of a window before modalities meet.
+
+    `PatchFeatures` is the second half. Spectra take most of the time of a small encoder, and this computes them once
+    for all subsets of the modalities.
+
+    Args:
+        encoder: The encoder.
+
+    Call arguments:
+        inputs: As in `Encoder`.
+
+    Returns: dict of "tokens" float32 `(batch, tokens, width)`, "present" boolean `(batch, modalities)`, and "spectra":
+        a list with the means over time `(batch, numbers)` of each modality's spectra.
+    """
+
+    def __init__(self, encoder, **kwargs):
+        super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
+        self.encoder, self.built = encoder, True
+
+    def call(self, inputs):  # noqa: D102
+        signals, channels = self.encoder.read(inputs)
+        spectra = self.encoder.measure(signals, channels)
+        present = self.encoder.present_modalities(channels)
+        means = pooled_spectra(spectra, present)
+        tokens = ops.cast(self.encoder.tokenize(signals, spectra), "float32")  # NumPy has no bfloat16
+        return {"tokens": tokens, "present": present, "spectra": means}
+
+
+class PatchFeatures(SpectralModel):
+    """Second half of `FeatureExtractor`, of any subset of the modalities in each window.
+
+    Args:
+        encoder: The encoder.
+        pooling: As in `FeatureExtractor`.
+        skip: As in `FeatureExtractor`.
+
+    Call arguments:
+        patches: What `PatchReader` returns; in "present" only the modalities that shall be read are true.
+
+    Returns: float32 `(batch, width)` as of `FeatureExtractor` where the other modalities are absent.
+    """
+
+    def __init__(self, encoder, pooling="mean", skip=None, **kwargs):
+        super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
+        self.encoder, self.skip = encoder, bool(encoder.spectra) if skip is None else skip
+        self.pool = TokenPooling(encoder.time, pooling, name="pool", dtype="float32")
+        self.built = True
+
+    def call(self, patches):  # noqa: D102
+        encoder, present = self.encoder, ops.cast(patches["present"], "bool")
+        valid = ops.repeat(present, encoder.time, axis=1)
+        modality = ops.arange(encoder.tokens)[None] // encoder.time
+        tokens = ops.cast(patches["tokens"], encoder.compute_dtype)
+        pooled = self.pool(encoder.transform(tokens, valid, modality), present)
+        if not self.skip:
+            return pooled
+        spectra = [
+            ops.where(ops.reshape(present[:, i], (-1, 1)), mean, 0.0) for i, mean in enumerate(patches["spectra"])
+        ]
+        return ops.concatenate([pooled, *spectra], axis=-1)

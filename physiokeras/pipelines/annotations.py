@@ -30,8 +30,9 @@ class Annotations:
         rate: Ticks of `samples` per second, or None where the file does not say (then: the record's frames).
         samples: int64 `(annotations,)`, as the annotator numbers them.
         symbols: Annotation codes as WFDB writes them: "N" a normal beat, '"' a note.
-        notes: Texts, empty where there is none.
+        notes: Texts, empty where there is none; the symbol, where the file itself defines it and there is no text.
         durations: int64 `(annotations,)`, 0 where none is given; None where the format has none.
+        report: What was found in the file besides: messages.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Annotations:
     symbols: tuple[str, ...]
     notes: tuple[str, ...]
     durations: np.ndarray | None = None
+    report: tuple[str, ...] = ()
 
 
 def read_annotations(path):
@@ -51,16 +53,22 @@ def read_annotations(path):
     """
     path = Path(path)
     rate, samples, symbols, notes = None, [], [], []
+    own, defines = {}, False
     for place, sample, code, note in _entries(path):
         if code == 22 and note.startswith("##"):
             rate = _resolution(note, path, place) if "time resolution:" in note else rate
+            defines = "annotation type definitions" in note
+            continue
+        if code == 22 and defines:
+            number, symbol = _definition(note, path, place)
+            own[number] = symbol
             continue
         if sample < (samples[-1] if samples else 0):
             rule = "samples must be in order and not negative"
             raise DataError(f"{rule}. Received: {sample} after {samples[-1:]}.", file=path, place=f"byte {place}")
         samples.append(sample)
-        symbols.append(_SYMBOLS.get(code, f"[{code}]"))
-        notes.append(note)
+        symbols.append(own.get(code) or _SYMBOLS.get(code, f"[{code}]"))
+        notes.append(note or own.get(code, ""))
     return Annotations(path, rate, np.array(samples, np.int64), tuple(symbols), tuple(notes))
 
 
@@ -137,3 +145,12 @@ def _resolution(note, path, place):
         message = f"the time resolution must be a number above 0. Received: {text!r}."
         raise DataError(message, file=path, place=f"byte {place}")
     return rate
+
+
+def _definition(note, path, place):
+    """Code and symbol of a line of the file's own table of types: "42 y what it stands for"."""
+    fields = note.split()
+    if len(fields) < 2 or not fields[0].isdigit():
+        message = f"a type must be defined as code, symbol, description. Received: {note[:40]!r}."
+        raise DataError(message, file=path, place=f"byte {place}")
+    return int(fields[0]), fields[1]

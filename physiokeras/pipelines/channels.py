@@ -17,44 +17,64 @@ _SPREADS = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
 _LEVELS = {"%": (1, 101), "degC": (10, 50)}
 """Plausible medians where no band-pass removes the level: what these units measure in a living person."""
 
+_LISTED = 30
+"""Channels of a file that an error lists."""
+
 _NOTABLE = 0.01
 """Share of samples above which clipping is noted."""
 
 
-def record_windows(header, definition, *, strict=True):
+def record_windows(header, definition, *, strict=True, start=0.0):
     """Read, filter, resample, scale and cut every channel that the definition names.
 
-    Windows count from the record's start, so that they match its scoring epochs; the incomplete last one is left out.
+    Windows count from the record's start, where scoring epochs mostly begin; the incomplete last one is left out.
 
     Args:
         header: `Header` of the record.
         definition: `Definition`.
         strict: Whether a wrong checksum or initial value is an error; else a note.
+        start: Seconds that are left out before the first window, to the nearest sample of each channel.
 
     Returns: `(stored, present, quality)`: dict modality -> `(windows, samples, channels)` int16; `(windows, channels)`
         bool over all channels in the definition's order; one dict per channel with its source, rate, unit, and what
         `channel_windows` found.
 
     Raises:
-        DataError: The record is shorter than a window, lacks a required channel, or a channel cannot be read.
+        DataError: The record is shorter than a window, has none of the channels or lacks a required one, or a channel
+            cannot be read.
     """
-    windows = definition.windows(header.seconds)
+    windows = definition.windows(header.seconds - start)
     if windows < 1:
         raise DataError(
             f"lasts {header.seconds:g} s, less than one window of {definition.window:g} s.", file=header.path
         )
+    refuse_strange(header, definition)
     stored, present, quality = {}, [], []
     for modality in definition.modalities.values():
         shape = (windows, definition.samples(modality.name), len(modality.channels))
         stored[modality.name] = np.zeros(shape, np.int16)
         for place, channel in enumerate(modality.channels):
-            usable, notes = _channel(header, channel, modality, definition, stored[modality.name][:, :, place], strict)
+            out = stored[modality.name][:, :, place]
+            usable, notes = _channel(header, channel, modality, definition, out, strict, start)
             present.append(usable)
             quality.append({"channel": channel.name, "modality": modality.name, **notes})
     return stored, np.stack(present, axis=1), quality
 
 
-def _channel(header, channel, modality, definition, out, strict):
+def refuse_strange(header, definition):
+    """Refuse a record that has none of the definition's channels.
+
+    Raises:
+        DataError: Names what it has, and what was looked for.
+    """
+    if all(header.index(channel) is None for channel in definition.channels):
+        wanted = ", ".join(name for channel in definition.channels for name in channel.names)
+        has = ", ".join(signal.name for signal in header.signals[:_LISTED])
+        message = f"no channel of the definition is in the record. It has {has}; looked for were {wanted[:400]}"
+        raise DataError(f"{message}. Add the names to `alias`.", file=header.path)
+
+
+def _channel(header, channel, modality, definition, out, strict, start):
     """Fill `out` `(windows, samples)`; return which windows are usable, and the channel's quality."""
     index = header.index(channel)
     if index is None:
@@ -62,6 +82,7 @@ def _channel(header, channel, modality, definition, out, strict):
     found = header.signals[index]
     doubts = []
     values = read_signal(header, index, lowest=modality.lowest, strict=strict, report=doubts)
+    values = values[round(start * found.rate) :]
     try:
         values = convert_unit(values, found.unit, modality.unit)
         usable, quality = channel_windows(values, found.rate, modality, definition.window, out)
@@ -117,7 +138,9 @@ def channel_windows(values, native, modality, window, out):
         notes.append("no usable window")
         return nothing, quality
     values = signals.resample(values, native, modality.rate)
-    values = signals.filter_signal(values, modality, native)[: windows * samples].reshape(windows, samples)
+    values = signals.filter_signal(values, modality, native)[: windows * samples]
+    # Rates that are no simple ratio may leave the last sample out.
+    values = np.pad(values, (0, windows * samples - len(values)), "edge").reshape(windows, samples)
     chosen = values if usable.all() else values[usable]
     offset, factor = modality.offset, modality.factor
     middle, spread = signals.robust_scale(chosen)

@@ -13,7 +13,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.channels import record_windows
-from physiokeras.pipelines.labels import Person, read_labels
+from physiokeras.pipelines.labels import Person, first_window, read_labels
 from physiokeras.pipelines.manifest import SCHEMA
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.shards import encode_example, write_shard
@@ -21,11 +21,11 @@ from physiokeras.pipelines.sources import differing, fingerprint
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
-FORMAT = 3
-"""Raised whenever the same record and definition would give other bytes; shards of another format are made again."""
+_SHAPES_NOTHING = ("name", "description", "records", "people", "person", "person_column", "same_person", "split")
+"""Keys of a definition on which no byte of a shard depends."""
 
-_ELSEWHERE = ("split", "description", "person", "person_column", "same_person")
-"""Keys of a definition that shape no shard: who is who, and in which split, stands in the manifest alone."""
+FORMAT = 4
+"""Raised whenever the same record and definition would give other bytes; shards of another format are made again."""
 
 
 def convert_one(path, definition, people, out, strict, sums):
@@ -40,7 +40,7 @@ def convert_one(path, definition, people, out, strict, sums):
     except OSError as error:
         if error.errno in _UNWRITABLE:
             raise
-        reason = f"{path}: {error}"
+        reason = f"{error.filename or path}: {error.strerror or error}"
     except Exception as error:
         reason = f"{path}: unexpected {type(error).__name__}: {error}"
     return set_aside(out, path, reason, conversion_key(path.stem, definition, people))
@@ -80,9 +80,14 @@ def convert_record(header_path, definition, people, out, *, strict=True, sums=No
     sources = fingerprint(header_path, definition)
     doubts = differing(header_path, sources, sums or {}, strict)
     header = read_header(header_path)
+    start = first_window(header, definition)
     notes = [*doubts, *header.notes]
-    labels = read_labels(header, definition, people, notes)
-    stored, present, quality = record_windows(header, definition, strict=strict)
+    notes += [f"{name}: windows begin {start:g} s after the record, on the grid of {definition.grid}"] if start else []
+    labels = read_labels(header, definition, people, notes, start)
+    stored, present, quality = record_windows(header, definition, strict=strict, start=start)
+    if not present.any():
+        why = "; ".join(f"{channel['channel']}: {', '.join(channel['notes'])}" for channel in quality)
+        raise DataError(f"no channel is usable in any window. {why[:400]}", file=header.path)
     shard = write_shard(Path(out) / "records" / f"{name}.tfrecord", examples(name, stored, present, labels))
     person = people.get(name, Person())
     sidecar = {
@@ -91,6 +96,7 @@ def convert_record(header_path, definition, people, out, *, strict=True, sums=No
         "key": conversion_key(name, definition, people),
         **shard,
         "seconds": header.seconds,
+        "start": start,
         "sex": person.sex,
         "age": _number(person.age),
         "notes": notes,
@@ -131,8 +137,12 @@ def window_order(name, windows):
 
 
 def conversion_key(name, definition, people):
-    """Hash of all that shapes a record's shard besides its files; how people are split does not."""
-    table = {key: value for key, value in definition.to_dict().items() if key not in _ELSEWHERE}
+    """Hash of all that shapes a record's shard besides its files; which records there are, and of whom, does not."""
+    table = {key: value for key, value in definition.to_dict().items() if key not in _SHAPES_NOTHING}
+    table["modalities"] = {
+        name: {key: value for key, value in modality.items() if key != "default"}
+        for name, modality in table["modalities"].items()
+    }
     person = people.get(name, Person())
     about = [SCHEMA, FORMAT, table, person.sex, _number(person.age)]
     about += [{label: _number(value) for label, value in person.labels.items()}] if person.labels else []

@@ -32,6 +32,7 @@ class Definition:
         split: How people are divided.
         same_person: Person by record name, for the records that `person` cannot tell.
         person_column: Column of `people` that names each record's person, instead of `person`.
+        grid: Label of stages or spans on whose grid windows begin; None: windows begin where the record does.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Definition:
     split: Split = field(default_factory=Split)
     same_person: dict[str, str] = field(default_factory=dict)
     person_column: str | None = None
+    grid: str | None = None
 
     def __post_init__(self):
         check(self.modalities, "[modalities]", "must define at least one modality", self.modalities)
@@ -66,12 +68,18 @@ class Definition:
                 rule = f"a channel belongs to one modality; this one is in {seen.get(name)} already"
                 check(name not in seen, f"[modalities.{modality.name}] channels", rule, name)
                 seen[name] = modality.name
+        for name in self.labels:
+            rule = "a label and a modality must have different names, as one batch holds both"
+            check(name not in self.modalities, f"[labels.{name}]", rule, name)
         if self.person is not None:
             check(_groups(self.person), "person", "must be a regular expression with one group", self.person)
         check(not self.person_column or self.people, "person_column", "is a column of `people`", self.people)
         check(not self.person_column or not self.person, "person_column", "takes the place of `person`", self.person)
         for label in self.labels.values():
             check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
+        spans = [label.name for label in self.labels.values() if label.kind in ("stages", "spans")]
+        rule = f"must name a label of stages or spans: {', '.join(spans) or 'there is none'}"
+        check(self.grid is None or self.grid in spans, "grid", rule, self.grid)
 
     @classmethod
     def read(cls, name_or_path: str | os.PathLike) -> "Definition":

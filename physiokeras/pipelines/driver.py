@@ -14,7 +14,9 @@ from physiokeras.pipelines.checksums import FILE as SUMS
 from physiokeras.pipelines.conversion import convert_one, set_aside
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.manifest import FILE, Manifest, combine
+from physiokeras.pipelines.notes import kinds_of_notes, lacking
 from physiokeras.pipelines.progress import Progress
+from physiokeras.pipelines.record_list import left_out
 from physiokeras.pipelines.split import assign_splits
 from physiokeras.pipelines.survey import describe, survey
 from physiokeras.pipelines.work import Work
@@ -69,7 +71,7 @@ def convert(
         found = [entry for entry in survey(work.mine, work.definition) if not work.done(entry.path)]
         by = "by an engine" if engine else f"by {workers} worker(s)"
         say(f"{work.definition.name}: {len(work.headers)} records, {len(found)} to convert {by}.")
-        _say_missing(work, say)
+        _say_names(work, say)
         lines = Progress(found, say)
         arguments = [work.arguments(entry.path) for entry in found]
         for number, outcome in (engine or functools.partial(pool.run, workers=workers))(convert_one, arguments) or ():
@@ -111,14 +113,29 @@ def plan(
     work = Work.of(source, definition, out, shard_index, num_shards, strict)
     done = {path for path in work.mine if work.done(path)}
     lines = list(describe(survey(work.mine, work.definition), done, work.definition, work.out, workers))
-    _say_missing(work, lines.append)
+    _say_names(work, lines.append)
     return lines
 
 
-def _say_missing(work, say):
+def _say_names(work, say):
+    """What names alone tell: files that are left out, records that are kept out, files that are missing."""
+    for line in left_out(work.source, work.headers, work.definition):
+        say(line)
+    for path, reason in work.refused.items():
+        say(f"Set aside by its name: {path.stem}: {reason}")
     missing = work.missing()
     if missing:
         say(f"{SUMS} names {len(missing)} files that are not here, {missing[0]} among them.")
+
+
+def _people_of(out, definition):
+    """Person -> split of a manifest that is there already, of the same `[split]`: nobody moves between two versions."""
+    try:
+        before = Manifest.read(out)
+    except DataError:
+        return {}
+    same = before.definition.get("split") == definition.to_dict()["split"]
+    return {record.person: record.split for record in before.records} if same else {}
 
 
 def _write_manifest(work, say):
@@ -129,24 +146,21 @@ def _write_manifest(work, say):
     if missing:
         say(f"The manifest waits for {len(missing)} records of other parts, {missing[0]} among them.")
         return None
-    persons = {name: definition.person_of(name) for name in names}
-    manifest = combine(out, definition, sidecars, persons, assign_splits(definition, persons), _versions())
+    splits = assign_splits(definition, work.persons, kept=_people_of(out, definition))
+    manifest = combine(out, definition, sidecars, work.persons, splits, _versions())
     manifest.write()
     windows = sum(record.windows for record in manifest.records)
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     say(f"{len(manifest.records)} records, {windows} windows ({splits}) in {out}.")
-    noted = [
-        (record.name, channel)
-        for record in manifest.records
-        for channel in record.channels
-        if channel["notes"] and channel["notes"] != [ABSENT]
-    ]
-    for name, channel in noted[:_SHOWN]:
-        say(f"Note: {name}: {channel['channel']}: {'; '.join(channel['notes'])}")
-    if len(noted) > _SHOWN:
-        say(f"Notes on {len(noted) - _SHOWN} more channels are in {FILE}.")
+    kinds = [found for found in kinds_of_notes(manifest.records) if found[0] != ABSENT]
+    for _, count, example in kinds[:_SHOWN]:
+        say(f"Note: {example}" + (f" ({count} such)" if count > 1 else ""))
+    if len(kinds) > _SHOWN:
+        say(f"Notes of {len(kinds) - _SHOWN} more kinds are in {FILE}.")
     for entry in manifest.set_aside:
         say(f"Set aside: {entry['record']}: {entry['reason']}")
+    for line in (*lacking(manifest.records, definition)[1], *manifest.problems):
+        say(f"In the whole data set: {line}.")
     return manifest
 
 

@@ -10,38 +10,47 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.annotations import Annotations
+from physiokeras.pipelines.edf_plus import Layout, read_marks, refused
+from physiokeras.pipelines.edf_start import shift_between
+from physiokeras.pipelines.edf_times import find_runs
 from physiokeras.pipelines.wfdb_header import Signal, plain_unit
 
 FORMAT = "EDF"
 """`Signal.format` of these files; unlike WFDB's, it has no code for a missing sample."""
 
-_TICKS = 1000.0
+TICKS = 1000
 """Annotations are kept to the millisecond."""
 
-_DAY = 86400.0
+_FAR = 1e12
 
 
 def read_edf_header(path):
-    """The ordinary signals of an EDF file, its data records per second, their number, and notes.
+    """What a `Header` needs of an EDF file.
 
-    Labels may be Latin-1. The file's size is checked against its header; no samples are read.
+    Text may be UTF-8 or Latin-1. The file's size is checked against its header; no samples are read. A recording that
+    was never closed keeps its whole data records.
+
+    Returns: dict of `rate` (data records per second), `frames` (data records), `signals`, `runs`, `unfinished` and
+        `notes`.
 
     Raises:
-        DataError: Not EDF, cut, too long, discontinuous (EDF+D), impossible numbers; or edfio is missing.
+        DataError: Not EDF, cut, too long, impossible numbers or times; or edfio is missing.
     """
     refuse_link_out(path, path.parent)
     edf, notes = _open(path)
-    if edf.reserved.startswith("EDF+D"):
-        raise DataError("discontinuous recordings (EDF+D) are unsupported. Write it as EDF+C first.", file=path)
-    with _our_error(path):
+    with refused(path):
         duration, frames = edf.data_record_duration, edf.num_data_records
-        if not (0 < duration < _DAY and frames > 0):
+        if not edf.signals:
+            raise DataError("must hold signals. Received: annotations alone.", file=path)
+        if not (0 < duration < 86400 and frames > 0):
             message = "must hold data records longer than 0 s"
             raise DataError(f"{message}. Received: {frames} of {duration:g} s.", file=path, place="byte 236")
         signals = tuple(_signal(signal, path, duration) for signal in edf.signals)
-    if not signals:
-        raise DataError("must hold signals. Received: annotations alone.", file=path)
-    return signals, 1 / duration, frames, notes
+        fastest = max(signal.rate for signal in signals) or 1.0
+        gaps_expected = edf.reserved.startswith("EDF+D")
+        runs, more = find_runs(path, duration, frames, fastest, gaps_expected=gaps_expected)
+    facts = {"rate": 1 / duration, "frames": frames, "signals": signals, "runs": runs}
+    return {**facts, "unfinished": bool(notes), "notes": (*notes, *more)}
 
 
 def read_edf_samples(path, index):
@@ -50,90 +59,87 @@ def read_edf_samples(path, index):
     return edf.signals[index].digital
 
 
-def read_edf_annotations(path, recording):
-    """The annotations of an EDF+ file, timed from the start of another EDF file: the recording that it scores.
-
-    Two files are matched by their times of day, as dates are often anonymized. What begins before the recording is cut
-    to its start.
+def read_edf_annotations(path, recording, seconds):
+    """The annotations of an EDF+ file, timed from the first sample of another EDF file: the recording that it scores.
 
     Args:
         path: The EDF+ file.
         recording: The file of signals; may be the same.
+        seconds: Length of the recording.
 
-    Returns: `Annotations` with `durations`.
+    Returns: `Annotations` with `durations`; those that begin before the recording have negative samples.
 
     Raises:
-        DataError: No EDF+ or no annotations in it, or a text that is not UTF-8.
+        DataError: No EDF+ or no annotations in it, a text that is not UTF-8, or another night's.
     """
-    edf, _ = _open(path)
-    with _our_error(path):
-        found = edf.annotations
-        shift = 0.0 if path == recording else _seconds(edf.starttime) - _seconds(_open(recording)[0].starttime)
-    if not found:
-        raise DataError("must hold EDF+ annotations. Received: none. Remove it where nothing was annotated.", file=path)
-    shift = (shift + _DAY / 2) % _DAY - _DAY / 2
-    begins = np.array([entry.onset + shift for entry in found])
-    ends = begins + np.array([entry.duration or 0.0 for entry in found])
-    kept = (begins >= 0) | (ends > 0)
-    begins, ends = (np.rint(np.maximum(times[kept], 0) * _TICKS).astype(np.int64) for times in (begins, ends))
-    texts = tuple(entry.text.strip() for entry, keep in zip(found, kept, strict=True) if keep)
-    return Annotations(path, _TICKS, begins, ('"',) * len(texts), texts, ends - begins)
+    _open(path)
+    with refused(path):
+        marks, notes = read_marks(path)
+        if not marks:
+            message = "must hold EDF+ annotations. Received: none. Remove it where nothing was annotated."
+            raise DataError(message, file=path)
+        begins = [mark.onset for mark in marks]
+        ends = [None if mark.duration is None else mark.onset + mark.duration for mark in marks]
+    with refused(recording):
+        shift, more = shift_between(path, recording, seconds, begins, ends)
+    samples = _ticks(begins, shift)
+    closed = [begin if end is None else end for begin, end in zip(begins, ends, strict=True)]
+    durations = _ticks(closed, shift) - samples
+    texts = tuple(mark.text for mark in marks)
+    return Annotations(path, TICKS, samples, ('"',) * len(texts), texts, durations, (*notes, *more))
+
+
+def _ticks(seconds, shift):
+    return np.rint(np.clip(np.array(seconds) + shift, -_FAR, _FAR) * TICKS).astype(np.int64)
 
 
 def _open(path):
-    """An `edfio.Edf` whose size agrees with its header, and notes."""
+    """An `edfio.Edf` whose size agrees with its header, and notes on one that was never closed."""
     try:
         import edfio
     except ImportError as error:
         raise DataError("EDF files need the package edfio: pip install 'physiokeras[edf]'.", file=path) from error
     notes = []
-    with _our_error(path), warnings.catch_warnings():
+    with refused(path), warnings.catch_warnings():
         warnings.simplefilter("error")
         with open(path, "rb") as file:
             start = file.read(244)
         if start[:8] != b"0       ":
             raise DataError(f"must begin as EDF does, with '0'. Received: {start[:8]!r}.", file=path, place="byte 0")
         if start[236:].strip() == b"-1":
-            # What a recorder writes until it closes the file.
+            # What a recorder writes until it closes the file; one that lost power leaves part of a data record.
             warnings.filterwarnings("ignore", message=".*header indicates -1 data")
+            warnings.filterwarnings("ignore", message="Incomplete data record")
             notes.append(f"{path.name}: the number of data records is open; taken from the file's size")
+            layout = Layout.of(path)
+            left = path.stat().st_size - layout.begin - layout.records * layout.size
+            notes += [f"{path.name}: {left} bytes of an unfinished data record at its end are left out"] if left else []
         return edfio.read_edf(path, header_encoding="latin-1"), notes
 
 
-class _our_error:
-    """Whatever edfio stumbles over inside becomes a `DataError`."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, trace):
-        # A damaged file makes it raise nearly anything, its own warnings included.
-        if isinstance(error, Exception) and not isinstance(error, DataError | MemoryError):
-            message = str(error) or type(error).__name__
-            raise DataError(f"must be a whole EDF file: {message[:200]} Restore it.", file=self.path) from error
-
-
 def _signal(signal, path, duration):
-    def fail(message):
-        raise DataError(message, file=path, channel=signal.label)
-
-    count = signal.samples_per_data_record
-    digital, physical = np.diff(signal.digital_range)[0], np.diff(signal.physical_range)[0]
-    if not (digital > 0 and physical and np.isfinite(physical)):
-        ranges = f"{tuple(signal.digital_range)} and {tuple(signal.physical_range)}"
-        fail(f"digital minimum must lie below the maximum, and physical ones differ. Received: {ranges}.")
-    if count < 1:
-        fail(f"must have samples in each data record. Received: {count}.")
-    gain = float(digital / physical)
+    """A `Signal`; one whose samples mean nothing says why, and is an error where it is asked for alone."""
+    count, fault, gain, baseline = signal.samples_per_data_record, None, 1.0, 0.0
+    try:
+        digital, physical = signal.digital_range, signal.physical_range
+        steps, span = np.diff(digital)[0], np.diff(physical)[0]
+        if not (steps > 0 and span and np.isfinite(span)):
+            rule = "digital minimum must lie below the maximum, and physical ones differ"
+            fault = f"{rule}. Received: {tuple(digital)} and {tuple(physical)}."
+        elif count < 1:
+            fault = f"must have samples in each data record. Received: {count}."
+        else:
+            gain = float(steps / span)
+            baseline = digital[0] - physical[0] * gain
+    except ValueError as error:
+        fault = f"its ranges must be numbers: {error}."
+    unit = _text(signal.physical_dimension)
     return Signal(
-        name=signal.label.strip(),
-        unit=plain_unit(signal.physical_dimension.strip()),
-        unit_stated=bool(signal.physical_dimension.strip()),
+        name=_text(signal.label),
+        unit=plain_unit(unit),
+        unit_stated=bool(unit),
         gain=gain,
-        baseline=signal.digital_min - signal.physical_min * gain,
+        baseline=baseline,
         samples_per_frame=count,
         rate=count / duration,
         file=path.name,
@@ -142,8 +148,13 @@ def _signal(signal, path, duration):
         initial=None,
         checksum=None,
         line=0,
+        fault=fault,
     )
 
 
-def _seconds(time):
-    return time.hour * 3600 + time.minute * 60 + time.second + time.microsecond / 1e6
+def _text(latin):
+    """A field that edfio read as Latin-1: UTF-8 where its bytes are that."""
+    try:
+        return latin.encode("latin-1").decode("utf-8").strip()
+    except UnicodeError:
+        return latin.strip()

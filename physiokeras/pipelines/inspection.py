@@ -9,7 +9,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.pipelines.channels import ABSENT, record_windows
 from physiokeras.pipelines.definition import Definition
-from physiokeras.pipelines.labels import read_labels
+from physiokeras.pipelines.labels import first_window, read_labels
 from physiokeras.pipelines.records import Header, read_header
 
 _ENOUGH = 0.5
@@ -78,15 +78,16 @@ def inspect_record(path, definition, people):
     facts = {"path": Path(path), "definition": definition}
     try:
         header = facts["header"] = read_header(path)
-        facts["windows"] = definition.windows(header.seconds)
+        start = first_window(header, definition)
+        facts["windows"] = definition.windows(header.seconds - start)
         try:
-            _, present, channels = record_windows(header, definition)
+            _, present, channels = record_windows(header, definition, start=start)
         except DataError as error:
             facts["error"] = str(error)
-            _, present, channels = record_windows(header, definition, strict=False)
+            _, present, channels = record_windows(header, definition, strict=False, start=start)
         facts |= {"channels": tuple(channels), "modalities": _shares(present, definition)}
         notes = list(header.notes)
-        facts["labels"] = read_labels(header, definition, people, notes)
+        facts["labels"] = read_labels(header, definition, people, notes, start)
         facts["notes"] = tuple(notes)
     except (DataError, OSError) as error:
         facts.setdefault("error", str(error))

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.notes import copies, lacking
 from physiokeras.pipelines.remote import Remote, located
 
 SCHEMA = 1
@@ -29,6 +30,7 @@ class Record:
         split: The person's split.
         windows: Number of windows.
         seconds: Length of the recording.
+        start: Seconds of the recording before the first window.
         sex: "f", "m" or None.
         age: In years, or None.
         bytes: Size of the shard.
@@ -53,6 +55,7 @@ class Record:
     labels: dict
     channels: list
     notes: list
+    start: float = 0.0
     index: int = 0
 
     def __getitem__(self, name):
@@ -77,6 +80,7 @@ class Manifest:
         labels: Label -> dict of `kind` and `classes`.
         records: A `Record` for each converted record.
         set_aside: One dict of `record` and `reason` for each record that could not be converted.
+        problems: Sentences on what the whole data set lacks, such as a modality that no record has.
         data_hash: SHA-256 over definition, splits and shards.
         versions: Package -> version that wrote the folder.
         schema: Version of the layout.
@@ -93,6 +97,7 @@ class Manifest:
     data_hash: str
     versions: dict
     schema: int = SCHEMA
+    problems: list = field(default_factory=list)
 
     @classmethod
     def read(cls, folder):
@@ -233,7 +238,14 @@ def combine(folder, definition, sidecars, people, splits, versions):
     good = [sidecar for sidecar in sidecars if "set_aside" not in sidecar]
     keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
     records = [
-        Record(s["record"], people[s["record"]], splits[s["record"]], **{key: s[key] for key in keep}, index=index)
+        Record(
+            name=s["record"],
+            person=people[s["record"]],
+            split=splits[s["record"]],
+            **{key: s[key] for key in keep},
+            start=s.get("start", 0.0),
+            index=index,
+        )
         for index, s in enumerate(good)
     ]
     check_people(records, folder)
@@ -259,6 +271,7 @@ def combine(folder, definition, sidecars, people, splits, versions):
         set_aside=[{"record": s["record"], "reason": s["set_aside"]} for s in sidecars if "set_aside" in s],
         data_hash=hashlib.sha256(hashed.encode()).hexdigest(),
         versions=versions,
+        problems=[*lacking(records, definition)[0], *copies(good, people, splits)],
     )
 
 

@@ -14,6 +14,12 @@ TABLE_KINDS = ("class", "number")
 
 NUMBER_KINDS = ("age", "number")
 """Those that are numbers, NaN where unknown; the others are classes."""
+RESERVED = frozenset(("present", "kept", "left", "record", "window", "windows", "seconds", "start", "person",
+                      "split", "missing", "features", "signals", "labels"))  # fmt: skip
+"""Names of ours that stand beside those of modalities and labels: in batches, in tables, in files."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_NAMING = "a name is of letters, digits, _ and -, begins with a letter, and is none of " + ", ".join(sorted(RESERVED))
 
 SPLITS = ("pretrain", "train", "validation", "test")
 """Every split's name; "pretrain" holds the unlabelled people, where a definition names them."""
@@ -74,6 +80,7 @@ class Modality:
 
     def __post_init__(self):
         key = f"[modalities.{self.name}]"
+        check(_NAME.fullmatch(self.name) and self.name not in RESERVED, key, _NAMING, self.name)
         check(self.rate > 0, f"{key} rate", "must be above 0 Hz", self.rate)
         check(self.channels, f"{key} channels", "must name at least one channel", self.channels)
         check(self.scale in ("robust", "physical"), f"{key} scale", 'must be "robust" or "physical"', self.scale)
@@ -141,12 +148,13 @@ class Label:
 
     def __post_init__(self):
         key = f"[labels.{self.name}]"
+        check(_NAME.fullmatch(self.name) and self.name not in RESERVED, key, _NAMING, self.name)
         check(self.kind in LABEL_KINDS, f"{key} kind", f"must be one of {', '.join(LABEL_KINDS)}", self.kind)
         if self.kind in TABLE_KINDS:
             self._check_table(key)
         rule = "must name the annotation file's extension; or give `file`"
-        annotated = self.kind not in (*TABLE_KINDS, "age")
-        check(not annotated or bool(self.annotator) != bool(self.file), f"{key} annotator", rule, self.annotator)
+        named = bool(self.annotator) != bool(self.file)
+        check(named or not self.is_annotated, f"{key} annotator", rule, self.annotator)
         check(self.table is None or self.kind in TABLE_KINDS, f"{key} table", f"is for {TABLE_KINDS}", self.table)
         check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
         rule = "must be a pattern without / in which only {record} stands in braces"
@@ -157,11 +165,23 @@ class Label:
         check(self.positive > 0 and self.scored > 0, key, "positive and scored must be above 0", self.positive)
         if self.kind in ("stages", "spans"):
             check(len(self.classes) > 1, f"{key} classes", "must name at least two classes", list(self.classes))
+            rule = '"none" stands for windows without a class, and each name for one class'
+            valid = "none" not in self.classes and len(set(self.classes)) == len(self.classes)
+            check(valid, f"{key} classes", rule, list(self.classes))
             strange = sorted(set(self.mapping.values()) - set(self.classes))
             check(not strange, f"{key} mapping", f"must map to the classes {', '.join(self.classes)}", strange)
+            both = sorted(set(self.unscored) & {*self.mapping, *self.classes})
+            check(not both, f"{key} unscored", "must not list what stands for a class too", both)
+            other = sorted(text for text, name in self.mapping.items() if text in self.classes and text != name)
+            check(not other, f"{key} mapping", "must not map a class to another one", other)
         if self.kind == "beats":
             valid = self.normal and self.abnormal and not set(self.normal) & set(self.abnormal)
             check(valid, key, "normal and abnormal must both list symbols and share none", (self.normal, self.abnormal))
+
+    @property
+    def is_annotated(self):
+        """Whether it is made of a record's annotations, and not of a table."""
+        return self.kind not in (*TABLE_KINDS, "age")
 
     def _check_table(self, key):
         """`column` gets its default here, so that messages can name it."""

@@ -1,12 +1,9 @@
 """The quality of a conversion: classes by split, modalities present, amplitudes, notes, as lines of a page."""
 
-import re
-from collections import Counter
-
 import numpy as np
 
 from physiokeras.markdown import markdown_table
-from physiokeras.pipelines.channels import ABSENT
+from physiokeras.pipelines.notes import kinds_of_notes
 from physiokeras.pipelines.parts import NUMBER_KINDS, SPLITS
 
 _SHOWN = 20
@@ -54,8 +51,11 @@ def page(manifest, classes, present, amplitudes):
         for name in manifest.modalities
     ]
     yield markdown_table([("modality", "windows present", "unit", "IQR", "5 % to 95 %", "channels"), *rows]) + "\n"
+    if manifest.problems:
+        yield "## What the whole data set lacks\n"
+        yield "\n".join(f"- {problem}" for problem in manifest.problems) + "\n"
     yield "## What was noted\n"
-    yield markdown_table([("note", "channels", "for example"), *_notes(manifest)]) + "\n"
+    yield markdown_table([("note", "channels", "for example"), *kinds_of_notes(manifest.records)[:_SHOWN]]) + "\n"
     yield "## Records set aside\n"
     yield (
         markdown_table([("record", "why"), *((entry["record"], entry["reason"]) for entry in manifest.set_aside)])
@@ -107,15 +107,3 @@ def _spread(values):
 
 def _unit(manifest, modality):
     return manifest.definition["modalities"][modality].get("unit", "as recorded")
-
-
-def _notes(manifest):
-    """Notes alike but for their numbers, most frequent first: text, channels, one example."""
-    counts, examples = Counter(), {}
-    for record in manifest.records:
-        notes = [(channel["channel"], note) for channel in record.channels for note in channel["notes"]]
-        for channel, note in notes + [("", note.removeprefix(f"{record.name}: ")) for note in record.notes]:
-            kind = note if note == ABSENT else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record.name, "RECORD"))
-            counts[kind] += 1
-            examples.setdefault(kind, f"{record.name} {channel}: {note}")
-    return [(kind, count, examples[kind]) for kind, count in counts.most_common(_SHOWN)]

@@ -1,13 +1,24 @@
-"""Finds the records of a data set: by a pattern, or by a list such as `RECORDS`."""
+"""Finds the records of a data set: by a pattern, or by a list such as `RECORDS`; and says what they leave out."""
 
+import os
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.edf_plus import Layout
+from physiokeras.pipelines.scores import annotation_file, any_case
 from physiokeras.pipelines.segments import without_segments
+
+SUFFIXES = (".hea", ".edf", ".bdf")
+"""Extensions of recordings."""
+
+_SHOWN = 3
 
 
 def find_records(source, definition):
     """The headers of a data set.
+
+    A pattern's extension matches in capitals too. Hidden files, such as those that a Mac leaves beside each file of
+    another disk, and EDF+ files that hold annotations alone are no records.
 
     Args:
         source: Its folder.
@@ -21,19 +32,93 @@ def find_records(source, definition):
     source = Path(source)
     _inside(definition.records, source, "records")
     if definition.records.lower().endswith((".hea", ".edf")):
-        paths = [path for path in source.glob(definition.records) if path.is_file()]
+        found = [path for path in source.glob(any_case(definition.records)) if path.is_file()]
+        paths = [path for path in found if not _hidden(path, source) and not _holds_scores_alone(path)]
     else:
         paths = list(_listed(source, source / definition.records))
     if not paths:
-        raise DataError(
-            f"no record matches {definition.records!r}. Is this the folder of {definition.name}?", file=source
-        )
+        others = _names(_recordings(source)[0], source)
+        there = f" It holds {others}." if others else ""
+        message = f"no record matches {definition.records!r}.{there} Is this the folder of {definition.name}?"
+        raise DataError(message, file=source)
     names = {}
     for path in without_segments(paths):
         other = names.setdefault(path.stem, path)
         if other != path:
             raise DataError(f"two records are called {path.stem}; the other is {other}. Rename one.", file=path)
     return [names[name] for name in sorted(names)]
+
+
+def left_out(source, paths, definition):
+    """Lines on the recordings below a folder that are not among its records, and on folders that are not looked into.
+
+    Args:
+        source: The data set's folder.
+        paths: Its records.
+        definition: Its `Definition`.
+    """
+    source = Path(source)
+    claimed = {path for files in claimed_by(paths, definition)[0].values() for path in files}
+    files, links = _recordings(source)
+    others = sorted(file for file in set(files) - set(paths) - claimed if not _holds_scores_alone(file))
+    if others:
+        yield f"Left out by records = {definition.records!r}: {_names(others, source)}."
+    orphans = sorted(file for file in set(files) - set(paths) - claimed - set(others))
+    if orphans:
+        yield f"Annotations of no record, by their names: {_names(orphans, source)}."
+    links = [link for link in links if not any(path.is_relative_to(link) for path in paths)]
+    if links:
+        yield f"Not followed, for they are links: {_names(links, source)}. Copy them, or make them the source."
+
+
+def claimed_by(paths, definition):
+    """The annotation files of records, found by their names alone.
+
+    Returns: `(files, errors)`: dict of label to a dict of file to the records that it is of; dict of record to why its
+        files cannot be told.
+    """
+    files, errors = {name: {} for name, label in definition.labels.items() if label.is_annotated}, {}
+    for path in paths:
+        for name, claimed in files.items():
+            try:
+                file = annotation_file(path, definition.labels[name])
+            except DataError as error:
+                errors.setdefault(path, str(error))
+                continue
+            if file is not None:
+                claimed.setdefault(file, []).append(path)
+    return files, errors
+
+
+def _recordings(source):
+    """Recordings below a folder, hidden ones left out, and links to folders."""
+    files, links = [], []
+    for folder, folders, names in os.walk(source):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = Path(folder)
+        links += [here / name for name in folders if (here / name).is_symlink()]
+        files += [here / name for name in sorted(names) if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+    return files, links
+
+
+def _names(paths, source):
+    shown = ", ".join(path.relative_to(source).as_posix() for path in paths[:_SHOWN])
+    return shown + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
+
+
+def _hidden(path, source):
+    return any(part.startswith(".") for part in path.relative_to(source).parts)
+
+
+def _holds_scores_alone(path):
+    """Whether a file is EDF+ without any signal; what cannot be read is left for whoever reads it."""
+    if path.suffix.lower() != ".edf":
+        return False
+    try:
+        layout = Layout.of(path)
+    except (DataError, OSError):
+        return False
+    return bool(layout.slots) and not layout.signals
 
 
 def _listed(source, path):

@@ -1,14 +1,14 @@
 """WFDB and EDF records: a header that is checked against its files, and one channel of samples at a time."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
-from physiokeras.pipelines import edf, flac, sample_formats
+from physiokeras.pipelines import edf, edf_times, flac, sample_formats
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.segments import NOTHING, Segment, match_signals, parse_segment_lines, parts_of
 from physiokeras.pipelines.units import convert_unit
@@ -33,6 +33,8 @@ class Header:
         notes: What was accepted but deserves a line in the report.
         segments: `physiokeras.pipelines.segments.Segment`s in the order of time; () for a record of one piece.
         layout: Header that lists the signals of all segments, or None.
+        runs: `(first frame, seconds)` of each run of frames without a gap; EDF+ alone has several.
+        unfinished: Whether the recorder never closed the file, so that its scores may go on behind its end.
     """
 
     path: Path
@@ -43,36 +45,51 @@ class Header:
     notes: tuple[str, ...] = ()
     segments: tuple[Segment, ...] = ()
     layout: Path | None = None
+    runs: tuple[tuple[int, float], ...] = ((0, 0.0),)
+    unfinished: bool = False
 
     @property
     def seconds(self):
-        """Length of the record."""
-        return self.frames / self.rate
+        """Length of the record, its gaps included."""
+        first, begin = self.runs[-1]
+        return begin + (self.frames - first) / self.rate
 
     @property
     def files(self):
-        """Paths of the signal files, each once; of several segments, their headers too."""
+        """Paths of the signal files, each once, none that is at fault; of several segments, their headers too."""
         if self.segments:
             parts = [file for part in self.segments for file in (part.header.path, *part.header.files)]
             return tuple(dict.fromkeys([*([self.layout] if self.layout else []), *parts]))
-        return tuple(self.path.parent / name for name in dict.fromkeys(signal.file for signal in self.signals))
+        names = dict.fromkeys(signal.file for signal in self.signals if signal.fault is None)
+        return tuple(self.path.parent / name for name in names)
 
     def index(self, channel):
         """Position of a definition's `Channel`, or None where the record lacks it.
 
         Raises:
-            DataError: The record has it twice, or lacks it although it is required.
+            DataError: The record has it twice, lacks it although it is required, or its samples mean nothing.
         """
         names = [signal.name for signal in self.signals]
         for name in channel.names:
             if names.count(name) > 1:
                 raise DataError("the header names it twice; rename one of them.", file=self.path, channel=name)
             if name in names:
-                return names.index(name)
+                return self.usable(names.index(name))
         if channel.required:
             message = f"the definition requires it, under any of {', '.join(channel.names)}. The record has: "
             raise DataError(f"{message}{', '.join(names)}.", file=self.path, channel=channel.name)
         return None
+
+    def usable(self, index):
+        """`index`, of a signal without a fault.
+
+        Raises:
+            DataError: Its fault.
+        """
+        signal = self.signals[index]
+        if signal.fault:
+            raise DataError(signal.fault, file=self.path, channel=signal.name)
+        return index
 
 
 def read_header(path, root=None, *, check_files=True):
@@ -88,8 +105,9 @@ def read_header(path, root=None, *, check_files=True):
     """
     path = Path(path)
     if path.suffix.lower() == ".edf":
-        signals, rate, frames, notes = edf.read_edf_header(path)
-        return Header(path, path.stem, rate, frames, signals, tuple(notes))
+        facts = edf.read_edf_header(path)
+        notes = (*facts.pop("notes"), *_faults(facts["signals"]))
+        return Header(path, path.stem, notes=notes, **facts)
     return _read(path, path.parent if root is None else Path(root), check_files)
 
 
@@ -111,11 +129,32 @@ def _read(path, root, check_files, family=()):
     signals = _signals(lines, count, rate, fail)
     if frames is None and not check_files:
         fail("must give the number of samples, as the signal files are not at hand.")
-    for file in dict.fromkeys(signal.file for signal in signals if check_files):
-        group = [signal for signal in signals if signal.file == file]
-        frames = _check_file(path, root, file, group, frames, family)
+    unstated = frames is None
+    if check_files:
+        signals, frames = _check_files(path, root, signals, frames, family)
     notes = [f"{signal.name}: negative gain {signal.gain:g}" for signal in signals if signal.gain < 0]
-    return Header(path, name, rate, frames, signals, tuple(notes))
+    notes += [f"{path.name}: the number of samples is open; taken from the file's size"] if unstated else []
+    return Header(path, name, rate, frames, tuple(signals), (*notes, *_faults(signals)), unfinished=unstated)
+
+
+def _check_files(path, root, signals, frames, family):
+    """Signals, those of a file that is at fault with their fault, and the number of frames.
+
+    Raises:
+        DataError: The fault, where every file has one.
+    """
+    errors, unstated = [], frames is None
+    for file in dict.fromkeys(signal.file for signal in signals):
+        group = [signal for signal in signals if signal.file == file]
+        try:
+            frames = _check_file(path, root, file, group, frames, family, unstated)
+        except DataError as error:
+            errors.append(error)
+            fault = f"{error.place}: {error.message}" if error.place else error.message
+            signals = [replace(signal, fault=fault) if signal in group else signal for signal in signals]
+    if errors and all(signal.fault for signal in signals):
+        raise errors[0]
+    return signals, frames
 
 
 def _signals(lines, count, rate, fail, **options):
@@ -192,9 +231,9 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
     Returns: float32 `(samples,)`, NaN where missing.
 
     Raises:
-        DataError: The samples contradict the header's initial value or checksum.
+        DataError: The samples contradict the header's initial value or checksum, or mean nothing.
     """
-    signal = header.signals[index]
+    signal = header.signals[header.usable(index)]
     if header.segments:
         return _join(header, index, lowest=lowest, strict=strict, report=report)
     digital = read_digital(header, index)
@@ -214,7 +253,7 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
         if missing:
             values[block == code] = np.nan
         physical[start : start + len(block)] = values
-    return physical
+    return edf_times.spread(physical, signal.rate, header.runs, 1 / header.rate, header.seconds)
 
 
 def _join(header, index, **options):
@@ -274,6 +313,10 @@ def _read_plain(header, index, step):
             yield samples.reshape(rows, width)[:, columns].reshape(-1)
 
 
+def _faults(signals):
+    return [f"{signal.name}: cannot be used: {signal.fault}" for signal in signals if signal.fault]
+
+
 def _contradictions(signal, digital):
     # Samples of format 8 are made from the initial value. A missing first sample has none, where the checksum agrees.
     code = None if signal.checksum is None else sample_formats.lowest(signal.format)
@@ -285,8 +328,11 @@ def _contradictions(signal, digital):
         yield f"the samples' checksum must be {signal.checksum}, says the header. Received: {checksum}."
 
 
-def _check_file(path, root, file, group, frames, family):
-    """Number of frames; a DataError unless the signal file is the one that its lines in the header describe."""
+def _check_file(path, root, file, group, frames, family, unstated):
+    """Number of frames; a DataError unless the signal file is the one that its lines in the header describe.
+
+    Where the header states no number of samples, as of a recorder that lost power, whole frames count.
+    """
 
     def fail(message):
         raise DataError(message, file=path, channel=group[0].name, place=f"line {group[0].line}")
@@ -310,7 +356,8 @@ def _check_file(path, root, file, group, frames, family):
     if frames is None:
         frames = (size - offset) * count // (unit * width)
     expected = {offset + wanted for wanted in sample_formats.sizes(form, frames * width)}
-    if size not in expected or frames < 1:
+    cut = unstated and 0 <= size - min(expected) < -(-unit * width // count)
+    if not (size in expected or cut) or frames < 1:
         wanted = " or ".join(str(number) for number in sorted(expected))
         layout = f"{offset} + {frames} frames of {width} samples in format {form}"
         fail(f"{file} must have {wanted} bytes: {layout}. Received: {size} bytes. Is it cut, or another record's?")

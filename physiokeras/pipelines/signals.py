@@ -17,8 +17,13 @@ LONGEST_GAP = 1.0
 FLAT_SHARE = 0.5
 """A window is flat if at least this share of its seconds have a constant value."""
 
+FLAT_SAMPLES = 4
+"""Least samples of which one value is told from chance: a slow channel is looked at over more than a second."""
+
 FILTER_ORDER = 4
 _CHUNK = 1 << 18
+_DENOMINATORS = (10_000, 200_000)
+_DRIFT = 1e-3
 _QUARTILES = (25.0, 50.0, 75.0)
 
 
@@ -46,9 +51,13 @@ def fill_gaps(values, rate, longest=LONGEST_GAP):
 def resample(values, native, target):
     """Resample from `native` to `target` Hz by an anti-aliasing polyphase filter without phase shift.
 
-    Sample k of the result is at k / target seconds. Both ends are padded with the end value.
+    Sample k of the result is at k / target seconds, within a millisecond also at the end of a long recording whose rate
+    is only near a simple ratio of the target. Both ends are padded with the end value.
     """
-    ratio = Fraction(target / native).limit_denominator(10_000)
+    for denominators in _DENOMINATORS:
+        ratio = Fraction(target / native).limit_denominator(denominators)
+        if abs(float(ratio) * native / target - 1) * len(values) / native < _DRIFT:
+            break
     if ratio == 1:
         return values
     return scipy.signal.resample_poly(values, ratio.numerator, ratio.denominator, padtype="edge")
@@ -141,12 +150,12 @@ def touched_windows(gaps, rate, windows, window, margin):
 
 
 def extremes(values, rate, windows, window):
-    """Lowest and highest value in each second of each window.
+    """Lowest and highest value in each second of each window; in longer pieces where a second holds few samples.
 
     Returns: two arrays `(windows, seconds)`. A window that is not a whole number of seconds is divided into parts
         of about one second.
     """
-    seconds = max(1, round(window))
+    seconds = max(1, round(window / max(1.0, FLAT_SAMPLES / rate)))
     step = window / seconds * rate
     if step == int(step):
         pieces = values[: windows * seconds * int(step)].reshape(windows, seconds, -1)

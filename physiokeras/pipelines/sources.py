@@ -5,8 +5,8 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.checksums import contradiction, sha256
-from physiokeras.pipelines.labels import annotation_file
 from physiokeras.pipelines.records import read_header
+from physiokeras.pipelines.scores import annotation_file
 
 
 def source_files(header_path, definition):

@@ -6,16 +6,17 @@ from physiokeras.errors import DataError
 from physiokeras.seeds import derive
 
 
-def assign_splits(definition, people):
-    """The split of every record, a pure function of the definition and the people.
+def assign_splits(definition, people, kept=None):
+    """The split of every record: a function of its person and the seed alone, so that adding people moves nobody.
 
-    Records that match `split.pretrain` are unlabelled. The others' people are ordered by a hash of the seed and their
-    names; the first of them test, the next validate, the rest train. A share above 0 takes at least one person where
-    there are three or more.
+    Records that match `split.pretrain` are unlabelled. A hash of the seed and the person's name is a number in [0, 1);
+    below `test` the person tests, within `validation` above it the person validates, and else trains. So the shares
+    are met on average alone: few people may leave a split empty.
 
     Args:
         definition: `Definition`.
         people: dict record name -> person.
+        kept: dict person -> split of people who were divided before, by whatever version; they stay there.
 
     Returns: dict record name -> one of `SPLITS`, in the order given.
 
@@ -23,23 +24,26 @@ def assign_splits(definition, people):
         DataError: A person has records that match `pretrain` and others that do not.
     """
     split = definition.split
-    unlabelled = {
-        record for record in people if any(fnmatch.fnmatchcase(record, pattern) for pattern in split.pretrain)
-    }
+    unlabelled = {record for record in people if is_unlabelled(record, split)}
     pretrain = {people[record] for record in unlabelled}
-    labelled = {person for record, person in people.items() if record not in unlabelled}
-    both = sorted(pretrain & labelled)
+    both = sorted(pretrain & {person for record, person in people.items() if record not in unlabelled})
     if both:
         message = (
             f"a person belongs to one split. {both[0]!r} has records that match {list(split.pretrain)} and others."
         )
         raise DataError(message, place="[split] pretrain")
-    order = sorted(labelled, key=lambda person: (derive(split.seed, "split", person), person))
-    test, validation = (_share(getattr(split, name), len(order)) for name in ("test", "validation"))
-    places = dict.fromkeys(order, "train") | dict.fromkeys(order[test : test + validation], "validation")
-    places |= dict.fromkeys(order[:test], "test") | dict.fromkeys(pretrain, "pretrain")
-    return {record: places[person] for record, person in people.items()}
+    kept = {person: name for person, name in (kept or {}).items() if name != "pretrain"}
+    return {
+        record: "pretrain" if record in unlabelled else kept.get(person) or _drawn(person, split)
+        for record, person in people.items()
+    }
 
 
-def _share(share, people):
-    return max(round(share * people), int(share > 0 and people > 2))
+def is_unlabelled(record, split):
+    """Whether a record's name matches the patterns of `Split.pretrain`."""
+    return any(fnmatch.fnmatchcase(record, pattern) for pattern in split.pretrain)
+
+
+def _drawn(person, split):
+    place = derive(split.seed, "split", person) / 2**31
+    return "test" if place < split.test else "validation" if place < split.test + split.validation else "train"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.channels import channel_windows
+from physiokeras.pipelines.channels import channel_windows, refuse_strange
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.sources import source_files
 
@@ -42,9 +42,9 @@ def survey(paths, definition):
 def _found(path, definition):
     try:
         header = read_header(path)
-        for modality in definition.modalities.values():
-            for channel in modality.channels:
-                header.index(channel)  # raises where one that is required lacks
+        refuse_strange(header, definition)
+        for channel in definition.channels:
+            header.index(channel)  # raises where one that is required lacks
         if definition.windows(header.seconds) < 1:
             raise DataError(f"lasts {header.seconds:g} s, less than a window of {definition.window:g} s.", file=path)
         size = sum(file.stat().st_size for file in source_files(path, definition))

@@ -5,7 +5,8 @@ import numpy as np
 from physiokeras.errors import DataError
 
 _VOLTS = {"V": 0, "mV": -3, "uV": -6, "nV": -9}
-_ALIASES = {"µV": "uV", "μV": "uV", "uv": "uV", "microvolt": "uV", "volt": "V", "percent": "%"}
+_ALIASES = {"µV": "uV", "μV": "uV", "microvolt": "uV", "volt": "V", "percent": "%", "mv": "mV"}
+_ALIASES |= dict.fromkeys(("uv", "UV", "uVolt", "microV", "microvolts"), "uV")
 _ALIASES |= dict.fromkeys(("C", "°C", "DegC", "degreeC"), "degC")
 
 

@@ -41,6 +41,7 @@ class Signal:
         initial: Digital value of the first sample, or None.
         checksum: Sum of the digital samples modulo 65536, or None.
         line: Line of the header.
+        fault: Why its samples mean nothing, or None. An error where the channel is asked for, and else a note.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Signal:
     initial: int | None
     checksum: int | None
     line: int
+    fault: str | None = None
 
 
 def read_lines(path):
@@ -124,10 +126,10 @@ def parse_signal_line(text, number, index, frame_rate, fail, formats=KNOWN):
     if not gain:
         fail(f"gain must look like 200, 200(0) or 200(0)/mV. Received: {fields[2][:40]!r}.")
     name = fields[8].strip() if len(fields) > 8 else f"signal {index}"
-    value = float(gain[1])
+    value, fault = float(gain[1]), None
     if not math.isfinite(value) or abs(value) < 1e-12:
         rule = "gain must be finite and not zero (WFDB would read zero as 200 steps per mV)"
-        fail(f"{rule}. Received: {fields[2][:40]}. Give the calibration, or leave the channel out.", channel=name)
+        fault = f"line {number}: {rule}. Received: {fields[2][:40]}. Give the calibration, or leave the channel out."
     numbers = [integer(field, "a field between gain and description", fail) for field in fields[3:8]]
     zero = numbers[1] if len(numbers) > 1 else 0
     if form[1] == DIFFERENCES and len(numbers) < 3:
@@ -149,6 +151,7 @@ def parse_signal_line(text, number, index, frame_rate, fail, formats=KNOWN):
         initial=numbers[2] if len(numbers) > 2 else None,
         checksum=numbers[3] % 65536 if len(numbers) > 3 else None,
         line=number,
+        fault=fault,
     )
 
 

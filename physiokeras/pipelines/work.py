@@ -7,6 +7,7 @@ from physiokeras.pipelines.checksums import by_folder, check_file, contradiction
 from physiokeras.pipelines.conversion import conversion_key, read_sidecar
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.label_tables import read_tables, tables_of
+from physiokeras.pipelines.names import check_names
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.sources import unchanged
 
@@ -23,6 +24,8 @@ class Work:
         headers: Paths of all records.
         mine: Those of this run's part.
         people: Record name -> `Person`.
+        refused: Record's path -> why its name, or that of its annotations, keeps it out.
+        persons: Record name -> person, of the others.
         sums: Folder below `source` -> file name -> SHA-256.
     """
 
@@ -33,6 +36,8 @@ class Work:
     headers: list
     mine: list
     people: dict
+    refused: dict
+    persons: dict
     sums: dict
 
     @classmethod
@@ -48,8 +53,9 @@ class Work:
         for table in sorted(tables):
             check_file(source / table, source, sums)
         definition, people = read_tables(source, definition, [path.stem for path in headers])
-        mine = headers[shard_index::num_shards]
-        return cls(source, definition, Path(out), strict, headers, mine, people, by_folder(sums))
+        refused, persons = check_names(source, headers, definition, people)
+        mine = [path for path in headers[shard_index::num_shards] if path not in refused]
+        return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, by_folder(sums))
 
     def arguments(self, path):
         """Arguments of `convert_one` for a record."""
@@ -61,7 +67,12 @@ class Work:
         return conversion_key(path.stem, self.definition, self.people)
 
     def sidecar(self, path):
-        """A record's sidecar; None where there is none, or one that another definition or version wrote."""
+        """A record's sidecar; None where there is none, or one that another definition or version wrote.
+
+        That of a record that its name keeps out is none on disk, so that nothing is redone once the name is right.
+        """
+        if path in self.refused:
+            return {"record": path.stem, "set_aside": self.refused[path]}
         found = read_sidecar(self.out, path.stem)
         return found if found and found.get("key") == self.key(path) else None
 

@@ -21,7 +21,7 @@ from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
-from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, TrainingSettings
+from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, SubsetSettings, TrainingSettings
 
 STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
@@ -30,7 +30,7 @@ STRATEGIES = (
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, CohortSettings, TrainingSettings):
+class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
     """Settings of a comparison: strategies, data, folds, network, training, supervised training, probes."""
 
     config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run", "invocation")

@@ -2,8 +2,10 @@
 
     python -m physiokeras.recipes.extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
 
-`features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording).
-`predictions.csv` has the probes' predictions for the same rows, and `hypnogram_RECORD.png` shows the sleep stages.
+`features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording), `missing`
+(modalities that the window lacks). `predictions.csv` has the probes' predictions for the same rows, and
+`hypnogram_RECORD.png` shows the sleep stages. Features of windows that lack modalities are mapped to those of all by
+the run's `subset_maps.npz`; `predictions.csv` has a column `missing` then.
 """
 
 import io
@@ -16,7 +18,9 @@ import numpy as np
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CommonSettings, read, setting
+from physiokeras.pipelines.names import without_missing_labels
 from physiokeras.pipelines.people import without_missing_people
+from physiokeras.pipelines.record_list import find_records
 
 
 @dataclass(frozen=True)
@@ -55,30 +59,42 @@ def main(argv=None):
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
-        manifest = convert(
-            settings.source, without_missing_people(definition, settings.source), prepared, workers=settings.workers
-        )
-        rows = read_rows(encoder, manifest, facts["pooling"])
+        there = without_missing_people(definition, settings.source)
+        there = without_missing_labels(there, find_records(settings.source, there))
+        manifest = convert(settings.source, there, prepared, workers=settings.workers)
+        rows = read_rows(encoder, manifest, facts["pooling"], Path(settings.run))
         write_features(rows, out / "features.npz")
         write_predictions(rows, encoder, definition, settings, out, note_of(manifest))
     print(f"{len(rows['record'])} windows of {len(set(rows['record'].tolist()))} recordings are in {out}")
     return int(bool(manifest.set_aside))
 
 
-def read_rows(encoder, manifest, pooling):
-    """Features of every window, in the order of recordings and time.
+def read_rows(encoder, manifest, pooling, run):
+    """Features of every window, in the order of recordings and time; those that lack modalities are mapped.
+
+    Args:
+        encoder: `Encoder`.
+        manifest: `Manifest`.
+        pooling: As in `FeatureExtractor`.
+        run: Folder with `subset_maps.npz`, if any.
 
     Returns: dict of `features` float32 `(windows, width)`, `record` `(windows,)` names, `seconds` `(windows,)` starts,
-        and the labels.
+        `missing` `(windows,)` names of the modalities that are missing, and the labels.
     """
     from physiokeras.evaluation.extraction import features_of_windows
+    from physiokeras.evaluation.missing_modalities import mapped, names_of
     from physiokeras.models import FeatureExtractor
 
     found = features_of_windows(FeatureExtractor(encoder, pooling), manifest)
+    missing = np.array(names_of(encoder.modalities, ~found.present))
+    values, said = mapped(found, encoder, run)
+    print(said, end="", flush=True)
     columns = dict(found.labels)
     names = np.array([record.name for record in manifest.records])
-    seconds = columns.pop("window") * float(manifest.definition["window"])
-    return {"features": found.values, "record": names[columns.pop("record")], "seconds": seconds, **columns}
+    starts = np.array([record.start for record in manifest.records])
+    record = columns.pop("record")
+    seconds = starts[record] + columns.pop("window") * float(manifest.definition["window"])
+    return {"features": values, "record": names[record], "seconds": seconds, "missing": missing, **columns}
 
 
 def write_features(rows, path):
@@ -86,7 +102,7 @@ def write_features(rows, path):
     from physiokeras.files import write_atomic
 
     content = io.BytesIO()
-    np.savez(content, **{name: rows[name] for name in ("features", "record", "seconds")})
+    np.savez(content, **{name: rows[name] for name in ("features", "record", "seconds", "missing")})
     write_atomic(path, content.getvalue())
 
 
@@ -121,6 +137,8 @@ def write_predictions(rows, encoder, definition, settings, out, note=None):
                     note=note,
                 )
                 save(figure, out / f"hypnogram_{record}.png")
+    if columns and any(rows["missing"]):
+        columns["missing"] = rows["missing"].tolist()
     if columns:
         values = zip(rows["record"].tolist(), rows["seconds"].tolist(), *columns.values(), strict=True)
         write_csv(out / "predictions.csv", [("record", "seconds", *columns), *values])

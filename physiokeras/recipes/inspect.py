@@ -16,6 +16,7 @@ from physiokeras.pipelines import Definition
 from physiokeras.pipelines.inspection import inspect_record, label_counts
 from physiokeras.pipelines.label_tables import read_tables
 from physiokeras.pipelines.people import without_missing_people
+from physiokeras.pipelines.record_list import left_out
 from physiokeras.pipelines.records import find_records, read_signal
 
 _MINUTE = 60.0
@@ -73,6 +74,8 @@ def run(settings):
     chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
     if len(chosen) < len(paths):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
+    for line in left_out(source, paths, definition) if source.is_dir() else ():
+        print(line)
     bad = 0
     for number, path in enumerate(chosen):
         found = inspect_record(path, definition, people)
@@ -127,7 +130,8 @@ def summary(found):
     absent = [name for name, share in found.modalities.items() if not share]
     text = f"{found.path.stem}: {found.verdict}: {found.windows} windows"
     text += f", without {', '.join(absent)}" if absent else ""
-    return text + (f"; {len(found.doubts)} doubts, the first: {found.doubts[0]}" if found.doubts else "")
+    text += f"; {len(found.doubts)} doubts, the first: {found.doubts[0]}" if found.doubts else ""
+    return text + (f"; {len(found.notes)} notes, the first: {found.notes[0]}" if found.notes else "")
 
 
 def _size(found):

@@ -59,7 +59,7 @@ class Settings:
 def main(argv=None):
     """Run the command.
 
-    Returns: exit status: 0, or 1 where any record was set aside.
+    Returns: exit status: 0, or 1 where any record was set aside, or the data set lacks what the definition names.
 
     Raises:
         DataError: The data set cannot be converted.
@@ -96,7 +96,7 @@ def run(settings):
         from physiokeras.figures.conversion_report import write_report
 
         print(f"Read {write_report(manifest)} before you train on it.")
-    return int(bool(manifest and manifest.set_aside))
+    return int(bool(manifest and (manifest.set_aside or manifest.problems)))
 
 
 def _say(line):

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
-from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, TrainingSettings
+from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, SubsetSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, CohortSettings, TrainingSettings):
+class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
     """Settings of a pretraining: data, network, objective, training, probes."""
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
@@ -41,7 +41,7 @@ def main(argv=None):
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.analysis.reconstruction import held_out_reconstruction
-    from physiokeras.evaluation import probe_report
+    from physiokeras.evaluation import missing_modalities, probe_report
     from physiokeras.experiments import cohort, devices, training
     from physiokeras.experiments.build import build_model, compile_model
     from physiokeras.figures import pretraining_run
@@ -61,10 +61,13 @@ def main(argv=None):
             training.fit(model, manifest, settings, run, splits)
         pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
         probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
+        if settings.subset_maps:
+            missing_modalities.save_maps(run.folder, extractor, manifest)
         pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
-        columns = {"pretrained": pretrained, "untrained": untrained}
+        powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
+        columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}
         reconstruction = held_out_reconstruction(model, manifest, settings.seed)
-        probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets)
+        probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets, settings.steps)
     return 0
 
 

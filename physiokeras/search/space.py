@@ -1,6 +1,7 @@
 """The settings that a search varies, with ranges or lists of values."""
 
 from dataclasses import dataclass
+from typing import get_origin
 
 from physiokeras.experiments.flags import closest
 from physiokeras.experiments.settings import of_role
@@ -37,8 +38,14 @@ class Dimension:
         """
         name, _, rest = text.partition("=")
         types = {key: without_none(hints(TrainingSettings)[key])[0] for key in of_role(TrainingSettings, "training")}
+        several = [key for key, kind in types.items() if get_origin(kind) is tuple]
         types = {key: kind for key, kind in types.items() if choices(kind) or kind in (int, float, bool)}
         name = name.strip().replace("-", "_")
+        if name in several:
+            raise ValueError(
+                f"`{name}` is no setting that a search can vary: it holds several values. In a script, KerasTuner can "
+                "search each of them."
+            )
         if name not in types:
             raise ValueError(f"A search cannot vary `{name}`.{closest(name, types)}")
         allowed = choices(types[name])

@@ -8,6 +8,7 @@ import pytest
 from physiokeras.figures.loss import loss_curve, read_metrics
 from physiokeras.figures.predictions import confusion_matrix, hypnogram
 from physiokeras.figures.reconstruction import reconstruction
+from physiokeras.figures.spectrograms import Spectrogram, spectrograms
 from physiokeras.figures.style import save
 
 pytestmark = pytest.mark.once
@@ -22,11 +23,18 @@ def window(**changes):
     return {**given, "seconds": 4, **changes}
 
 
+def channels(patches=6):
+    powers = np.arange(patches * 3.0).reshape(patches, 3)
+    edges = np.array([1, 2, 8, 51])
+    return [Spectrogram("EEG C3", edges, powers, powers / 2), Spectrogram("ECG", edges, powers, np.nan * powers)]
+
+
 DRAWN = {
     "loss": lambda **options: loss_curve({"loss": np.arange(3.0), "val_loss": np.arange(3.0)}, **options),
     "confusion": lambda **options: confusion_matrix([[3, 1], [0, 0]], ["a", "b"], **options),
     "hypnogram": lambda **options: hypnogram(STAGES, np.maximum(STAGES, 0), **options),
     "reconstruction": lambda **options: reconstruction(**window(), **options),
+    "spectrograms": lambda **options: spectrograms(channels(), seconds=1, **options),
 }
 
 
@@ -131,3 +139,34 @@ def test_signals_that_do_not_go_together_are_errors():
         reconstruction(**window(hidden={"eeg": np.ones(3, bool), "ecg": np.ones(4, bool)}))
     with pytest.raises(ValueError, match=r"must be \(windows,\)"):
         hypnogram(STAGES, STAGES[1:])
+
+
+def test_spectrograms_have_bands_in_hertz_over_time_true_beside_reconstructed():
+    figure = spectrograms(channels(), seconds=30)
+    true, made, _, absent, bar = figure.axes
+    for panel, expected in ((true, channels()[0].true), (made, channels()[0].reconstructed)):
+        (drawn,) = panel.collections
+        np.testing.assert_array_equal(drawn.get_array(), expected.T)
+        corners = drawn.get_coordinates()
+        np.testing.assert_allclose(corners[0, :, 0], np.arange(7) / 2)  # minutes
+        np.testing.assert_array_equal(corners[:, 0, 1], [1, 2, 8, 51])
+        assert panel.get_yscale() == "log"
+    assert true.collections[0].get_clim() == made.collections[0].get_clim()
+    assert [text.get_text() for text in absent.texts] == ["absent"]
+    assert true.get_ylabel() == "EEG C3\nfrequency (Hz)"
+    assert absent.get_xlabel() == "time in the recording (min)"
+    assert "standard deviations" in bar.get_ylabel()
+    assert spectrograms(channels(300), seconds=30).axes[3].get_xlabel() == "time in the recording (h)"
+
+
+def test_spectrograms_that_do_not_go_together_are_errors():
+    with pytest.raises(ValueError, match=r"`true` and `reconstructed` must be .* and 3 edges"):
+        Spectrogram("ECG", np.arange(1, 4), np.zeros((4, 3)), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="at least one"):
+        spectrograms([], seconds=1)
+
+
+def test_loss_curve_says_why_training_and_validation_differ_in_height():
+    columns = {"loss": np.arange(3.0), "val_loss": np.arange(3.0)}
+    assert "courses" in loss_curve(columns).get_supxlabel()
+    assert not loss_curve({"loss": np.arange(3.0)}).get_supxlabel()

@@ -107,3 +107,14 @@ def test_mutated_files_raise_our_error_alone(tmp_path):
         except DataError:
             errors += 1
     assert errors > 250
+
+
+def test_types_that_the_file_defines_are_read_and_their_table_is_no_annotation(tmp_path):
+    own = [("y", "deep"), ("z", "light")]
+    samples = np.array([10, 200, 300])
+    wfdb.wrann("r", "st", samples, ["y", "N", "z"], aux_note=["", "(N", "said"], fs=100, custom_labels=own,
+               write_dir=str(tmp_path))  # fmt: skip
+    found, wanted = read_annotations(tmp_path / "r.st"), wfdb.rdann(str(tmp_path / "r"), "st")
+    assert found.samples.tolist() == wanted.sample.tolist() == samples.tolist()
+    assert list(found.symbols) == wanted.symbol == ["y", "N", "z"]
+    assert found.notes == ("y", "(N", "said")

@@ -52,6 +52,7 @@ def test_ecg_is_stored_alike_in_all_definitions():
     assert set(ecgs[1].channels[0].names) == {"MLII", "ECG"}
 
 
+STAGES = {"kind": "stages", "annotator": "st", "classes": ["W", "R"]}
 BROKEN = {
     "unknown key": (changed(windw=30), "definition", "windw"),
     "unknown modality key": (changed(modalities__ecg__rat=1), "[modalities.ecg]", "Known: name, rate, channels"),
@@ -91,6 +92,23 @@ BROKEN = {
         "share none",
     ),
     "person without a group": (changed(person="drive"), "person", "one group"),
+    **{
+        f"modality called {name}": (
+            changed(modalities={name: {"rate": 1, "channels": ["x"]}}),
+            f"[modalities.{name}]",
+            "name",
+        )
+        for name in ("present", "kept", "record", "eeg/left", "eeg left", "1lead", "")
+    },
+    **{
+        f"label called {name}": (changed(**{f"labels__{name}": STAGES}), f"[labels.{name}]", "name")
+        for name in ("window", "present", "ecg", "seconds", "a/b")
+    },
+    "class called none": (changed(labels__a={**STAGES, "classes": ["none", "W"]}), "[labels.a] classes", '"none"'),
+    "class twice": (changed(labels__a={**STAGES, "classes": ["W", "W"]}), "[labels.a] classes", "one class"),
+    "class that is unscored": (changed(labels__a={**STAGES, "unscored": ["W"]}), "[labels.a] unscored", "'W'"),
+    "class mapped to another": (changed(labels__a={**STAGES, "mapping": {"W": "R"}}), "[labels.a] mapping", "'W'"),
+    "grid of no label": (changed(grid="stage"), "grid", "there is none"),
     "list for table": (changed(modalities=[1]), "[modalities]", "table"),
 }
 
@@ -138,8 +156,27 @@ def test_split_depends_on_people_and_seed_alone():
     splits = assign_splits(definition, people)
     assert splits == assign_splits(definition, dict(reversed(people.items())))
     assert all(splits[f"r{2 * pair:02d}"] == splits[f"r{2 * pair + 1:02d}"] for pair in range(20))
-    assert Counter(splits.values()) == {"train": 26, "test": 10, "validation": 4}
     assert splits != assign_splits(Definition.from_dict(changed(split={"test": 0.25, "seed": 1})), people)
+
+
+def test_people_who_are_added_move_nobody_and_shares_are_met_on_average():
+    definition = Definition.from_dict(changed(split={"test": 0.22, "validation": 0.1}))
+    people = {f"r{number}": f"p{number}" for number in range(4000)}
+    all_splits = assign_splits(definition, people)
+    for count in (1, 7, 100):
+        some = dict(list(people.items())[:count])
+        assert assign_splits(definition, some) == {name: all_splits[name] for name in some}
+    counts = Counter(all_splits.values())
+    # Three standard deviations of a binomial count.
+    assert abs(counts["test"] - 880) < 3 * (4000 * 0.22 * 0.78) ** 0.5
+    assert abs(counts["validation"] - 400) < 3 * (4000 * 0.1 * 0.9) ** 0.5
+
+
+def test_a_larger_share_only_adds_people():
+    people = {f"r{number}": f"p{number}" for number in range(500)}
+    small, large = (assign_splits(Definition.from_dict(changed(split={"test": test, "validation": 0.0})), people)
+                    for test in (0.2, 0.3))  # fmt: skip
+    assert {name for name in people if small[name] == "test"} < {name for name in people if large[name] == "test"}
 
 
 def test_person_in_two_splits_is_refused():

@@ -78,11 +78,11 @@ def test_stages_come_from_the_hypnogram_beside_the_record(record):
 
 
 def test_marks_without_the_prefix_are_events_and_reported(record):
-    extra = [edfio.EdfAnnotation(70, None, "Lights off"), edfio.EdfAnnotation(210, 30, "Movement time")]
+    extra = [edfio.EdfAnnotation(70, None, "Lights off"), edfio.EdfAnnotation(210, 30, "Light on")]
     write_hypnogram(record.parent / "SC4001EC-Hypnogram.edf", extra=extra)
     found, report = stages(record)
     assert found == [0, 0, 1, 3, 3, 3, -1, -1, 4, 4]
-    assert [line.split(": ")[1].split(",")[0] for line in report] == ["1 x 'Lights off'", "1 x 'Movement time'"]
+    assert [line.split(": ")[1].split(",")[0] for line in report] == ["1 x 'Lights off'", "1 x 'Light on'"]
 
 
 def test_a_hypnogram_that_starts_at_another_time_of_day_is_moved_there(record):
@@ -133,15 +133,20 @@ FAULTS = {
     "duration 0": (field(244, "0"), "EDF"),
     "duration infinite": (field(244, "inf"), "EDF"),
     "duration negative": (field(244, "-30"), "longer than 0 s"),
-    "discontinuous": (field(192, "EDF+D"), "discontinuous"),
+    "discontinuous": (field(192, "EDF+D"), "must keep the time of each data record"),
     "10^8 samples a record": (field(256 + 216 * 5, "99999999"), "EDF"),
     "no samples a record": (field(256 + 216 * 5, "0"), "EDF"),
     "negative samples": (field(256 + 216 * 5, "-3000"), "EDF"),
     "digital range empty": (field(256 + 120 * 5, "2047"), "channel EEG Fpz-Cz: digital minimum"),
     "physical range empty": (field(256 + 104 * 5, "190.5"), "channel EEG Fpz-Cz: digital minimum"),
-    "physical range as text": (field(256 + 104 * 5, "high"), "whole EDF file"),
+    "physical range as text": (field(256 + 104 * 5, "high"), "channel EEG Fpz-Cz: its ranges must be numbers"),
     "more signals than described": (lambda data: data[:252] + b"9999" + data[256:], "EDF"),
 }
+
+
+def every_signal(path):
+    header = read_header(path)
+    return [header.usable(index) for index in range(len(header.signals))]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -149,7 +154,7 @@ def test_a_damaged_file_is_refused_before_it_is_read(record, fault):
     damage, words = FAULTS[fault]
     record.write_bytes(damage(record.read_bytes()))
     with pytest.raises(DataError, match=words) as error:
-        read_header(record)
+        every_signal(record)
     assert error.value.file == record
 
 
@@ -170,7 +175,10 @@ HYPNOGRAMS = {
     "unknown stage": (lambda path: write_hypnogram(path, [(0, 30, "W"), (30, 30, "5")]), "must be one of W, N1"),
     "beyond the record": (lambda path: write_hypnogram(path, [(301, 30, "W")]), "must lie in the record"),
     "no annotations": (lambda path: edfio.Edf(signals()).write(path), "Received: none"),
-    "text not UTF-8": (lambda path: path.write_bytes(path.read_bytes().replace(b"stage W", b"stage \xe9")), "utf-8"),
+    "text not UTF-8": (
+        lambda path: path.write_bytes(path.read_bytes().replace(b"stage W", b"stage \xe9")),
+        "byte .*UTF-8",
+    ),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:-8]), "Incomplete"),
     "NUL": (lambda path: path.write_bytes(bytes(2000)), "must begin as EDF"),
     "two files": (lambda path: write_hypnogram(path.with_name("SC4001EH-Hypnogram.edf")), "one file must match"),
@@ -201,7 +209,7 @@ def test_records_are_found_by_pattern_and_by_list(record, tmp_path):
 
 def test_without_edfio_the_error_says_what_to_install(record, monkeypatch):
     monkeypatch.setitem(sys.modules, "edfio", None)
-    for read in (read_header, lambda path: read_edf_annotations(path, path)):
+    for read in (read_header, lambda path: read_edf_annotations(path, path, 300)):
         with pytest.raises(DataError, match=r"pip install 'physiokeras\[edf\]'"):
             read(record)
 

@@ -216,3 +216,31 @@ def test_table_that_is_a_link_out_of_the_folder_is_refused(tmp_path):
 def test_missing_table_is_an_error_with_the_way_out(tmp_path):
     with pytest.raises(DataError, match="Put it there, or remove what needs it"):
         read_people(tmp_path, SLEEP)
+
+
+@pytest.mark.parametrize(("prefix", "classes"), [("", ["(N", "(AFIB"]), ("(", ["N", "AFIB"])])
+def test_rhythms_with_a_parenthesis_are_spans_where_the_label_names_them(tmp_path, prefix, classes):
+    annotate(tmp_path, "atr", [(0, "(N"), (600, "(AFIB"), (700, ""), (1500, "(N")], symbols=["+", "+", "N", "+"])
+    table = {"kind": "spans", "annotator": "atr", "prefix": prefix, "classes": classes}
+    rhythms = Definition.from_dict({**BEATS.to_dict(), "labels": {"rhythm": table}})
+    found, report = labels(rhythms, tmp_path, "rhythm")
+    assert found == [0, 0, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert report == ["r.atr: 1 x 'N', without effect on labels"]
+
+
+def test_marks_that_no_label_uses_are_counted_once_a_file(tmp_path):
+    marks = [(1, "W"), (5, "(resp_hypopnea"), (9, "resp_hypopnea)"), (700, "W")]
+    annotate(tmp_path, "arousal", marks)
+    assert labels(SLEEP, tmp_path, "stage")[1] == ["r: not in the table of people; age and sex unknown"]
+    alone = dataclasses.replace(SLEEP, labels={"stage": SLEEP.labels["stage"]})
+    assert labels(alone, tmp_path, "stage")[1] == [
+        "r.arousal: 1 x '(resp_hypopnea', without effect on labels",
+        "r.arousal: 1 x 'resp_hypopnea)', without effect on labels",
+    ]
+
+
+def test_two_notes_at_one_sample_that_contradict_leave_no_stage(tmp_path):
+    annotate(tmp_path, "arousal", [(1, "W"), (601, "N1"), (601, "N2"), (1201, "R")])
+    found, report = labels(SLEEP, tmp_path, "stage")
+    assert found == [0, 0, -1, -1] + [4] * 6
+    assert "contradict each other at the same time for 60 s, from second 60 on" in report[0]

@@ -180,12 +180,17 @@ FAULTS = {
 }
 
 
+def every_signal(path):
+    header = read_header(path)
+    return [header.usable(index) for index in range(len(header.signals))]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_record_is_refused_before_it_is_read(record, fault):
     damage, words = FAULTS[fault]
     damage(record)
     with pytest.raises(DataError, match=words) as error:
-        read_header(record)
+        every_signal(record)
     assert error.value.file == record or error.value.file.name in ("rec.mat", "rec.dat")
 
 
@@ -370,3 +375,24 @@ def test_two_records_of_one_name_and_none_at_all_are_errors(tmp_path):
         (tmp_path / name / "r.hea").touch()
     with pytest.raises(DataError, match="two records are called r"):
         find_records(tmp_path, definition_of("**/*.hea"))
+
+
+def test_a_recorder_that_stated_no_length_keeps_its_whole_frames(record):
+    good = read_signal(read_header(record), 0)
+    record.write_bytes(record.read_bytes().replace(b"rec 2 10 100\n", b"rec 2 10\n"))
+    data = record.with_suffix(".dat")
+    data.write_bytes(data.read_bytes()[:-7])
+    header = read_header(record)
+    assert header.frames == 98
+    assert any("number of samples is open" in note for note in header.notes)
+    np.testing.assert_array_equal(read_signal(header, 0, strict=False), good[:98])
+
+
+def test_a_channel_without_calibration_is_a_note_unless_it_is_asked_for(record):
+    record.write_bytes(record.read_bytes().replace(b" 200(5)/mV", b" 0(5)/mV"))
+    header = read_header(record)
+    assert [signal.fault is None for signal in header.signals] == [False, True]
+    assert "ECG: cannot be used: line 4: gain must be finite" in header.notes[0]
+    assert len(read_signal(header, 1))
+    with pytest.raises(DataError, match="channel ECG: line 4: gain"):
+        read_signal(header, 0)

@@ -237,3 +237,19 @@ def test_no_nan_survives():
     stored, usable, _ = convert(values, 200, modality(bandpass=(0.3, 35.0)))
     assert usable.all()
     assert stored.any(axis=1).all()
+
+
+@pytest.mark.parametrize(("native", "target"), [(100 / 1.00004, 100), (999.4121, 100), (600.615, 100), (100.002, 50)])
+def test_a_rate_near_a_round_one_is_taken_as_it_is(native, target):
+    times = np.arange(round(3 * 3600 * native)) / native
+    slow = signals.resample(np.sin(2 * np.pi * 0.05 * times).astype(np.float32), native, target)
+    last = np.arange(len(slow) - 100 * target, len(slow) - 10 * target)
+    np.testing.assert_allclose(slow[last], np.sin(2 * np.pi * 0.05 * last / target), atol=2e-3)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5, 2.0, 64.0])
+def test_a_slow_channel_is_not_flat_and_a_constant_one_is(rate):
+    values = np.random.default_rng(0).normal(size=round(300 * rate)).astype(np.float32)
+    for factor, flat in ((1, False), (0, True)):
+        found = signals.flat_windows(*signals.extremes(values * factor, rate, 10, 30))
+        assert found.tolist() == [flat] * 10

@@ -11,7 +11,10 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from physiokeras import checkpoint_folders
 from physiokeras.callbacks import Checkpoints
@@ -243,7 +246,7 @@ def test_tables_hold_the_scores_of_the_predictions(run):
         abs=1e-5,
     )
     drawn = {path.name for path in (run.folder / "figures").iterdir()}
-    subsets = {f"subsets_{probe}_stress" for probe in ("kept", "refit")}
+    subsets = {f"subsets_{probe}_stress" for probe in ("kept", "mapped", "refit")}
     assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "calibration_stress", *subsets)}
 
 
@@ -359,15 +362,22 @@ def test_subset_is_predicted_from_features_of_windows_that_lack_the_others(run, 
     task = tasks_of(prepared.labels)["stress"]
     probe = Probe.fit(task, features(people["train"]), features(people["validation"]))
     with np.load(folder / "subsets.npz") as file:
-        assert set(file.files) == {f"{kind}/stress/{left}" for kind in ("kept", "refit") for left in ("pulse", "move")}
+        kinds = ("kept", "mapped", "refit")
+        assert set(file.files) == {f"{kind}/stress/{left}" for kind in kinds for left in ("pulse", "move")}
         for left, absent in (("pulse", ["move"]), ("move", ["pulse"])):
             test = features(people["test"], absent).values
             again = Probe.fit(task, features(people["train"], absent), features(people["validation"], absent))
+            x, y = features(people["train"], absent).values, features(people["train"]).values
+            full, varied = StandardScaler().fit(y), x.std(axis=0) > 1e-6
+            ridge = make_pipeline(StandardScaler(), Ridge(alpha=10.0)).fit(x[:, varied], full.transform(y))
+            expected = probe.predict_proba(full.inverse_transform(ridge.predict(test[:, varied])))
+            np.testing.assert_allclose(file[f"mapped/stress/{left}"], expected, atol=0.02)
             for kind, own in (("kept", probe), ("refit", again)):
                 np.testing.assert_allclose(file[f"{kind}/stress/{left}"], own.predict_proba(test), atol=2e-4)
     subsets = {(row["probe"], row["strategy"], row["modalities"]) for row in rows_of(run.folder / "subsets.csv")}
     expected = {("kept", *one) for one in itertools.product(STRATEGIES[:4], ("pulse", "move", "pulse+move"))}
-    assert subsets == {*expected, *(("refit", *rest) for _, *rest in expected if rest[0] != "supervised")}
+    probed = {tuple(rest) for _, *rest in expected if rest[0] != "supervised"}
+    assert subsets == {*expected, *((kind, *rest) for kind in ("mapped", "refit") for rest in probed)}
 
 
 @pytest.mark.once

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,13 @@ def resume(command, folder, data, *more):
 
 @pytest.fixture
 def data(pretrained, monkeypatch):
-    """The cohort of the old runs, simulated anew; floats may differ in a last digit, and so their hash."""
-    read = Manifest.read.__func__
+    """The cohort of the old runs, simulated anew, with the facts of then: floats may differ in a last digit."""
+    read, then = Manifest.read.__func__, facts(OLD / "cohort.json")
 
     def as_then(cls, folder):
         manifest = read(cls, folder)
-        object.__setattr__(manifest, "data_hash", facts(OLD / "pretrain" / "run.json")["data_hash"])
-        return manifest
+        records = [replace(record, split=then["splits"][record.name]) for record in manifest.records]
+        return replace(manifest, records=records, variances=then["variances"], data_hash=then["data_hash"])
 
     monkeypatch.setattr(Manifest, "read", classmethod(as_then))
     return pretrained.cohort / "prepared"

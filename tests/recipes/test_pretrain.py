@@ -93,7 +93,7 @@ def test_run_says_what_made_it(pretrained):
     assert (facts["recipe"], facts["backend"], facts["seed"]) == ("pretrain", keras.config.backend(), 3)
     assert facts["data_hash"] == manifest.data_hash
     assert facts["command"].startswith("python -m physiokeras.recipes.pretrain")
-    assert set(facts["scores"]) == {"pretrained", "untrained"}
+    assert set(facts["scores"]) == {"pretrained", "untrained", "band power"}
 
 
 def test_metrics_have_a_row_an_interval_and_end_at_the_last_step(pretrained):
@@ -136,8 +136,8 @@ def test_figures_show_something(pretrained):
         "confusion_age_years"
     }
     assert "confusion_stage" in tasks
-    without = {"reconstruction_without_eeg", "reconstruction_without_ecg"}
-    assert paths.keys() == {"loss", "reconstruction", "hypnogram"} | without | tasks
+    without = {"spectrograms_without_eeg", "spectrograms_without_ecg"}
+    assert paths.keys() == {"loss", "spectrograms", "hypnogram"} | without | tasks
     for path in paths.values():
         assert matplotlib.image.imread(path)[..., :3].std() > 0.01
 

@@ -147,6 +147,7 @@ def test_space_is_read_as_it_is_written(text, expected):
         ("seed=1,2", "A search cannot vary"),
         ("backend=jax,torch", "A search cannot vary"),
         ("modalities=eeg,ecg", "A search cannot vary"),
+        ("drop_weights=1,2", "it holds several values. In a script, KerasTuner can search each"),
         ("drop_rate", "Write a range as drop_rate=LOW:HIGH"),
         ("drop_rate=1:0", "cannot be searched"),
         ("drop_from=input,side", "among input, output, context"),
