@@ -43,7 +43,7 @@ class Dimension:
         name = name.strip().replace("-", "_")
         if name in several:
             raise ValueError(
-                f"`{name}` is no setting that a search can vary: it holds several values. In a script, KerasTuner can "
+                f"A search cannot vary `{name}`: it holds several values. In a script, KerasTuner can "
                 "search each of them."
             )
         if name not in types:
