@@ -63,7 +63,7 @@ class TrainingSettings(OptimizerSettings):
     """Settings of the network, the objective and the training of an encoder."""
 
     modalities: tuple[str, ...] = setting(
-        (), "modalities to use; default: the default modalities of the data set", "data", "training"
+        (), "modalities to use; none: the default modalities of the data set", "data", "training"
     )
     width: int = setting(256, "width of the tokens of the encoder", "network", "training")
     depth: int = setting(8, "number of transformer blocks of the encoder", "network", "training")
@@ -109,7 +109,7 @@ class TrainingSettings(OptimizerSettings):
     )  # fmt: skip
     drop_count: int = setting(1, "number of modalities that are dropped at once", "objective", "training")
     drop_weights: tuple[float, ...] = setting(
-        (), "relative probability of each modality to be dropped, in their order; 0: never; none given: equal",
+        (), "relative probability with which each modality is dropped, in their order; 0: never; none: equal",
         "objective", "training",
     )  # fmt: skip
     drop_per: Literal["batch", "sample"] = setting(
@@ -208,10 +208,13 @@ class ProbeSettings(CommonSettings):
 
 @dataclass(frozen=True)
 class SubsetSettings(CommonSettings):
-    """What is done about missing modalities."""
+    """Settings of windows that lack modalities."""
 
     subset_maps: bool = setting(
-        True, "for windows that lack modalities: fit maps from the features of some to those of all", "probe", "probe"
+        True,
+        "for windows that lack modalities: fit maps from features of some to features of all modalities",
+        "probe",
+        "probe",
     )
 
 

@@ -24,10 +24,10 @@ class Settings(CommonSettings):
 
     run: str | None = setting(None, "run folder of `pretrain`, or folder of a cell of a comparison", "runs", "place")
     against: tuple[str, ...] = setting(
-        (), "folders of runs to compare with; default: the same encoder, untrained", "runs", "place"
+        (), "folders of runs to compare with; none: the same encoder, untrained", "runs", "place"
     )
     compare: str | None = setting(None, "run folder of `compare`, instead of --run", "runs", "place")
-    data: str | None = setting(None, "folder that `prepare` wrote; default: the data of the run", "data", "place")
+    data: str | None = setting(None, "folder that `prepare` wrote; none: the data of the run", "data", "place")
     windows: int = setting(
         2000, "number of windows for attention and features, spread over the test people", "data", "result"
     )

@@ -43,9 +43,7 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
     seeds: int = setting(
         5, "number of repetitions with different seeds; a finished run can be given more", "comparison", "extent"
     )
-    tasks: tuple[str, ...] = setting(
-        (), "tasks to probe; default: all tasks that the labels allow", "comparison", "probe"
-    )
+    tasks: tuple[str, ...] = setting((), "tasks to probe; none: all tasks that the labels allow", "comparison", "probe")
     reference: str = setting("input_dropout", "strategy with which the others are compared", "comparison", "probe")
     subsets: bool = setting(True, "also score each subset of the modalities at test time", "comparison", "probe")
     refit: bool = setting(
@@ -61,7 +59,7 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
         "comparison", "result",
     )  # fmt: skip
     pretrain_on: tuple[str, ...] = setting(
-        (), "without folds: splits to pretrain on; default: pretrain and train, if the data have them",
+        (), "without folds: splits to pretrain on; none: pretrain and train, if the data have them",
         "data", "result",
     )  # fmt: skip
     supervised_steps: int = setting(

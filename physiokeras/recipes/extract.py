@@ -30,7 +30,7 @@ class Settings(CommonSettings):
     run: str = setting(help="run folder of the model and its probes", group="data", role="place")
     source: str = setting(help="folder of recordings", group="data", role="place")
     dataset: str | None = setting(
-        None, "definition of the recordings; default: the definition of the model's data", "data", "result"
+        None, "definition of the recordings; none: the definition of the model's data", "data", "result"
     )
     out: str = setting(
         help="folder for features, predictions and figures; created if missing", group="run", role="place"

@@ -25,7 +25,7 @@ class Settings(ProbeSettings, OptimizerSettings):
         help="folder that `prepare` wrote, with people in train, validation and test", group="data", role="place"
     )
     task: str | None = setting(
-        None, "label to learn; default: the first label with a class for each window", "data", "result"
+        None, "label to learn; none: the first label with a class for each window", "data", "result"
     )
     steps: int = setting(1000, "greatest number of training steps", "training", "training")
     interval: int = setting(50, "number of steps between evaluations of the validation loss", "training", "training")

@@ -23,7 +23,7 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
     pretrain_on: tuple[str, ...] = setting(
-        (), "splits to train on; default: pretrain and train, if the data have them",
+        (), "splits to train on; none: pretrain and train, if the data have them",
         "data", "result",
     )  # fmt: skip
 

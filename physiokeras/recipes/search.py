@@ -35,7 +35,7 @@ class Settings(pretrain.Settings):
         "search", "result",
     )  # fmt: skip
     task: str | None = setting(
-        None, "label to probe; default: the first label with a class for each window", "search", "result", alias="label"
+        None, "label to probe; none: the first label with a class for each window", "search", "result", alias="label"
     )
     grid: bool = setting(False, "run all combinations of two settings with lists of values", "search", "result")
     seeds: int = setting(

@@ -93,7 +93,10 @@ def test_objective_that_trains_on_no_windows_alone_has_no_model(objective):
     [
         ({"fusion": 3}, r"fusion must lie in \[0, depth\], or be -1. Received: 3, depth 2"),
         ({"fusion": -2}, "fusion must lie in"),
-        ({"objective": "pairwise", "fusion": 1}, "pairwise needs modalities that never meet: fusion -1. Received: 1"),
+        (
+            {"objective": "pairwise", "fusion": 1},
+            "pairwise needs fusion -1: no attention between modalities. Received: 1",
+        ),
         ({"accumulate": 0}, "accumulate must be at least 1"),
         ({"accumulate": 2, "devices": 2, "backend": "tensorflow"}, "accumulate with several devices needs backend jax"),
     ],

@@ -241,7 +241,7 @@ def test_a_second_converter_on_the_folder_is_refused(source, tmp_path):
     run(source, tmp_path / "out")
     with (
         locked(tmp_path / "out" / ".lock", shared=False),
-        pytest.raises(DataError, match="another process writes to this folder"),
+        pytest.raises(DataError, match="another process is writing to this folder"),
     ):
         run(source, tmp_path / "out")
 
