@@ -1,4 +1,4 @@
-"""Finds the declarations (TOML) that the package ships: data sets and experiments."""
+"""Finds the TOML files that the package ships: definitions of data sets and settings of experiments."""
 
 from pathlib import Path
 
@@ -6,25 +6,25 @@ _PACKAGE = Path(__file__).parent
 
 
 def folder(kind):
-    """The folder of shipped `kind` ("pipelines" or "recipes"): in the wheel, else beside the package in a checkout."""
+    """Folder of the shipped files of `kind` ("pipelines" or "recipes"), in the wheel or in a checkout."""
     shipped = _PACKAGE / kind / "catalogue"
     return shipped if shipped.is_dir() else _PACKAGE.parent / kind
 
 
 def names(kind):
-    """Names of the shipped declarations of `kind`, sorted."""
+    """Sorted names of the shipped files of `kind`."""
     return sorted(path.stem for path in folder(kind).glob("*.toml"))
 
 
 def find(kind, name):
-    """Path of a declaration, given a shipped name or a path to the user's own file.
+    """Path of a TOML file, given a shipped name or the path of the user's own file.
 
     Args:
         kind: "pipelines" or "recipes".
         name: A shipped name such as "demo", or a path that ends in ".toml".
 
     Raises:
-        FileNotFoundError: Neither; the message lists the shipped names.
+        FileNotFoundError: There is no such name or file; the message lists the shipped names.
     """
     path = Path(name)
     if path.suffix == ".toml":

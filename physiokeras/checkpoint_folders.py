@@ -1,4 +1,4 @@
-"""Checkpoints as folders `step-NUMBER`: arrays in `state.safetensors`, facts in `checkpoint.json`."""
+"""Checkpoint folders `step-NUMBER`: arrays in `state.safetensors`, other values in `checkpoint.json`."""
 
 import hashlib
 import json
@@ -16,25 +16,25 @@ _STATE, _FACTS = "state.safetensors", "checkpoint.json"
 
 
 def place(folder, step):
-    """Path of the checkpoint of a step."""
+    """Path of the checkpoint folder of a step."""
     return Path(folder) / f"step-{step:09d}"
 
 
 def steps(folder):
-    """Steps of the checkpoints in a folder, whole or damaged, in order."""
+    """Sorted steps of all checkpoints in a folder, including damaged ones."""
     names = (re.fullmatch(r"step-(\d{9,})", path.name) for path in Path(folder).glob("step-*"))
     return sorted(int(name[1]) for name in names if name)
 
 
 def write(folder, step, arrays, facts, keep):
-    """Write the checkpoint of a step, whole or not at all, then remove the ones no longer wanted.
+    """Write the checkpoint of a step atomically, then remove the checkpoints that need not be kept.
 
     Args:
-        folder: Where checkpoints lie; made if missing.
-        step: Its step.
+        folder: Folder of the checkpoints; created if missing.
+        step: Step of the checkpoint.
         arrays: dict of name to array.
         facts: dict of JSON values.
-        keep: Steps of earlier checkpoints to keep; the one before this is kept too.
+        keep: Steps of earlier checkpoints to keep; the previous checkpoint is kept too.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,36 +48,36 @@ def write(folder, step, arrays, facts, keep):
 
 
 def read(folder, step):
-    """The arrays and facts of a checkpoint.
+    """Read the arrays and facts of a checkpoint.
 
     Returns: dict of name to array, dict of facts.
 
     Raises:
-        DataError: Damaged or not whole.
+        DataError: The checkpoint is damaged or incomplete.
     """
     path = place(folder, step)
     try:
         table = json.loads((path / _FACTS).read_bytes())
         facts, state = table["facts"], (path / _STATE).read_bytes()
         if table["format"] != FORMAT or table["sha256"] != _digest(facts) or facts["step"] != step:
-            raise DataError("not the checkpoint that was written.", file=path / _FACTS)
+            raise DataError("the file differs from the one that was written.", file=path / _FACTS)
         if facts["sha256"][_STATE] != hashlib.sha256(state).hexdigest():
-            raise DataError("its SHA-256 is not the one in checkpoint.json.", file=path / _STATE)
+            raise DataError("its SHA-256 differs from the one in checkpoint.json.", file=path / _STATE)
         return safetensors.numpy.load(state), facts
     except DataError:
         raise
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise DataError(f"not a whole checkpoint: {error!r}.", file=path) from error
+        raise DataError(f"the checkpoint is incomplete: {error!r}.", file=path) from error
 
 
 def newest(folder):
-    """The newest checkpoint that is whole, with what is wrong with newer ones; leftovers of killed writers are removed.
+    """Read the newest undamaged checkpoint; remove temporary folders of killed processes.
 
-    Returns: `(arrays, facts, complaints)`: complaints are `DataError`s; arrays and facts are None where there is no
-        checkpoint at all.
+    Returns: `(arrays, facts, complaints)`. Complaints are the `DataError`s of newer, damaged checkpoints. Arrays and
+        facts are None if there is no checkpoint.
 
     Raises:
-        DataError: There are checkpoints, all of them damaged.
+        DataError: All checkpoints are damaged.
     """
     complaints = []
     if Path(folder).is_dir():
@@ -89,13 +89,14 @@ def newest(folder):
             complaints.append(error)
     if complaints:
         raise DataError(
-            f"no checkpoint is whole ({complaints[0]}). To train from the beginning, remove the folder.", file=folder
+            f"all checkpoints are damaged ({complaints[0]}). To train from the beginning, remove the folder.",
+            file=folder,
         )
     return None, None, complaints
 
 
 def remove_after(folder, step):
-    """Remove the checkpoints of later steps."""
+    """Remove all checkpoints after a step."""
     for later in steps(folder):
         if later > step:
             remove_folder(place(folder, later))

@@ -1,8 +1,8 @@
-"""Exception classes: for input data that cannot be used as it is, and for training that cannot go on."""
+"""Exceptions for unusable input data and for failed training."""
 
 
 class DataError(ValueError):
-    """Input that breaks a rule: says where it is, which rule, and the way out.
+    """Input data break a rule. The message gives the place, the rule and a way to fix it.
 
     Args:
         message: The rule, what was received, and what to do.
@@ -19,12 +19,12 @@ class DataError(ValueError):
         super().__init__(": ".join([*where, message]))
 
     def __reduce__(self):
-        # Worker processes hand errors back by pickling, which by default drops keyword arguments.
+        # Worker processes return errors by pickling, which drops keyword arguments by default.
         return _rebuild, (type(self), self.message, self.file, self.channel, self.place)
 
 
 class TrainingError(RuntimeError):
-    """Training that went wrong, such as a loss that is no number: says at which step and what to try."""
+    """Training failed, for example because the loss is NaN. The message gives the step and what to try."""
 
 
 def _rebuild(kind, message, file, channel, place):

@@ -15,16 +15,16 @@ _SUFFIX = ".tmp"
 
 
 def write_atomic(path, content):
-    """Write a file whole or not at all: a temporary file in the same folder, fsync, rename.
+    """Write a file atomically: a temporary file in the same folder, fsync, rename.
 
     Args:
-        path: The final name; its folder must exist.
-        content: bytes, text (written as UTF-8), or a function that is given the open binary file and writes to it.
+        path: The file; its folder must exist.
+        content: bytes, text (written as UTF-8), or a function that writes to the open binary file that it receives.
 
-    Returns: what `content` returned, where it is a function.
+    Returns: the result of `content` if it is a function.
 
     Raises:
-        OSError: The disk is full or the folder read-only; the old file is untouched and nothing temporary is left.
+        OSError: The disk is full or the folder is read-only. An existing file is unchanged; nothing temporary remains.
     """
     path = Path(path)
     content = content.encode() if isinstance(content, str) else content
@@ -44,14 +44,14 @@ def write_atomic(path, content):
 
 
 def write_folder(path, files):
-    """Write a folder whole or not at all: a temporary folder beside it, fsync of everything, rename.
+    """Write a folder atomically: a temporary folder beside it, fsync of all files, rename.
 
     Args:
-        path: The final name; its parent must exist. A folder of that name is replaced.
+        path: The folder; its parent must exist. An existing folder is replaced.
         files: dict of file name to bytes.
 
     Raises:
-        OSError: The disk is full or the parent read-only; an old folder is untouched and nothing temporary is left.
+        OSError: The disk is full or the parent is read-only. An old folder is unchanged; nothing temporary remains.
     """
     path = Path(path)
     temporary = _aside(path)
@@ -73,7 +73,7 @@ def write_folder(path, files):
 
 
 def remove_folder(path):
-    """Remove a folder so that a kill leaves it whole or only something temporary."""
+    """Remove a folder so that a killed process leaves it whole or under a temporary name."""
     path = Path(path)
     aside = _aside(path.with_name(f"{path.name}.old"))
     os.rename(path, aside)
@@ -85,19 +85,19 @@ def _aside(path):
 
 
 def refuse_link_out(path, root):
-    """Refuse a file that leads out of `root` by a symbolic link: data sets come from strangers.
+    """Refuse a file that a symbolic link places outside `root`, because data sets are untrusted.
 
     Raises:
-        DataError: It does.
+        DataError: The file is outside `root`.
     """
     if not Path(path).resolve().is_relative_to(Path(root).resolve()):
-        raise DataError(f"must not be a link out of {root}. Copy it there.", file=path)
+        raise DataError(f"must not be a link to a file outside {root}. Copy the file there.", file=path)
 
 
 def sync_folder(path):
-    """Make renames inside a folder durable."""
+    """Make renames inside a folder durable (fsync)."""
     if os.name == "nt":
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -106,9 +106,9 @@ def sync_folder(path):
 
 
 def remove_temporaries(folder, stems=None):
-    """Remove what killed writers left in `folder`, or those of files with these stems alone.
+    """Remove the temporary files of killed processes from `folder`; with `stems`, only those of files with these stems.
 
-    Only for whoever holds their lock.
+    The caller must hold the lock of these files.
     """
     for path in Path(folder).glob(f".*{_SUFFIX}"):
         # ".NAME.json.PID.tmp"
@@ -122,13 +122,13 @@ def remove_temporaries(folder, stems=None):
 
 @contextlib.contextmanager
 def locked(path, *, shared=None, wait=False):
-    """Hold an advisory lock on the file `path`, which is created if missing; the lock of a killed process is free.
+    """Hold an advisory lock on the file `path`, which is created if missing. A killed process releases its lock.
 
     Args:
         path: The lock file.
-        shared: None: one process holds the lock. True or False, for a lock that knows both kinds: hold it together
-            with other processes that share it, or alone. A file is locked in one of these two ways only.
-        wait: Wait for the lock instead of refusing.
+        shared: None: a lock without shared holders. True or False: a shared or an exclusive holder of a lock that has
+            both. A lock file must be used in one of these two ways only.
+        wait: Whether to wait for the lock instead of raising an error.
 
     Raises:
         DataError: Another process holds the lock.
@@ -142,13 +142,13 @@ def locked(path, *, shared=None, wait=False):
                 held.callback(lock.close)
                 held.enter_context(lock.read_lock() if shared else lock.write_lock())
         except filelock.Timeout:
-            message = "another process writes to this folder now; wait until it ends or give another folder."
+            message = "another process is writing to this folder; wait until it ends or give another folder."
             raise DataError(message, file=Path(path).parent) from None
         yield
 
 
 def write_csv(path, rows):
-    """Write rows as CSV; the first is its heading."""
+    """Write rows as a CSV file; the first row is the header."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_atomic(path, text.getvalue())

@@ -2,7 +2,7 @@
 
 
 def markdown_table(rows):
-    """A Markdown table of anything; the first row is its heading, and without others it is a sentence."""
+    """Markdown table of any values; the first row is the header. Without further rows, a sentence."""
     if len(rows) == 1:
         return "None."
     rows = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]

@@ -1,17 +1,17 @@
-"""Seeds for everything that draws, each derived from one run seed."""
+"""Seeds of all random generators, each derived from the run seed."""
 
 import hashlib
 
 
 def derive(seed, *path):
-    """A seed of its own for the drawing thing called `path`.
+    """Seed of the random generator with the name `path`.
 
-    Hashing keeps streams apart where `seed + i` does not: on the torch backend the second draw of seed 5 is the
-    first draw of seed 6.
+    Hashing makes the generators independent, which `seed + i` does not: on the torch backend the second draw of seed 5
+    is the first draw of seed 6.
 
     Args:
         seed: The run's seed, an integer.
-        *path: Names or numbers that tell this user of randomness from all others.
+        *path: Names or numbers that identify the generator.
 
     Returns: integer in [0, 2**31).
     """

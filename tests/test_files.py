@@ -42,7 +42,7 @@ def test_lock_of_another_process_refuses_all_but_those_that_share_it(held, tmp_p
     (tmp_path / ".lock").touch()  # as earlier versions leave it
     other = held(theirs)
     if refused:
-        with pytest.raises(DataError, match=f"{tmp_path}: another process writes to this folder now"):
+        with pytest.raises(DataError, match=f"{tmp_path}: another process is writing to this folder"):
             locked(tmp_path / ".lock", shared=ours).__enter__()
     else:
         with locked(tmp_path / ".lock", shared=ours):

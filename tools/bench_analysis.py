@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Time and memory of analysing a model: attention with its nulls, tuning, reconstruction and features.
+"""Measure time and memory of an analysis: attention with its nulls, tuning, reconstruction and features.
 
-The paper's network (width 256, depth 8, 4 modalities of 30 tokens) sees windows of noise; time does not depend on what
-is in them. Each part is timed after its first batch, which compiles, and the seconds for `--windows` follow; memory is
-the process's greatest, read at half and at the end of the attention, which is the part that sees all windows.
+The paper's network (width 256, depth 8, 4 modalities of 30 tokens) reads windows of noise; time does not depend on
+their content. Each part is timed after its first batch, which compiles, and extrapolated to `--windows`. Memory is the
+peak of the process at half and at the end of the attention, the part that reads all windows.
 
     tools/bench_analysis.py --windows 2000 --measure 256
 """
@@ -26,7 +26,7 @@ TIME, PATCH, BATCH, FEW = 30, 100, 32, 256
 
 
 def windows(rows, seed=0):
-    """Noise of the shape of the paper's windows."""
+    """Noise in the shape of the paper's windows."""
     draw = np.random.default_rng(seed)
     inputs = {
         name: (draw.standard_normal((rows, TIME * PATCH, count)) * 1600).astype("int16")
@@ -36,12 +36,12 @@ def windows(rows, seed=0):
 
 
 def memory():
-    """Greatest resident memory of the process so far, MB."""
+    """Peak resident memory of the process so far in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def stream(count, marks):
-    """Batches of 32 windows of 20 people; notes time and memory before each."""
+    """Batches of 32 windows of 20 people; records time and memory before each batch."""
     inputs, people = windows(BATCH), np.arange(BATCH) % 20
     for _ in range(count):
         marks.append((time.perf_counter(), time.process_time(), memory()))
@@ -50,7 +50,7 @@ def stream(count, marks):
 
 
 def timed(function, *args, **options):
-    """Wall and processor seconds of a call."""
+    """Wall and CPU seconds of a call."""
     wall, processor = time.perf_counter(), time.process_time()
     function(*args, **options)
     return time.perf_counter() - wall, time.process_time() - processor
@@ -59,8 +59,8 @@ def timed(function, *args, **options):
 def main():
     """Print seconds for all windows, part by part."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--windows", type=int, default=2000, help="windows for which the time is given")
-    parser.add_argument("--measure", type=int, default=256, help="windows that are really analysed")
+    parser.add_argument("--windows", type=int, default=2000, help="number of windows to which times are extrapolated")
+    parser.add_argument("--measure", type=int, default=256, help="number of windows that are analysed")
     args = parser.parse_args()
     modalities = {name: {"samples": TIME * PATCH, "channels": count} for name, count in CHANNELS.items()}
     model = MaskedAutoencoder(Encoder(modalities))
@@ -79,7 +79,7 @@ def main():
     extractor, batch = FeatureExtractor(encoder), windows(BATCH)
     predict(extractor, batch)
     report("features", np.array(timed(predict, extractor, batch)) * args.windows / BATCH)
-    # Both look at few windows many times, whatever the number of windows.
+    # Both read few windows many times, whatever the number of windows.
     few = windows(FEW)
     report("tuning", np.array(timed(encoder_tuning, encoder, few)))  # compilation included
     quarter = windows(FEW // 4)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What checkpoints cost, and whether many of them leak: time of training without and in saves, memory, open files.
+"""Measure the cost of checkpoints and check for leaks: time of steps and of saves, memory, open files.
 
     tools/bench_checkpoints.py --backend jax                             the demo's network, a save every 5 steps
     tools/bench_checkpoints.py --backend jax --size paper --steps 12     the paper's network
 
-Prints the share of the time that saving takes at the default interval of 500 steps, and what the process holds.
+Prints the share of time that saves take at the default interval of 500 steps, and the memory and files of the process.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main():
     from physiokeras.models import Encoder, MaskedAutoencoder
 
     class Timed(callbacks.Checkpoints):
-        """Times each step and, apart from it, each save; notes memory and files after it."""
+        """Times each step and each save separately; records memory and open files after each save."""
 
         steps, saves, held, last = [], [], [], None
 
@@ -78,7 +78,7 @@ def main():
         size = sum(path.stat().st_size for path in files) / len(os.listdir(folder)) / 2**20
         names = sorted(os.listdir(folder))
     step, save = statistics.median(checkpoints.steps[3:]), statistics.median(checkpoints.saves)
-    # The step after a save reads the variables anew on JAX.
+    # On JAX, the step after a save reads the variables again.
     after = [s for i, s in enumerate(checkpoints.steps) if i > 3 and i % args.every == 0]
     print(f"{args.backend}, {args.size}, {model.count_params():,} parameters, batch of {args.batch}")
     print(f"step {step * 1e3:.1f} ms, after a save {statistics.median(after or [step]) * 1e3:.1f} ms")

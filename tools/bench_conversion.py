@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Time and memory of converting one full-size record, against bare NumPy and SciPy on the same record.
+"""Measure time and memory of converting a full-size record, relative to plain NumPy and SciPy.
 
     tools/bench_conversion.py [--hours 8] [--repeats 3] [--folder DIR]
     tools/bench_conversion.py --records 8 [--repeats 3] [--folder DIR]
 
-The record is simulated (13 channels at 200 Hz). The floor reads it and takes its nine EEG, EOG, EMG and ECG channels
-to half their rate, through a band-pass, their percentiles and int16, and writes nothing. "nine" converts the same nine
-channels, labels and a shard on disk included; "all" converts all 13. Every run is a process of its own.
+The record is simulated (13 channels at 200 Hz). "floor" reads it, resamples its nine EEG, EOG, EMG and ECG channels to
+half their rate, applies a band-pass, percentiles and int16 scaling, and writes nothing. "nine" converts the same nine
+channels including labels and a shard on disk; "all" converts all 13. Each run is a separate process.
 Target: nine at most 1.5 times the floor, and a peak of resident memory under 450 MB.
 
-With `--records` it converts as many records with one worker and with two in turn, by the command line, and sums the
-memory of all processes over time. Target: at least 1.7 times faster, under 900 MB. Where other jobs take part of the
-cores, the processor time tells more than the clock: what two workers need more than one is what the second one costs.
+With `--records` it converts that many records by the command line, alternating between one and two workers, and sums
+the memory of all processes. Target: at least 1.7 times faster, under 900 MB. If other jobs use the cores, CPU time is
+more informative than wall time: the cost of a second worker is the difference between the two.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pathlib import Path
 
 
 def floor(header, out):
-    """The least that any conversion must do."""
+    """The minimal work of any conversion, in NumPy and SciPy."""
     import numpy as np
     from scipy import signal
 
@@ -44,12 +44,12 @@ def floor(header, out):
 
 
 def nine(header, out):
-    """Ours, on the floor's nine channels."""
+    """The package's conversion of the same nine channels."""
     return _ours(header, out, ("eeg", "eog", "emg", "ecg"))
 
 
 def everything(header, out):
-    """Ours, on all 13 channels."""
+    """The package's conversion of all 13 channels."""
     return _ours(header, out, None)
 
 
@@ -75,7 +75,7 @@ RUNS = {"floor": floor, "nine": nine, "all": everything}
 
 
 def parallel(folder, records, hours, repeats):
-    """One worker against two on the same records, in turn: seconds and peak memory of all processes together."""
+    """Compare one worker with two on the same records: seconds and peak memory of all processes."""
     from physiokeras.pipelines.simulation.simulator import simulate
 
     simulate(folder / "source", people=records, hours=hours, workers=2)
@@ -89,7 +89,7 @@ def parallel(folder, records, hours, repeats):
 
 
 def prepare(folder, workers):
-    """Convert the records by the command line; seconds."""
+    """Convert the records by the command line; return seconds."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
         command = [sys.executable, "-m", "physiokeras.recipes.prepare", "--dataset", "simulated", "--no-report"]
         command += ["--source", str(folder / "source"), "--out", out, "--workers", str(workers)]
@@ -106,13 +106,13 @@ def prepare(folder, workers):
 
 
 def processor_seconds():
-    """Processor time of all child processes that have ended."""
+    """CPU time of all child processes that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def memory_of(process):
-    """Megabytes of a process and its children, memory that they share counted once each (PSS)."""
+    """Memory of a process and its children in MB, with shared memory counted once (PSS)."""
     total, waiting = 0, [process]
     while waiting:
         one = waiting.pop()
@@ -126,11 +126,11 @@ def memory_of(process):
 
 
 def main():
-    """Simulate the record, run each case in turn, print the medians side by side."""
+    """Simulate the record, run all cases, and print their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=8)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--records", type=int, help="compare one worker with two on so many records")
+    parser.add_argument("--records", type=int, help="compare one worker with two on this number of records")
     parser.add_argument("--folder", type=Path, help="where the record is kept; default: a temporary folder")
     parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

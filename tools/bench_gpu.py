@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Training step of the autoencoder on a GPU, on JAX and PyTorch, beside a reference written by hand in PyTorch.
+"""Measure training steps of the autoencoder on a GPU, on JAX and PyTorch, relative to a hand-written PyTorch reference.
 
-Our models train by `fit`, on batches kept on the device and on int16 batches from the host; what the second takes more
-is the share of the input. The reference trains on float windows on the device. Each job runs in a process of its own,
-the most important first; one that fails is shown and the next goes on, and after `--budget` seconds no more are begun.
-TensorFlow is not needed. Results stand in OUT/results.json, tables in OUT/tables.md, messages in OUT/*.log.
+The package's models train by `fit`, on batches on the device and on int16 batches from the host; the difference is the
+cost of the input. The reference trains on float windows on the device. Each job runs in a separate process, the most
+important first. A failed job is reported and the next one runs; no job starts after `--budget` seconds. TensorFlow is
+not needed. Results are in OUT/results.json, tables in OUT/tables.md, messages in OUT/*.log.
 
     tools/bench_gpu.py --out OUT [--reference ../shared/reference/torch_mae.py] [--data windows.npz] [--profile]
     tools/bench_gpu.py --out OUT --engines jax torch --policies float32 --widths 512 --batches 64 128
 
-Without `--engines`, `--policies`, `--widths` and `--batches` it runs a choice of them that takes about four minutes on
+Without `--engines`, `--policies`, `--widths` and `--batches` it runs a default plan, which takes about four minutes on
 an H100. `--data` is a file of `tools/gpu_windows.py`; `--tiny` is for a machine without GPU.
 """
 
@@ -31,7 +31,7 @@ CHILD = "import runpy, sys; sys.modules['tensorflow'] = None; runpy.run_module('
 
 
 class Child:
-    """A process for one job, which imports its framework at once and begins with the job when it is told to."""
+    """A process for one job; it imports its framework immediately and starts the job on request."""
 
     def __init__(self, job, folder):
         name = job["name"]
@@ -39,8 +39,8 @@ class Child:
         tools = Path(__file__).resolve().parent
         path = os.pathsep.join(filter(None, [str(tools), str(tools.parent), os.environ.get("PYTHONPATH")]))
         environment = {
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # so that the memory in use is shown, and the next may start
-            **({"OMP_NUM_THREADS": "1"} if job["tiny"] else {}),  # threads that wait in a loop take others' cores
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # so that memory in use is reported
+            **({"OMP_NUM_THREADS": "1"} if job["tiny"] else {}),  # busy-waiting threads would take cores
             **os.environ,
             "KERAS_BACKEND": "jax" if name["engine"] == "jax" else "torch",
             "PYTHONPATH": path,
@@ -57,7 +57,7 @@ class Child:
             )
 
     def rows(self, limit):
-        """Results of the job, which may take `limit` seconds."""
+        """Results of the job, which is stopped after `limit` seconds."""
         late = ""
         try:
             text, _ = self.process.communicate(json.dumps(self.job) + "\n", timeout=limit)
@@ -73,7 +73,7 @@ class Child:
         return rows
 
     def stop(self):
-        """End it, and what it started."""
+        """End the process and its children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -89,9 +89,9 @@ def card():
 
 
 def work(args, jobs, folder):
-    """Run the jobs in turn, and write after each what is known; the results."""
+    """Run the jobs one after another, write the results after each, and return them."""
     found = {"card": card(), "rows": [], "skipped": [], "jobs": jobs}
-    start, ahead = time.monotonic(), (os.cpu_count() or 1) >= 8  # two processes would share few cores
+    start, ahead = time.monotonic(), (os.cpu_count() or 1) >= 8  # two processes would compete for few cores
     waiting = None
     for number, one in enumerate(jobs):
         begun = time.monotonic() - start
@@ -115,12 +115,14 @@ def main():
     """Run the plan and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True, help="folder for results, tables and logs")
-    parser.add_argument("--reference", help="the reference's Python file; without it that is left out")
-    parser.add_argument("--data", help="file of windows for a short training; without it that is left out")
-    parser.add_argument("--profile", action="store_true", help="also parts, kernels and kinds of attention")
-    parser.add_argument("--budget", type=float, default=240, help="seconds after which no job begins")
-    parser.add_argument("--limit", type=float, default=90, help="seconds that a job may take")
-    parser.add_argument("--seconds", type=float, default=0.6, help="of one of three measurements of a step")
+    parser.add_argument("--reference", help="Python file of the reference; without it the reference is left out")
+    parser.add_argument("--data", help="file of windows for a short training; without it the training is left out")
+    parser.add_argument("--profile", action="store_true", help="also measure parts, kernels and kinds of attention")
+    parser.add_argument("--budget", type=float, default=240, help="seconds after which no job starts")
+    parser.add_argument("--limit", type=float, default=90, help="greatest number of seconds per job")
+    parser.add_argument(
+        "--seconds", type=float, default=0.6, help="seconds of each of the three measurements of a step"
+    )
     parser.add_argument("--engines", nargs="+", choices=ENGINES)
     parser.add_argument("--policies", nargs="+", choices=POLICIES)
     parser.add_argument("--widths", nargs="+", type=int)

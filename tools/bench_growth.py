@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How time and memory grow with the length of a record, the number of records, and the step resumed from.
+"""Measure how time and memory grow with record length, number of records and resumed step.
 
     python tools/bench_growth.py [--hours 1 2 4 8] [--records 50 200 800] [--folder DIR]
 
-Wanted: time in proportion, memory of a conversion in proportion to one record, memory of a stream the same whatever the
-number of records. Each line is a process of its own; records of the second and third table are tiny.
-`again` is a rerun that finds everything done; `skip` is what resuming at the end of a pass costs.
+Expected: time is proportional to the data, memory of a conversion is proportional to one record, and memory of a stream
+does not depend on the number of records. Each line is a separate process; records of the second and third table are
+small. `again` is a rerun with nothing to do; `skip` is the time of resuming at the end of a pass.
 """
 
 import argparse

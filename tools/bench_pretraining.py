@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Does pretraining help? Probe scores of pretrained and untrained encoders over several seeds, simulated people.
+"""Compare probe scores of pretrained and untrained encoders over several seeds, on simulated people.
 
-Each seed simulates a cohort of its own, pretrains, and probes people held out; the same encoder untrained beside it.
-Prints each seed's scores, then the mean difference, and how much of each dropped modality's variance is explained from
-the others beside what is left once these come from other windows, with 95 % intervals over seeds (Student's t).
+Each seed simulates its own cohort, pretrains, and probes the encoder and the same encoder untrained on held-out people.
+Prints the scores of each seed and the mean difference. Also prints the share of each dropped modality's variance that
+the others explain, and the same share with sources from other windows. Intervals are 95 % over seeds (Student's t).
 
     tools/bench_pretraining.py --out runs/bench --seeds 5 [--backend jax] [further flags of pretrain]
 """
@@ -21,7 +21,7 @@ SHOWN = [("stage", "balanced_accuracy"), ("stage", "auroc"), ("arousal", "auroc"
 
 
 def results(folder, seed, backend, flags):
-    """What one seed's `run.json` says; an earlier run is read."""
+    """Content of one seed's `run.json`; a finished run is not repeated."""
     run = Path(folder) / f"seed-{seed}"
     if not (run / "scores.md").exists():
         command = [sys.executable, "-m", "physiokeras.recipes.pretrain", "--backend", backend, "--seed", str(seed)]
@@ -30,7 +30,7 @@ def results(folder, seed, backend, flags):
 
 
 def over_seeds(numbers):
-    """Mean with its interval, as text."""
+    """Mean and its interval, as text."""
     mean, error = statistics.mean(numbers), statistics.stdev(numbers) / len(numbers) ** 0.5
     reach = t.ppf(0.975, len(numbers) - 1) * error
     return f"{mean:+.3f} [{mean - reach:+.3f}, {mean + reach:+.3f}]"

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Training step of the paper-size autoencoder on each backend, beside a reference written by hand in PyTorch.
+"""Measure training steps of the paper's autoencoder on each backend, relative to a hand-written PyTorch reference.
 
-Both train on the same cores in turn, a few steps each, so that a change of the machine's speed meets both. Ours runs
-through `model.fit` on a `tf.data` stream of int16 windows. Prints windows per second and the ratio, round by round, and
-their medians.
+Both alternate on the same cores, a few steps each, so that changes of the machine's speed affect both. The package's
+model trains by `model.fit` on a `tf.data` stream of int16 windows. Prints windows per second, the ratio of each round,
+and the medians.
 
     tools/bench_step.py --reference ../shared/reference/torch_mae.py [--backends jax] [--rounds 5] [--steps 8]
 """
@@ -22,7 +22,7 @@ TIME, PATCH = 30, 100
 
 
 def ours(args):
-    """A function that trains `args.steps` steps of our model."""
+    """Function that trains the package's model for `args.steps` steps."""
     from physiokeras.experiments.backend import use
 
     use(os.environ["KERAS_BACKEND"])
@@ -38,7 +38,7 @@ def ours(args):
     modalities = {name: {"samples": TIME * PATCH, "channels": count} for name, count in CHANNELS.items()}
     encoder = Encoder(modalities, TIME, args.width, args.depth, 8)
     model = MaskedAutoencoder(encoder, modality_dropout=ModalityDropout(name="dropout"))
-    # As the recipes compile a training of this size.
+    # The commands compile a training of this size in the same way.
     by_xla = keras.config.backend() == "tensorflow"
     model.compile(AdamW(1e-4, weight_decay=0.05, beta_2=0.95), jit_compile=True if by_xla else "auto")
     rows = args.batch * args.steps
@@ -50,13 +50,13 @@ def ours(args):
     inputs["present"] = np.ones((rows, sum(CHANNELS.values())), bool)
     print(f"{model.count_params()} parameters", file=sys.stderr)
     options = tensorflow.data.Options()
-    options.autotune.enabled = False  # as our streams have it
+    options.autotune.enabled = False  # as in the package's streams
     batches = tensorflow.data.Dataset.from_tensor_slices((inputs,)).batch(args.batch).prefetch(4).with_options(options)
     return lambda: model.fit(batches, verbose=0)
 
 
 def reference(args):
-    """A function that trains `args.steps` steps of the reference."""
+    """Function that trains the reference for `args.steps` steps."""
     import torch
 
     spec = importlib.util.spec_from_file_location("reference", args.reference)
@@ -80,7 +80,7 @@ def reference(args):
 
 
 def work(args):
-    """Child process: train once for each line on standard input, answer with wall and processor seconds."""
+    """Child process: train once for each line on standard input; print wall and CPU seconds."""
     train = ours(args) if args.child == "ours" else reference(args)
     train()
     train()
@@ -92,19 +92,19 @@ def work(args):
 
 
 def start(kind, backend, argv):
-    """A child process that has trained its first steps."""
+    """Start a child process and wait until it has trained its first steps."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, __file__, *argv, "--child", kind]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
     while (line := child.stdout.readline()) != "ready\n":
         if not line:
             raise SystemExit(f"{kind} on {backend} ended with status {child.wait()}.")
-    child.send_signal(signal.SIGSTOP)  # threads that wait for work in a loop take a core from the other process
+    child.send_signal(signal.SIGSTOP)  # busy-waiting threads would occupy a core of the other process
     return child
 
 
 def turn(child):
-    """Wall and processor seconds of one turn, before and after which the process is stopped."""
+    """Wall and CPU seconds of one turn; the process is stopped before and after it."""
     child.send_signal(signal.SIGCONT)
     print("go", file=child.stdin, flush=True)
     seconds = [float(x) for x in child.stdout.readline().split()]
@@ -113,7 +113,7 @@ def turn(child):
 
 
 def main():
-    """Compare every backend with the reference."""
+    """Compare each backend with the reference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", required=True, help="path of the reference's Python file")
     parser.add_argument("--backends", nargs="+", default=["torch", "tensorflow", "jax"])

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Windows per second of the stream, against bare `TFRecordDataset` on the same bytes.
+"""Measure windows per second of the stream, relative to a plain `TFRecordDataset` on the same files.
 
     python tools/bench_stream.py [--records 24] [--windows 400] [--batch-size 64] [--repeats 3]
 
-Windows of random int16, 9 channels x 3000 samples, in a temporary folder, read from warm cache. Targets: at least half
-the bare rate, and 15,000 windows/s on two cores. `shuffled` is what training uses, `in order` what evaluation uses,
-`start` the seconds to the first batch.
+The windows are random int16, 9 channels x 3000 samples, in a temporary folder, read from a warm cache. Targets: at
+least half the plain rate, and 15,000 windows/s on two cores. Training uses `shuffled`, evaluation
+uses `in order`; `start` is the time to the first batch in seconds.
 """
 
 import argparse

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Mutate files of every kind that ingestion reads, and look for anything but `DataError`, within time and memory.
+"""Fuzz ingestion: mutated files must raise `DataError` or be read, within limits of time and memory.
 
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
 Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram
 in EDF+, a recording in EDF+D with a gap, a FLAC file and its header, a record of segments, its layout, a table of
-labels, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted, doubled or the file is
-cut; children with limits read it. The seed and the number of a case make it again. Exit status 1 where anything was
-found.
+labels, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted or doubled, or the file is
+truncated; child processes with limits read it. Seed and number of a case reproduce it. The exit status is 1 if there is
+a finding.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SECONDS, MEMORY, BATCH = 10, 1 << 30, 25
 
 
 def main():
-    """Fuzz for a time or a number of cases; print each finding and a summary."""
+    """Fuzz for a time or for a number of cases; print each finding and a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--cases", type=int, default=1 << 40, help="stop after so many")
@@ -49,7 +49,7 @@ def main():
 
 
 def prepare(folder):
-    """Good files, and for each the function that reads it."""
+    """Valid files, and the function that reads each of them."""
     import edfio
 
     from physiokeras.pipelines import Definition, Manifest, convert
@@ -118,7 +118,7 @@ def prepare(folder):
 
 
 def write_segments(folder):
-    """A record in FLAC, one of that and a gap, and a table of both."""
+    """Write a FLAC record, a record of segments with a gap, and a table of both."""
     import soundfile
 
     folder.mkdir()
@@ -135,7 +135,7 @@ def write_segments(folder):
 
 
 def with_table(definition):
-    """A definition with a class and a number of a table, and no table of people."""
+    """A definition with a class and a number from a table, without a table of people."""
     from physiokeras.pipelines.parts import Label
 
     labels = {"task": Label("task", "class", table="table.csv"), "dose": Label("dose", "number", table="table.csv")}
@@ -143,7 +143,7 @@ def with_table(definition):
 
 
 def batch(path, read, seed, first, counts):
-    """Read `BATCH` mutations of a file in a child; the number of findings."""
+    """Read `BATCH` mutations of a file in a child process; return the number of findings."""
     good, read_end, write_end = path.read_bytes(), *os.pipe()
     child = os.fork()
     if not child:
@@ -166,7 +166,7 @@ def batch(path, read, seed, first, counts):
 
 
 def cases(path, read, good, seed, first, out):
-    """In a child: one letter a case into the pipe: r read, d refused, x anything else."""
+    """In a child process: write one letter per case to the pipe: r read, d refused, x anything else."""
     from physiokeras.errors import DataError
 
     resource.setrlimit(resource.RLIMIT_AS, (used() + MEMORY, used() + MEMORY))
@@ -192,7 +192,7 @@ def used():
 
 
 def mutated(good, random):
-    """A file with one to eight changes: bytes, half of them in the first 2 KB, pieces deleted or doubled, or cut."""
+    """A file with one to eight mutations: bytes changed (half in the first 2 KB), pieces deleted or doubled."""
     data = bytearray(good)
     for _ in range(random.integers(1, 9)):
         size = max(1, len(data))

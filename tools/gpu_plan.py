@@ -1,14 +1,14 @@
-"""What `bench_gpu.py` runs: its jobs, most important first."""
+"""The jobs of `bench_gpu.py`, most important first."""
 
 HALF, WHOLE = POLICIES = ("mixed_bfloat16", "float32")
 ENGINES = ("jax", "torch", "torch-compile", "reference", "reference-compile")
 COMPARED = ("jax", "reference-compile", "torch")
 WIDTHS = (256, 512, 1024)
 MODALITIES = {"eeg": (6, 100), "eog": (1, 100), "emg": (1, 200), "ecg": (1, 100)}
-"""Channels and samples a second of the paper's window, of 30 s in 30 tokens."""
+"""Channels and sampling rate of the paper's window of 30 s in 30 tokens."""
 
 FIRST = [(engine, HALF, width, [256]) for engine in COMPARED for width in WIDTHS]
-"""Engine, policy, width and batch sizes of the default plan's first jobs."""
+"""Engine, policy, width and batch sizes of the first jobs of the default plan."""
 
 LAST = [
     ("jax", HALF, 1024, [1024]),
@@ -26,11 +26,11 @@ LAST = [
     ("reference", HALF, 1024, [256]),
     ("torch-compile", HALF, 256, [256]),
 ]
-"""The same of what it does after the profile and the trainings."""
+"""The same for the jobs after the profile and the trainings."""
 
 
 def plan(args):
-    """List of jobs, each the plain data that a process needs."""
+    """List of jobs, each as plain data for a process."""
     chosen = args.engines or args.policies or args.widths or args.batches
     first, last = (FIRST, LAST) if not (chosen or args.tiny) else (_grid(args), [])
     engines = args.engines or COMPARED
@@ -52,7 +52,7 @@ def plan(args):
 
 
 def _grid(args):
-    """All that the flags name; of what they do not name, the usual."""
+    """All combinations that the flags name, with defaults for flags that are not given."""
     return [
         (engine, policy, width, args.batches or ([2, 4] if args.tiny else [256]))
         for policy in args.policies or ((HALF,) if args.tiny else POLICIES)
@@ -66,8 +66,8 @@ def _trainings(args, engines):
 
 
 def job(args, engine, policy, width, batches, kind="step"):
-    """What a process needs to know."""
-    small = args.tiny and kind != "train"  # the windows of a training are what its file holds
+    """A job as plain data."""
+    small = args.tiny and kind != "train"  # a training uses the windows of its file
     time = 4 if small else 30
     return {
         "name": {"kind": kind, "engine": engine, "policy": policy, "width": width},

@@ -1,4 +1,4 @@
-"""Where a step's time goes, for `bench_gpu.py`: parts of a step, kinds of attention, kernels, waits for the device."""
+"""Profile of a training step for `bench_gpu.py`: parts, kinds of attention, kernels, waits for the device."""
 
 import collections
 import tempfile
@@ -14,11 +14,11 @@ import physiokeras.layers.block as block
 KERNELS = 30
 STEPS = 5
 REGIONS = ("##", "Torch-Compiled")
-"""How the names of stretches of PyTorch's compiled programs begin, which hold several kernels."""
+"""Prefixes of profiler entries of PyTorch's compiled programs, each of which contains several kernels."""
 
 
 def run(job):
-    """Print the kernels of a step; of our models also the parts and, on PyTorch, the waits."""
+    """Print the kernels of a step; for the package's models also its parts and, on PyTorch, its waits."""
     ours = not job["name"]["engine"].startswith("reference")
     model, batch = (Ours if ours else Reference)(job), job["batches"][0]
     train = model.feeds(batch)["device"]
@@ -31,7 +31,9 @@ def run(job):
         inputs = keras.tree.map_structure(ops.convert_to_tensor, windows(job, batch)[0])
         parts = parts_jax if keras.config.backend() == "jax" else parts_torch
         original = block.attend
-        usual = "products" if keras.config.backend() == "jax" else "dot_product_attention"  # with a mask, as it is
+        usual = (
+            "products" if keras.config.backend() == "jax" else "dot_product_attention"
+        )  # with a mask, as in the package
         others = {name: attend for name, attend in kinds().items() if name != f"{usual}, masked"}
         for name, attend in {"as it is": original, **others}.items():
             attempts[name] = lambda name=name, attend=attend: compare(job, name, attend, parts, model.model, inputs)
@@ -46,7 +48,7 @@ def run(job):
 
 
 def compare(job, name, attend, parts, model, inputs):
-    """Print the time of the forward pass, and of forward and backward, with one kind of attention."""
+    """Print the times of the forward pass and of forward and backward pass with one kind of attention."""
     block.attend = attend
     for part, run_part, facts in parts(model, inputs, *(() if name == "as it is" else ("forward and backward",))):
         step, _ = step_seconds(run_part, job["seconds"] / 2)
@@ -54,7 +56,7 @@ def compare(job, name, attend, parts, model, inputs):
 
 
 def kinds():
-    """Attention functions that may stand in for `attend`: by products or fused, with the mask or without."""
+    """Attention functions that can replace `attend`: matrix products or fused, with or without mask."""
     return {
         f"{way}, {mask}": lambda q, k, v, heads, valid=None, return_weights=False, way=way, mask=mask: mixed(
             q, k, v, heads, None if mask == "no mask" else valid, way
@@ -82,9 +84,9 @@ def mixed(query, key, value, heads, valid, way):
 
 
 def parts_jax(model, inputs, only=None):
-    """Triples of a part's name, a function that computes it so many times, and facts of its compiled program.
+    """Triples of a part's name, a function that repeats it a given number of times, and facts of its compiled program.
 
-    Only the named part where one is named: to compile one takes a while.
+    If a part is named, only this part is compiled, because compilation takes long.
     """
     import jax
 
@@ -112,7 +114,7 @@ def parts_jax(model, inputs, only=None):
 
 
 def parts_torch(model, inputs, only=None):
-    """As `parts_jax`, eager."""
+    """As `parts_jax`, in eager PyTorch."""
 
     def repeat(count, backward):
         for _ in range(count):
@@ -141,7 +143,7 @@ def trace_jax(train):
         for path in Path(folder).rglob("*.xplane.pb"):
             planes = list(jax.profiler.ProfileData.from_file(str(path)).planes)
             lines = [line for plane in planes if "GPU" in plane.name for line in plane.lines]
-            # A GPU's streams hold its kernels, its other lines the same time once more.
+            # The streams of a GPU contain its kernels; its other lines repeat the same time.
             lines = [line for line in lines if "Stream" in line.name] or lines
             for event in (event for line in lines or planes[0].lines for event in line.events):
                 spent[event.name] += event.duration_ns / 1e6
@@ -170,14 +172,14 @@ def trace_torch(train):
 
 
 def longest(spent, calls):
-    """Total first, then the names that took longest."""
+    """The total, then the kernels with the longest times."""
     rows = [["all", sum(spent.values()), sum(calls.values())]]
     rows += [[name[:90], spent[name], calls[name]] for name, _ in spent.most_common(KERNELS)]
     return [[name, time / STEPS, count / STEPS] for name, time, count in rows]
 
 
 def waits(train):
-    """Places at which a step of PyTorch waits for the GPU: lists of file, line and times a step."""
+    """Places where a PyTorch step waits for the GPU: lists of file, line and count per step."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,7 +1,7 @@
-"""One job of `bench_gpu.py` in a process of its own: a model, a precision, several batch sizes.
+"""The process of one job of `bench_gpu.py`: a model, a precision, several batch sizes.
 
 It imports the framework, reads the job as JSON from standard input, and prints a line `ROW {...}` for each result. It
-touches the GPU only after it has read the job, so it may be started while another process measures.
+uses the GPU only after reading the job, so it can start while another process measures.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from physiokeras.models import Encoder, MaskedAutoencoder
 from physiokeras.optimizers import AdamW
 
 HELD = 4
-"""Different batches that a measurement cycles through."""
+"""Number of different batches in a measurement."""
 
 
 def report(job, **row):
@@ -53,7 +53,7 @@ def build(job, **options):
 
 
 def endless(batches):
-    """Generator of `fit`'s batches without end."""
+    """Endless generator of batches for `fit`."""
     while True:
         for batch in batches:
             yield (batch,)
@@ -66,7 +66,7 @@ class Ours:
         self.job, self.model = job, build(job)
 
     def feeds(self, batch):
-        """Functions of a number of steps that train so many: on batches on the device, and on the host."""
+        """Functions that train for a given number of steps: on batches on the device, and on the host."""
         host = windows(self.job, batch)
         device = [keras.tree.map_structure(keras.ops.convert_to_tensor, one) for one in host]
         return {"device": lambda n: self.fit(device, n), "host": lambda n: self.fit(host, n)}
@@ -77,7 +77,7 @@ class Ours:
 
 
 class Reference:
-    """The hand-written PyTorch model, on float windows on the device."""
+    """The hand-written PyTorch reference, on float windows on the device."""
 
     def __init__(self, job):
         import torch
@@ -87,7 +87,7 @@ class Reference:
         spec.loader.exec_module(module)
         module.TIMES, module.HEADS = job["time"], job["heads"]
         module.PATCH = min(m["samples"] for m in job["modalities"].values()) // job["time"]
-        # It has one rate for all: a channel at twice the rate is as many samples as two channels.
+        # The reference has one rate for all channels: a channel at twice the rate becomes two channels.
         module.CHANNELS = [
             m["channels"] * m["samples"] // job["time"] // module.PATCH for m in job["modalities"].values()
         ]
@@ -99,7 +99,7 @@ class Reference:
         self.model = torch.compile(model, dynamic=False) if job["name"]["engine"].endswith("compile") else model
 
     def feeds(self, batch):
-        """As that of `Ours`, without the host."""
+        """As `Ours.feeds`, without the host."""
         import torch
 
         samples, channels = self.module.TIMES * self.module.PATCH, self.module.CHANNELS
@@ -127,13 +127,13 @@ def seconds(function, *arguments):
 
 
 def step_seconds(train, budget):
-    """Median time of a step and its spread over three measurements, each lasting about `budget` seconds.
+    """Median time of a step and its spread over three measurements of about `budget` seconds each.
 
-    It is the slope between a short and a long training, so that what a call of `fit` costs once is left out.
+    The time is the slope between a short and a long training, which excludes the fixed cost of a call of `fit`.
     """
     train(2)
     long = seconds(train, 8)
-    rough = max((long - seconds(train, 2)) / 6, long / 64)  # at most 8 times too short, whatever disturbs
+    rough = max((long - seconds(train, 2)) / 6, long / 64)  # at most 8 times too short, even under disturbances
     few = max(1, round(budget / 4 / rough))
     slopes = [(seconds(train, 3 * few) - seconds(train, few)) / (2 * few) for _ in range(3)]
     return statistics.median(slopes), max(slopes) - min(slopes)
@@ -150,7 +150,7 @@ def synchronise(array):
 
 
 def peak_gigabytes():
-    """Most memory of the device in use by arrays so far (PyTorch: since the last call), None on a CPU."""
+    """Peak memory of arrays on the device so far (PyTorch: since the last call); None on a CPU."""
     if keras.config.backend() == "jax":
         import jax
 
@@ -196,7 +196,7 @@ def ceilings(job):
 
 
 def measure(job):
-    """Print a row for each batch size, smallest first, so that the peak of memory is that of the last."""
+    """Print a row for each batch size, smallest first, so that the memory peak belongs to the last one."""
     started = time.perf_counter()
     model = (Reference if job["name"]["engine"].startswith("reference") else Ours)(job)
     built = time.perf_counter() - started
@@ -226,7 +226,7 @@ def main():
     if keras.config.backend() == "torch":
         import torch
 
-        torch.set_float32_matmul_precision("high")  # TF32, as JAX computes float32 by default
+        torch.set_float32_matmul_precision("high")  # TF32, the default of JAX for float32
     job = json.loads(sys.stdin.readline() or "null")
     if job is None:
         return

@@ -3,7 +3,7 @@
 from step_cost import peak, step_flops
 
 SHOWN = 13
-"""Lines of a table of kernels; results.json has more."""
+"""Number of lines in a table of kernels; results.json has all of them."""
 
 
 def describe(row):
@@ -42,7 +42,7 @@ def tables(found):
 
 
 def flops(found, row):
-    """Operations of a step of a row, by the count of our model."""
+    """Floating-point operations of a step of a row, as counted for the package's model."""
     job = next(one for one in found["jobs"] if one["name"] == {key: row[key] for key in one["name"]})
     return step_flops(job["modalities"], row["batch"], job["time"], row["width"], job["depth"])
 
@@ -65,7 +65,7 @@ def steps(found, rows):
 
 
 def ratios(rows):
-    """Windows per second of our models over those of the compiled reference."""
+    """Windows per second of the package's models relative to the compiled reference."""
     measured = {
         (row["engine"], row["policy"], row["width"], row["batch"]): row for row in rows if row["kind"] == "step"
     }
@@ -78,7 +78,7 @@ def ratios(rows):
 
 
 def trainings(rows):
-    """Held-out losses of the short trainings; 1 is that of predicting the mean."""
+    """Held-out losses of the short trainings; predicting the mean gives 1."""
     lines = [
         [
             row["engine"],
@@ -126,7 +126,7 @@ def number(value):
 
 
 def table(head, lines):
-    """A Markdown table; nothing where there are no lines."""
+    """A Markdown table; empty without lines."""
     if not lines:
         return ""
     rows = [head, ["-" * 3] * len(head), *lines]

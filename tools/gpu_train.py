@@ -1,4 +1,4 @@
-"""A short training on carried windows, for `bench_gpu.py`: losses of held-out windows before and after."""
+"""A short training on the windows of a file, for `bench_gpu.py`: held-out losses before and after."""
 
 import numpy as np
 from gpu_steps import build, report, seconds
@@ -7,7 +7,7 @@ from physiokeras.constants import INT16_SCALE
 
 
 def run(job):
-    """Train on four fifths of every set together; print the loss of the last fifth of each, and the time."""
+    """Train on the first four fifths of all sets; print the loss on the last fifth of each set, and the time."""
     sets, size = read(job["data"]), job["batches"][0]
     parts = {name: (cut(inputs, 0, 0.8), cut(inputs, 0.8, 1)) for name, inputs in sets.items()}
     train = {key: np.concatenate([part[0][key] for part in parts.values()]) for key in next(iter(sets.values()))}
@@ -31,7 +31,7 @@ def read(path):
 
 
 def cut(inputs, start, stop):
-    """A stretch of all windows, in shares of their number."""
+    """A contiguous part of the windows, given in shares of their number."""
     count = len(inputs["present"])
     return {key: values[round(start * count) : round(stop * count)] for key, values in inputs.items()}
 
@@ -55,7 +55,7 @@ def drawn(inputs, size):
 
 
 def losses(model, parts, size):
-    """Loss of each set's held-out windows; 1 is that of a model which predicts the mean."""
+    """Loss on the held-out windows of each set; predicting the mean gives 1."""
     found = {}
     for name, (_, held) in parts.items():
         whole = len(held["present"]) // size * size or len(held["present"])

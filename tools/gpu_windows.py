@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write windows of prepared folders into one file that `bench_gpu.py --data` trains on.
 
-Windows are in the order of records, so that the last fifth of each set, which is held out, is mostly of other people.
+Windows are in the order of records, so that the held-out last fifth of each set is mostly from other people.
 
     tools/gpu_windows.py windows.npz simulated=PREPARED real=OTHER_PREPARED [--count 256]
 """
@@ -18,7 +18,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", help="file to write, .npz")
     parser.add_argument("sets", nargs="+", metavar="NAME=FOLDER", help="prepared folders with the same modalities")
-    parser.add_argument("--count", type=int, default=256, help="windows of each set at most, evenly spaced")
+    parser.add_argument("--count", type=int, default=256, help="greatest number of windows per set, evenly spaced")
     args = parser.parse_args()
     arrays = {}
     for name, _, folder in (text.partition("=") for text in args.sets):

@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""Kill a conversion at random moments, run it again, and compare with an undisturbed one, byte by byte.
+"""Kill a conversion at random moments, rerun it, and compare it byte by byte with an undisturbed conversion.
 
     python tools/kill_conversion.py [--kills 20] [--workers 2] [--seed 0]
 
-Each time a folder is converted by the command line, the process and its workers are killed (SIGKILL) at a random moment
-of the work itself, from the first file on; every file under a final name is checked, and the same command finishes the
-folder.
+Each time, the command line converts a folder; the process and its workers are killed (SIGKILL) at a random moment after
+the first file appears. All files under final names are checked, and the same command finishes the folder.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from pathlib import Path
 
 
 def main():
-    """Convert undisturbed, then kill and finish as often as asked; exit status 1 where any byte differs."""
+    """Convert undisturbed, then kill and finish repeatedly; the exit status is 1 if any byte differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
@@ -77,7 +76,7 @@ def run(command, out, moment=None):
 
 
 def contents(folder):
-    """Bytes of all files with final names, by path below the folder; locks left out."""
+    """Content of all files with final names except locks, by path below the folder."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Kill a pretraining again and again: it must go on each time and end, bit for bit, as one that nobody killed.
+"""Kill a pretraining repeatedly: it must resume each time and end bit for bit like an uninterrupted one.
 
-Kills come at random moments of random steps, then at each file operation of a save. Every run is compared with an
-uninterrupted one: metrics, last checkpoint (weights, optimizer, seeds), best score, model. Run it for each backend:
+Processes are killed at random moments of random steps, then at each file operation of a save. Each run is compared with
+an uninterrupted one: metrics, last checkpoint (weights, optimizer, seeds), best score, model. Run it on each backend:
 
     tools/kill_training.py --backend jax [--moments 30] [--operations 60] [--folder FOLDER]
 """
@@ -24,18 +24,20 @@ NETWORK = "--width 16 --depth 1 --heads 2 --dropout 0.1 --decoder-width 16 --dec
 TRAINING = "--steps 26 --interval 6 --validation-steps 1 --batch-size 4 --checkpoint-every 4 --modalities eeg ecg"
 COHORT = "--people 6 --unlabelled 2 --hours 0.1 --workers 1"
 AHEAD = 6
-"""Most steps that a process may do before it is killed at a moment, so that a run is killed several times."""
+"""Greatest number of steps of a process before it is killed at a moment, so that a run is killed several times."""
 
 
 def main():
-    """Run the kills of one backend; exit status."""
+    """Run the kills on one backend; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--backend", required=True, choices=["tensorflow", "jax", "torch"])
-    parser.add_argument("--moments", type=int, default=30, help="kills at random moments; few come too late")
+    parser.add_argument(
+        "--moments", type=int, default=30, help="number of kills at random moments; a few come too late"
+    )
     parser.add_argument("--operations", type=int, default=60, help="kills at file operations")
-    parser.add_argument("--first", type=int, default=1, help="file operation to begin with, counted from a run's start")
+    parser.add_argument("--first", type=int, default=1, help="first file operation, counted from the start of a run")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--folder", type=Path, help="where to work; kept")
+    parser.add_argument("--folder", type=Path, help="working folder; not removed")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
@@ -56,7 +58,7 @@ def main():
 
 
 def carry_out(backend, folder, plans, expected):
-    """Let each plan kill a process that goes on with the run of the one before it; how many were killed."""
+    """Let each plan kill a process that resumes the run of the previous one; return the number of kills."""
     runs, kills, told = 0, 0, []
     run = folder / "run-0"
     for plan in [*plans, None]:
@@ -75,9 +77,9 @@ def carry_out(backend, folder, plans, expected):
 
 
 def at_moment(draw, lengths, backend, run):
-    """Kill a process at a moment of one of its next steps; where, or None if it ended before.
+    """Kill a process at a moment of one of its next steps; return the place, or None if it ended before.
 
-    The step is drawn first: drawn over the time, nearly all moments would lie before the first step, in compilation.
+    The step is drawn first: moments drawn over time would nearly all fall into compilation, before the first step.
     """
     done = max(saved(run), default=0)
     step = draw.randint(0, min(len(lengths) - 1 - done, AHEAD))
@@ -86,7 +88,7 @@ def at_moment(draw, lengths, backend, run):
 
 
 def at_operation(number, backend, run):
-    """Kill a process at one of its file operations, counted from 1; which it was, or None if it ended before."""
+    """Kill a process at one of its file operations, counted from 1; return its name, or None if it ended before."""
     return (run / "operation").read_text() if child(backend, run, operation=number).died() else None
 
 
@@ -126,7 +128,7 @@ class child:
             os._exit(status)
 
     def lengths(self):
-        """Wait for its end; seconds until its first step was done, between steps, and after the last."""
+        """Wait for its end; return the seconds until the first step, between steps, and after the last step."""
         times = [time.monotonic()]
         while os.read(self.steps, 1):
             times.append(time.monotonic())
@@ -135,15 +137,15 @@ class child:
         return [after - before for before, after in itertools.pairwise(times)]
 
     def kill_after(self, steps, seconds):
-        """Kill it some seconds after it has done some steps; whether it had not ended before."""
+        """Kill it some seconds after some steps; return whether it was still running."""
         for _ in range(steps):
-            os.read(self.steps, 1)  # of one that has ended: nothing, at once
+            os.read(self.steps, 1)  # returns nothing immediately if the process has ended
         time.sleep(seconds)
         os.kill(self.pid, signal.SIGKILL)
         return self.died()
 
     def died(self):
-        """Whether it was killed; otherwise it must have ended well."""
+        """Whether it was killed; otherwise it must have ended with status 0."""
         status = os.waitpid(self.pid, 0)[1]
         os.close(self.steps)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
@@ -152,7 +154,7 @@ class child:
         return False
 
     def wait(self):
-        """Wait for its end, which must be a good one."""
+        """Wait for its end, which must be with status 0."""
         if self.died():
             raise SystemExit(f"{self.run}: killed by another than this harness")
 
@@ -163,7 +165,7 @@ class child:
 
 
 def prepare(backend):
-    """Import what children need, once, and compute nothing: what computes has threads, which do not survive a fork."""
+    """Import what children need, without computing: computation starts threads, which do not survive a fork."""
     os.environ["KERAS_BACKEND"] = backend
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow  # noqa: F401
@@ -178,7 +180,7 @@ def flags(backend, run):
 
 
 def prepare_data(backend, run):
-    """Simulate the cohort that all runs beside `run` share; status."""
+    """Simulate the cohort that all runs beside `run` share; return the status."""
     from physiokeras.experiments import cohort
     from physiokeras.experiments.settings import read
     from physiokeras.recipes import pretrain
@@ -188,7 +190,7 @@ def prepare_data(backend, run):
 
 
 def train(backend, run):
-    """Pretrain in a run folder without probes and figures, or go on there; status."""
+    """Pretrain in a run folder without probes and figures, or resume it; return the status."""
     from physiokeras.evaluation import probe_report
     from physiokeras.figures import pretraining_run
     from physiokeras.recipes import pretrain
@@ -200,7 +202,7 @@ def train(backend, run):
 
 
 def tell_steps(pipe):
-    """Let this process write a byte after each step, before what follows it: metrics, checkpoints."""
+    """Make this process write a byte after each step, before metrics and checkpoints are written."""
     from physiokeras.callbacks import Checkpoints
 
     follow = Checkpoints.on_train_batch_end
@@ -213,7 +215,7 @@ def tell_steps(pipe):
 
 
 def die_at(run, operation):
-    """Let this process kill itself at one of its file operations on checkpoints and metrics."""
+    """Make this process kill itself at one of its file operations on checkpoints and metrics."""
     count = 0
     watched = (str(run / "checkpoints"), str(run / "metrics.csv"), str(run / ".metrics"))
 
@@ -224,7 +226,7 @@ def die_at(run, operation):
         path = next((str(value) for value in arguments if isinstance(value, str | Path)), "")
         if not (run / "checkpoints").exists():
             return
-        # `fsync` has no name to tell, and `rmtree` names what it removes without its folder.
+        # `fsync` has no file name, and `rmtree` names files without their folder.
         if event not in ("fsync", "os.remove", "os.rmdir") and not path.startswith(watched):
             return
         count += 1
@@ -248,7 +250,7 @@ def saved(run):
 
 
 def result(run):
-    """All that must be equal: metrics, checkpoints, weights."""
+    """Everything that must be equal: metrics, checkpoints, weights."""
     facts = {path.parent.name: json.loads(path.read_text()) for path in run.glob("checkpoints/*/checkpoint.json")}
     model = json.loads((run / "model" / "metadata.json").read_text())["sha256"]
     checkpoints = {name: table["facts"] for name, table in facts.items() if int(name.split("-")[1]) == max(saved(run))}
@@ -256,7 +258,7 @@ def result(run):
 
 
 def compare(run, expected):
-    """Compare a finished run with the uninterrupted one; look for leftovers; remove it."""
+    """Compare a finished run with the uninterrupted one, check for temporary files, and remove the run."""
     found = result(run)
     for name, value in expected.items():
         if found[name] != value:

@@ -132,8 +132,8 @@ def encoder_tuning(encoder: Encoder, inputs: dict[str, np.ndarray], **options) -
         inputs: Arrays as in `Encoder`, with "present": a few hundred windows of many people.
         **options: Options of `unit_tuning`.
 
-    Returns: `Tuning` of units `(1 + depth, modalities + 1, width)`. First axis: tokenizers, then blocks. Second axis:
-        tokens of each modality, then the mean over all tokens.
+    Returns: `Tuning` of units `(1 + depth, modalities + 1, width)`. The first axis holds the tokenizers, then the
+        blocks; the second the tokens of each modality, then the mean over all tokens.
     """
     reader, channels = LayerMeans(encoder), ChannelLayout.of(encoder.modalities).columns
 

@@ -18,7 +18,7 @@ from physiokeras.evaluation.folds import Fold
 from physiokeras.experiments import supervised, training
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
-from physiokeras.experiments.training_settings import ProbeSettings, probe_options
+from physiokeras.experiments.training_settings import ProbeSettings, SubsetSettings, probe_options
 from physiokeras.files import write_atomic
 from physiokeras.models import encoder_of, load, save
 from physiokeras.seeds import derive
@@ -95,10 +95,14 @@ def is_done(cell, tasks):
 
 
 def asked(cell, tasks):
-    """What a cell's predictions depend on besides its models; settings of probes at their default are left out."""
+    """What a cell's predictions depend on besides its models.
+
+    Settings of probes and subset maps at their default are left out: cells of earlier versions, which have no mapped
+    predictions, stay valid, and tables lack the row.
+    """
     s = cell.settings
     common = {item.name for item in fields(CommonSettings)}
-    own = [item for item in fields(ProbeSettings) if item.name not in common]
+    own = [item for item in (*fields(ProbeSettings), *fields(SubsetSettings)) if item.name not in common]
     probe = {item.name: getattr(s, item.name) for item in own if getattr(s, item.name) != item.default}
     predicted = {"scalings": list(s.scalings), "subsets": s.subsets, "refit": s.subsets and s.refit}
     return {"tasks": [task.name for task in tasks], **predicted, **probe}

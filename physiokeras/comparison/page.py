@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from physiokeras.comparison.predictions import KEPT, RAW, REFIT
+from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
 from physiokeras.comparison.strategies import BAND_POWER, TIME
 from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, facts, label
 from physiokeras.evaluation.scores import scores_by_group
@@ -17,6 +17,7 @@ ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out")
 BASELINES = ("untrained", "supervised", BAND_POWER, TIME)
 PROBES = {
     KEPT: "the same probes, the other modalities marked absent in the test windows",
+    MAPPED: "the same probes on features that a linear map, fitted without labels, predicts of all modalities",
     REFIT: "probes fitted on training windows that lack the same modalities as the test windows",
 }
 

@@ -16,8 +16,8 @@ ALL = "all"
 class Key(NamedTuple):
     """Whose predictions: of a strategy, with a scaling of its features, for a task.
 
-    Where only some modalities are left, `subset` is their name and `probe` is `predictions.KEPT` or
-    `predictions.REFIT`; otherwise they are `ALL` and "".
+    Where only some modalities are left, `subset` is their name and `probe` is `predictions.KEPT`,
+    `predictions.MAPPED` or `predictions.REFIT`; otherwise they are `ALL` and "".
     """
 
     strategy: str

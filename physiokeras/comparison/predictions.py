@@ -12,6 +12,7 @@ import numpy as np
 from physiokeras.comparison.sources import EncoderFeatures, TimeAlone
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.scores import class_scores, number_scores
+from physiokeras.evaluation.subset_maps import SubsetMap
 from physiokeras.experiments.supervised import predict_proba
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.files import write_atomic, write_csv
@@ -19,7 +20,7 @@ from physiokeras.files import write_atomic, write_csv
 PREDICTIONS, SUBSETS = "predictions.csv", "subsets.npz"
 KEYS = ("person", "record", "window")
 RAW = "raw"
-KEPT, REFIT = "kept", "refit"
+KEPT, MAPPED, REFIT = "kept", "mapped", "refit"
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Predictions:
         targets: Task name to `(windows,)`.
         columns: (task name, scaling) to `(windows, classes)` probabilities, or `(windows, 1)` numbers.
         subsets: (probe, task name, subset as `subset_name` calls it) to the same, of raw features: by the `KEPT` probe
-            of all modalities, or one that was `REFIT` on windows that lack the same modalities.
+            of all modalities, by that on `MAPPED` features, or one that was `REFIT` on windows that lack the same.
         strengths: "task, scaling" to the strength of the probe.
         left_out: Task name to why it has no predictions.
         parameters: Number of the encoder's weights.
@@ -85,15 +86,58 @@ def of_probes(cell, source, manifest, tasks):
                 probes[task] = probe
     with found.timed("subsets"):
         for left in proper_subsets(source.modalities) if s.subsets and probes else ():
-            people = cell.fold.labelled if s.refit else cell.fold.test
-            features = source.features(manifest.records_of(people), left)
-            features = features.with_context(s.context, s.context_mode)
-            test = features.of_people(cell.fold.test)
-            for task, probe in probes.items():
-                found.subsets[KEPT, task.name, subset_name(left)] = predicted(probe, test)
-            for task in probes if s.refit else ():
-                found.subsets[REFIT, task.name, subset_name(left)] = predicted(fit_probe(cell, task, features), test)
+            add_subset(found, cell, source, manifest, probes, features, left)
     return found
+
+
+def add_subset(found, cell, source, manifest, probes, full, left):
+    """Add the predictions for the test windows from a subset of the modalities, by each kind of probe.
+
+    Args:
+        found: `Predictions`.
+        cell: `Cell`.
+        source: As in `of_probes`.
+        manifest: `Manifest`.
+        probes: `Task` to `Probe` of all modalities.
+        full: `Features` of all modalities.
+        left: Names of the subset.
+    """
+    s, name = cell.settings, subset_name(left)
+    everyone = s.refit or s.subset_maps
+    features = source.features(manifest.records_of(cell.fold.labelled if everyone else cell.fold.test), left)
+
+    def of_test(features):
+        return features.with_context(s.context, s.context_mode).of_people(cell.fold.test)
+
+    for task, probe in probes.items():
+        found.subsets[KEPT, task.name, name] = predicted(probe, of_test(features))
+    if s.subset_maps:
+        mapped = mapped_to(full, features, cell.fold.train)
+        for task, probe in probes.items():
+            found.subsets[MAPPED, task.name, name] = predicted(probe, of_test(mapped))
+    for task in probes if s.refit else ():
+        again = fit_probe(cell, task, features.with_context(s.context, s.context_mode))
+        found.subsets[REFIT, task.name, name] = predicted(again, of_test(features))
+
+
+def mapped_to(full, some, people):
+    """Features of a subset of the modalities, mapped to those of all.
+
+    Windows that lack a modality of the subset itself are mapped like the others.
+
+    Args:
+        full: `Features` of all modalities.
+        some: `Features` of the subset, of the same windows.
+        people: Those on whose windows with all modalities the map is fitted, without labels.
+
+    Returns: `Features`; `some` itself where no such window has all modalities.
+    """
+    rows = np.isin(full.people, people)
+    if full.present is not None:
+        rows &= full.present.all(axis=1)
+    if not rows.any():
+        return some
+    return replace(some, values=SubsetMap.fit(some.values[rows], full.values[rows])(some.values))
 
 
 def of_networks(cell, networks, manifest, tasks):

@@ -67,9 +67,15 @@ def features_by(function, manifest, modalities, split=None, records=None):
     """
     options = {"labels": [*manifest.labels, "record", "window"], "modalities": list(modalities)}
     batches = stream(manifest.folder, split, records=records, batch_size=FULL_BATCH, **options)
-    values, labels = extract(function, read(batches, manifest, split, records))
+    layout, present = ChannelLayout.of({name: manifest.modalities[name] for name in modalities}), []
+
+    def noting(inputs, label):
+        present.append(_any_channel(layout, inputs["present"]))
+        return function(inputs, label)
+
+    values, labels = extract(noting, read(batches, manifest, split, records))
     people = np.array([record.person for record in manifest.records])
-    return Features(values, labels, people[labels["record"]])
+    return Features(values, labels, people[labels["record"]], present=np.concatenate(present))
 
 
 def extract(function, batches):
@@ -165,5 +171,8 @@ def present_modalities(encoder, inputs):
     """Boolean `(windows, modalities)`: whether any channel of the modality is present."""
     if "present" not in inputs:
         return np.ones((len(inputs[next(iter(encoder.modalities))]), len(encoder.modalities)), bool)
-    parts = ChannelLayout.of(encoder.modalities).split(np.asarray(inputs["present"], bool))
-    return np.stack([channels.any(axis=1) for channels in parts.values()], axis=1)
+    return _any_channel(ChannelLayout.of(encoder.modalities), inputs["present"])
+
+
+def _any_channel(layout, present):
+    return np.stack([own.any(axis=1) for own in layout.split(np.asarray(present, bool)).values()], axis=1)

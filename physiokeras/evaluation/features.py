@@ -17,6 +17,7 @@ class Features:
         people: `(windows,)`, whose window it is.
         context: Neighbouring windows on either side whose features are part of `values`.
         context_mode: How they are part of it, as in `neighbours`.
+        present: Boolean `(windows, modalities)`, which modalities the windows have; None: unknown.
 
     Raises:
         ValueError: Lengths that differ, or features that are not finite.
@@ -27,6 +28,7 @@ class Features:
     people: np.ndarray
     context: int = 0
     context_mode: str = "concatenate"
+    present: np.ndarray | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "values", np.asarray(self.values))
@@ -70,7 +72,8 @@ class Features:
         """The windows of some people."""
         rows = np.isin(self.people, people)
         labels = {name: label[rows] for name, label in self.labels.items()}
-        return replace(self, values=self.values[rows], labels=labels, people=self.people[rows])
+        present = None if self.present is None else self.present[rows]
+        return replace(self, values=self.values[rows], labels=labels, people=self.people[rows], present=present)
 
 
 def neighbours(values, records, windows, context, mode="concatenate"):

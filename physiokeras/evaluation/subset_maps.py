@@ -19,8 +19,8 @@ from physiokeras.files import write_atomic
 FILE = "subset_maps.npz"
 FORMAT = "physiokeras subset maps 1"
 
-STRENGTH = 100.0
-"""Penalty of the ridge regressions of standardised features."""
+STRENGTH = 10.0
+"""Penalty of the ridge regressions of standardised features; on simulated sleep 100 and 1000 were worse."""
 
 KEPT_SHARE = 0.999
 """Share of the fitted values' variance that a map's factors keep; most maps take a tenth of the space then."""
@@ -177,21 +177,6 @@ def mapped_subsets(modalities):
     count = len(modalities)
     sizes = range(1, count) if count <= MOST else (1, count - 1)
     return [left for size in sizes for left in itertools.combinations(modalities, size)]
-
-
-def random_subsets(present, draw):
-    """A random proper subset of each window's modalities, all subsets alike; of one modality or none, these.
-
-    Args:
-        present: Boolean `(windows, modalities)`.
-        draw: NumPy `Generator`.
-
-    Returns: boolean `(windows, modalities)`.
-    """
-    kept = present & (draw.random(present.shape) < 0.5)
-    while (again := (present.sum(axis=1) > 1) & (~kept.any(axis=1) | (kept == present).all(axis=1))).any():
-        kept[again] = present[again] & (draw.random((again.sum(), present.shape[1])) < 0.5)
-    return np.where(present.sum(axis=1, keepdims=True) > 1, kept, present)
 
 
 def _standardised(values):

@@ -3,6 +3,7 @@
 import contextlib
 import random
 
+from physiokeras.errors import DataError
 from physiokeras.experiments.training_settings import CONTRASTIVE
 from physiokeras.seeds import derive
 
@@ -43,12 +44,21 @@ def build_model(settings, manifest):
 
 
 def build_autoencoder(settings, manifest):
-    """Build the masked autoencoder of the settings, for a prepared data set."""
+    """Build the masked autoencoder of the settings, for a prepared data set.
+
+    Raises:
+        DataError: Not as many `drop_weights` as modalities.
+    """
     from physiokeras.layers import ModalityDropout, TokenMask
     from physiokeras.models import MaskedAutoencoder
 
     with initial_weights(settings.seed):
         encoder = _encoder(settings, manifest)
+        if settings.drop_weights and len(settings.drop_weights) != len(encoder.modalities):
+            raise DataError(
+                f"drop_weights must be one number for each of {', '.join(encoder.modalities)}. "
+                f"Received: {settings.drop_weights}."
+            )
         mask = TokenMask(
             time=encoder.time,
             ratio=settings.mask_ratio,

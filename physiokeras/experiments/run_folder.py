@@ -1,4 +1,8 @@
-"""The folder of a run: settings, what made it, results; and what must be the same when the run is resumed."""
+"""The folder of a run, and the conditions under which the run is resumed.
+
+Files of a run folder: `settings.toml`, `run.json` (versions, hashes, scores), `metrics.csv`, `checkpoints/`, `model/`,
+`probes/`, `scores.md` and `figures/`; `cells/` of a comparison; `source/` and `prepared/` of a simulated cohort.
+"""
 
 import contextlib
 import hashlib

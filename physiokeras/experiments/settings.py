@@ -25,7 +25,7 @@ ROLES = {
 }
 """What depends on a setting. Resuming, the names of a comparison's cells and searches follow from it."""
 
-CONFIG_HELP = "shipped experiments' names, or TOML files of settings; later ones win, and flags over all"
+CONFIG_HELP = "shipped experiments or TOML files of settings; later ones override earlier ones, and flags override all"
 
 
 def setting(default=MISSING, help="", group=None, role=None, *, factory=MISSING, alias=None):
@@ -63,11 +63,11 @@ class CommonSettings:
 
     config: tuple[str, ...] | None = setting(None, CONFIG_HELP, "run", "invocation")
     backend: Literal["tensorflow", "jax", "torch"] = setting(
-        help="framework that computes; the variable KERAS_BACKEND sets the default", group="run", role="run",
+        help="Keras backend; the environment variable KERAS_BACKEND sets the default", group="run", role="run",
         factory=_backend,
     )  # fmt: skip
-    seed: int = setting(0, "number from which everything random in the run follows", "run", "run")
-    out: str | None = setting(None, "folder for the results, made if missing", "run", "place")
+    seed: int = setting(0, "seed of all random numbers of the run", "run", "run")
+    out: str | None = setting(None, "folder for the results; created if missing", "run", "place")
 
     def __post_init__(self):
         """Subclasses check what they add here, each after `super().__post_init__()`."""

@@ -12,42 +12,44 @@ CONTRASTIVE = ("pairwise", "leave_one_out")
 
 @dataclass(frozen=True)
 class CohortSettings(CommonSettings):
-    """Data of a command that simulates a cohort where none are given; see `physiokeras.experiments.cohort`."""
+    """Settings of the data: a prepared folder or a simulated cohort; see `physiokeras.experiments.cohort`."""
 
-    data: str | None = setting(None, "folder that `prepare` made; none: a simulated cohort", "data", "place")
-    people: int = setting(48, "people with labels to simulate, where no data is given", "data", "result")
-    unlabelled: int = setting(24, "people without labels to simulate", "data", "result")
+    data: str | None = setting(None, "folder that `prepare` wrote; without it a cohort is simulated", "data", "place")
+    people: int = setting(48, "people with labels to simulate if --data is not given", "data", "result")
+    unlabelled: int = setting(24, "people without labels to simulate if --data is not given", "data", "result")
     hours: float = setting(
-        1 / 3, "length of each simulated record; a short one holds a night in little", "data", "result"
+        1 / 3, "length of each simulated record in hours; a short record contains a compressed night", "data", "result"
     )
     coupled: bool = setting(
-        True, "let one simulated physiology drive all modalities; off: a negative control", "data", "result"
+        True, "simulate all modalities from one physiology; off: independently, as a negative control", "data", "result"
     )
-    workers: int = setting(2, "processes that simulate and convert", "data", "execution")
+    workers: int = setting(2, "number of processes that simulate and convert", "data", "execution")
 
 
 @dataclass(frozen=True)
 class OptimizerSettings(CommonSettings):
-    """The optimizer, see `build_optimizer`, and how an interrupted training is resumed."""
+    """Settings of the optimizer (see `build_optimizer`), and of resuming an interrupted run."""
 
     resume: str | None = setting(
-        None, "folder of a run to go on with; its settings hold unless flags say otherwise",
+        None, "folder of the run to resume; its settings apply unless flags override them",
         "run", "invocation",
     )  # fmt: skip
     accept: tuple[str, ...] = setting(
-        (), "what may differ from the run that is resumed, such as: code learning_rate",
+        (), "what may differ from the resumed run, such as: code learning_rate",
         "run", "invocation",
     )  # fmt: skip
-    batch_size: int = setting(32, "windows of a step", "training", "training")
+    batch_size: int = setting(32, "number of windows in a training step", "training", "training")
     accumulate: int = setting(
-        1, "steps whose gradients make one update of the weights; saves memory", "training", "training"
+        1, "number of steps whose gradients are accumulated for one update; saves memory", "training", "training"
     )
-    learning_rate: float = setting(3e-4, "peak of the cosine schedule", "training", "training")
-    warmup: float = setting(0.05, "share of the steps in which the learning rate rises", "training", "training")
+    learning_rate: float = setting(3e-4, "peak learning rate of the cosine schedule", "training", "training")
+    warmup: float = setting(
+        0.05, "share of the steps over which the learning rate rises linearly", "training", "training"
+    )
     weight_decay: float = setting(0.05, "decoupled weight decay", "training", "training")
     clip_norm: float = setting(1.0, "largest global norm of the gradient", "training", "training")
     checkpoint_every: int = setting(
-        500, "steps between two checkpoints; one is written at the end too", "training", "execution"
+        500, "number of steps between checkpoints; one more is written at the end", "training", "execution"
     )
 
     def __post_init__(self):
@@ -58,83 +60,86 @@ class OptimizerSettings(CommonSettings):
 
 @dataclass(frozen=True)
 class TrainingSettings(OptimizerSettings):
-    """Network, objective and training of an encoder."""
+    """Settings of the network, the objective and the training of an encoder."""
 
     modalities: tuple[str, ...] = setting(
-        (), "modalities to use; none given: the data set's default ones", "data", "training"
+        (), "modalities to use; none: the default modalities of the data set", "data", "training"
     )
-    width: int = setting(256, "width of the encoder's tokens", "network", "training")
+    width: int = setting(256, "width of the tokens of the encoder", "network", "training")
     depth: int = setting(8, "number of transformer blocks of the encoder", "network", "training")
-    heads: int = setting(8, "attention heads of the encoder", "network", "training")
-    mlp_ratio: int = setting(4, "width of the blocks' perceptrons, in multiples of the width", "network", "training")
-    dropout: float = setting(0.0, "dropout inside the encoder's blocks", "network", "training")
+    heads: int = setting(8, "number of attention heads of the encoder", "network", "training")
+    mlp_ratio: int = setting(
+        4, "hidden width of the MLP in each block, as a multiple of the width", "network", "training"
+    )
+    dropout: float = setting(0.0, "dropout rate in the blocks of the encoder", "network", "training")
     view: Literal["samples", "spectrum", "both"] = setting(
-        "samples", "what the encoder reads of a patch: its samples, its log band powers, or both", "network", "training"
+        "samples", "input of the encoder for each patch: samples, log band powers, or both", "network", "training"
     )
     spans: tuple[int, ...] = setting(
-        (1, 4, 16), "lengths in patches of the spans whose band powers are taken", "network", "training"
+        (1, 4, 16), "lengths in patches of the spans from which band powers are computed", "network", "training"
     )
-    decoder_width: int = setting(128, "width of the decoders", "network", "training")
-    decoder_depth: int = setting(2, "transformer blocks of each decoder", "network", "training")
-    decoder_heads: int = setting(4, "attention heads of the decoders", "network", "training")
+    decoder_width: int = setting(128, "width of the tokens of the decoders", "network", "training")
+    decoder_depth: int = setting(2, "number of transformer blocks of each decoder", "network", "training")
+    decoder_heads: int = setting(4, "number of attention heads of the decoders", "network", "training")
 
     objective: Literal["autoencoder", "pairwise", "leave_one_out", "supervised", "untrained"] = setting(
-        "autoencoder", "what the encoder learns by: masked autoencoding; two contrastive losses; labels; or nothing",
+        "autoencoder", "training objective: masked autoencoding, one of two contrastive losses, labels, or no training",
         "objective", "training",
     )  # fmt: skip
     fusion: int = setting(
-        0, "first blocks in which modalities do not meet; -1: all, as contrastive objectives have it",
+        0, "number of first blocks without attention between modalities; -1: all, as contrastive objectives need",
         "objective", "training",
     )  # fmt: skip
-    mask_ratio: float = setting(0.7, "share of the tokens hidden from the encoder", "objective", "training")
+    mask_ratio: float = setting(0.7, "share of the tokens that are hidden from the encoder", "objective", "training")
     mask_scheme: Literal["uniform", "equal", "dirichlet", "block"] = setting(
-        "uniform", "how visible tokens are drawn: among all, equally or by random shares of modalities, in blocks",
+        "uniform", "how visible tokens are drawn: uniformly, in equal or in random shares per modality, or in blocks",
         "objective", "training",
     )  # fmt: skip
-    mask_alpha: float = setting(1.0, "concentration of the Dirichlet shares", "objective", "training")
-    mask_span: int = setting(5, "length of a block in tokens", "objective", "training")
+    mask_alpha: float = setting(
+        1.0, "concentration of the Dirichlet distribution of shares; for mask_scheme dirichlet", "objective", "training"
+    )
+    mask_span: int = setting(5, "length of a block in tokens; for mask_scheme block", "objective", "training")
     mask_budget: Literal["fixed", "proportional"] = setting(
-        "fixed", "visible tokens after a drop: as many as before, or in proportion to what is left",
+        "fixed", "number of visible tokens after a drop: unchanged, or in proportion to the remaining modalities",
         "objective", "training",
     )  # fmt: skip
     drop_rate: float = setting(
-        1.0, "probability that modalities are dropped; 0 is plain masked autoencoding",
+        1.0, "probability that modalities are dropped; 0: masked autoencoding without dropout",
         "objective", "training",
     )  # fmt: skip
-    drop_count: int = setting(1, "how many modalities a drop takes", "objective", "training")
+    drop_count: int = setting(1, "number of modalities that are dropped at once", "objective", "training")
     drop_weights: tuple[float, ...] = setting(
-        (), "relative probability of each modality to be dropped, in their order; 0: never; none given: "
-        "equal",
+        (), "relative probability with which each modality is dropped, in their order; 0: never; none: equal",
         "objective", "training",
     )  # fmt: skip
     drop_per: Literal["batch", "sample"] = setting(
-        "batch", "one draw for each batch, or for each window", "objective", "training"
+        "batch", "whether dropped modalities are drawn for each batch or for each window", "objective", "training"
     )
     drop_from: Literal["input", "output", "context"] = setting(
-        "input", "what a dropped modality is left out of: the encoder's input, the loss, or loss and decoders' context",
+        "input", "where dropped modalities are left out: the encoder's input, the loss, or loss and decoder context",
         "objective", "training",
     )  # fmt: skip
     loss_on_dropped: bool = setting(
-        True, "count a modality dropped from the input in the loss", "objective", "training"
+        True, "include modalities that are dropped from the input in the loss", "objective", "training"
     )
     normalize_targets: bool = setting(
-        False, "normalise each target patch by its own mean and variance", "objective", "training"
+        False, "normalise each target patch to zero mean and unit variance", "objective", "training"
     )
 
     targets: Literal["samples", "spectrum", "both"] = setting(
-        "samples", "what masked autoencoding predicts of a hidden patch", "objective", "training"
+        "samples", "prediction target for a hidden patch: samples, log band powers, or both", "objective", "training"
     )
 
-    steps: int = setting(100_000, "training steps", "training", "training")
+    steps: int = setting(100_000, "number of training steps", "training", "training")
     devices: int = setting(
-        1, "devices of this machine that share every batch; JAX and TensorFlow", "training", "training"
+        1, "number of devices of this machine that share each batch; on JAX and TensorFlow", "training", "training"
     )
     interval: int = setting(
-        1000, "steps between two rows of metrics.csv, each with a validation loss", "training", "training"
+        1000, "number of steps between rows of metrics.csv, each with a validation loss", "training", "training"
     )
-    validation_steps: int = setting(20, "batches of each validation", "training", "training")
+    validation_steps: int = setting(20, "number of batches in each validation", "training", "training")
     tensorboard: bool = setting(
-        False, "write logs for TensorBoard too; needs physiokeras[logging]", "training", "execution"
+        False, "write logs for TensorBoard; needs physiokeras[logging]", "training", "execution"
     )
     precision: Literal["float32", "mixed_bfloat16"] = setting("float32", "Keras dtype policy", "training", "training")
 
@@ -142,47 +147,54 @@ class TrainingSettings(OptimizerSettings):
         super().__post_init__()
         if not -1 <= self.fusion <= self.depth:
             raise ValueError(f"fusion must lie in [0, depth], or be -1. Received: {self.fusion}, depth {self.depth}.")
+        weights = self.drop_weights
+        if weights and not (all(0 <= weight < float("inf") for weight in weights) and any(weights)):
+            raise ValueError(f"drop_weights must be finite, at least 0, and not all 0. Received: {weights}.")
         if self.devices < 1 or self.batch_size % self.devices:
             raise ValueError(f"batch_size must divide by devices. Received: {self.batch_size}, {self.devices} devices.")
         if self.devices > 1 and self.accumulate > 1 and self.backend == "tensorflow":
             raise ValueError(
-                "accumulate with several devices needs backend jax: TensorFlow's cannot wait for each other."
+                "accumulate with several devices needs backend jax: replicas of TensorFlow do not accumulate together."
             )
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
-            raise ValueError(f"{self.objective} needs modalities that never meet: fusion -1. Received: {self.fusion}.")
+            raise ValueError(
+                f"{self.objective} needs fusion -1: no attention between modalities. Received: {self.fusion}."
+            )
 
 
 @dataclass(frozen=True)
 class ProbeSettings(CommonSettings):
-    """How a frozen encoder is probed."""
+    """Settings of linear probes on a frozen encoder."""
 
     pooling: Literal["mean", "concatenate"] = setting(
-        "mean", "features: mean over modalities, or side by side",
+        "mean", "features of a window: mean over modalities, or modalities concatenated",
         "probe", "readout",
     )  # fmt: skip
-    context: int = setting(0, "neighbouring windows on either side whose features the probe sees too", "probe", "probe")
+    context: int = setting(
+        0, "number of neighbouring windows on each side whose features the probe reads too", "probe", "probe"
+    )
     context_mode: Literal["concatenate", "mean"] = setting(
-        "concatenate", "with context: features of neighbouring windows side by side, or their mean",
+        "concatenate", "how features of neighbouring windows are combined: concatenated, or averaged",
         "probe", "probe",
     )  # fmt: skip
     probe_folds: int = setting(
         0,
-        "groups of the training and validation people by which the probe's strength is cross-validated; 0: by the "
-        "validation people alone",
+        "number of groups of training and validation people over which the probe's strength is cross-validated; "
+        "0: chosen on the validation people",
         "probe", "probe",
     )  # fmt: skip
     classifier: Literal["logistic", "gradient"] = setting(
-        "logistic", "scikit-learn's logistic regression, or a linear layer by gradient descent",
+        "logistic", "fit of the probe: logistic regression of scikit-learn, or gradient descent on a linear layer",
         "probe", "probe",
     )  # fmt: skip
     class_weight: Literal["balanced"] | None = setting(
-        "balanced", "balanced: classes weigh alike, however rare; none: windows do",
+        "balanced", "balanced: all classes have the same weight; none: all windows have the same weight",
         "probe", "readout",
     )  # fmt: skip
     label_share: float = setting(
-        1.0, "share of the training people whose labels the probe is fitted on", "probe", "readout"
+        1.0, "share of the training people on whose labels the probe is fitted", "probe", "readout"
     )
-    age_threshold: float = setting(55.0, "greatest age of the lower of the two age classes", "probe", "readout")
+    age_threshold: float = setting(55.0, "greatest age of the lower age class", "probe", "readout")
 
     def __post_init__(self):
         super().__post_init__()
@@ -194,8 +206,20 @@ class ProbeSettings(CommonSettings):
             raise ValueError(f"`probe_folds` must be 0 or at least 2. Received: probe_folds={self.probe_folds}.")
 
 
+@dataclass(frozen=True)
+class SubsetSettings(CommonSettings):
+    """Settings of windows that lack modalities."""
+
+    subset_maps: bool = setting(
+        True,
+        "for windows that lack modalities: fit maps from features of some to features of all modalities",
+        "probe",
+        "probe",
+    )
+
+
 def probe_options(settings):
-    """The options of `Probe.fit` that `ProbeSettings` set, except `context`, which the features must have already."""
+    """Options of `Probe.fit` from `ProbeSettings`, except `context`, which is applied to the features beforehand."""
     names = ("classifier", "class_weight", "label_share")
     options = {name: getattr(settings, name) for name in names}
     return {**options, "folds": settings.probe_folds, "seed": derive(settings.seed, "probe")}

@@ -1,6 +1,6 @@
 """Figures of attention: matrices, flow between modalities, alignment in time, measures by layer.
 
-Runs lie side by side with one colour scale; each argument `runs` is a dict of a run's name to its numbers.
+Runs are drawn side by side with one colour scale. Each argument `runs` is a dict of run name -> numbers.
 """
 
 import numpy as np
@@ -8,19 +8,19 @@ from matplotlib.colors import LogNorm
 
 from physiokeras.figures.style import BLACK, COLUMN, GREY, PAGE, new_figure, series_colour, styled, title
 
-MATRIX = "cividis"  # even in lightness, and the same to the colour-blind
+MATRIX = "cividis"  # perceptually uniform and safe for colour-blind readers
 
 
 @styled
 def matrices(runs, modalities, *, seconds, heading="Attention rollout", note=None):
-    """Which token is made of which, with borders between modalities.
+    """Contribution of each token (column) to each token (row), with borders between modalities.
 
     Args:
-        runs: name -> `(tokens, tokens)`, rows (queries) sum to 1; what a token gives to itself is left blank.
+        runs: name -> `(tokens, tokens)`, rows (queries) sum to 1; the diagonal is left blank.
         modalities: Names, in the order of the tokens.
         seconds: Length of the window.
         heading: Title.
-        note: Word for the title, such as "simulated".
+        note: Note for the title, such as "simulated".
 
     Returns: `Figure`.
     """
@@ -42,12 +42,12 @@ def matrices(runs, modalities, *, seconds, heading="Attention rollout", note=Non
 
 @styled
 def layers(runs, names, modalities, *, note=None):
-    """Attention of every layer and the rollout, a row of small matrices for each run.
+    """Attention of each layer and the rollout, as a row of small matrices for each run.
 
     Args:
         runs: name -> `(layers, tokens, tokens)`.
-        names: Of the layers.
-        modalities: Names; the order of rows and columns, borders between them.
+        names: Names of the layers.
+        modalities: Names, in the order of rows and columns, with borders between them.
         note: Word for the title.
 
     Returns: `Figure`.
@@ -110,12 +110,12 @@ def flow(runs, modalities, *, note=None):
 
 @styled
 def alignment(curves, *, step, heading="Rollout", note=None):
-    """Attention by distance in time, to other modalities' tokens and to those of the same modality.
+    """Attention by distance in time, to tokens of other modalities and to tokens of the same modality.
 
     Args:
         curves: name -> dict of "others" and "own", each `(value, low, high)` of `(time,)`, relative to uniform.
-        step: Seconds a token.
-        heading: Of what, for the title.
+        step: Seconds per token.
+        heading: Beginning of the title.
         note: Word for the title.
 
     Returns: `Figure`.
@@ -142,11 +142,11 @@ def alignment(curves, *, step, heading="Rollout", note=None):
 
 @styled
 def measures(runs, *, titles, note=None):
-    """Each measure by layer, a line for each run, with intervals over people.
+    """Each measure by layer, as a line for each run, with 95 % intervals over people.
 
     Args:
         runs: name -> dict of measure -> dict of layer -> `(value, low, high)`.
-        titles: measure -> axis label; the panels, in order.
+        titles: measure -> axis label, in the order of the panels.
         note: Word for the title.
 
     Returns: `Figure`.
@@ -172,7 +172,7 @@ def measures(runs, *, titles, note=None):
 
 
 def _relative(picture):
-    """Attention to other tokens in multiples of what is uniform; blank on the diagonal."""
+    """Attention to other tokens relative to uniform attention; NaN on the diagonal."""
     picture = np.array(picture, float)
     np.fill_diagonal(picture, np.nan)
     return picture / (np.nansum(picture, axis=1, keepdims=True) + 1e-12) * (len(picture) - 1)

@@ -1,4 +1,4 @@
-"""A picture of a prepared data set: classes by split, modalities present, amplitudes."""
+"""Figure of a prepared data set: classes by split, modalities present, amplitudes."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from physiokeras.figures.style import BLACK, BLUE, GREY, PAGE, new_figure, serie
 
 @styled
 def conversion(classes, present, amplitudes, *, name):
-    """What is there to train on, and whether the amplitudes look like one kind of signal each.
+    """Amounts of data by class and modality, and the amplitudes of each modality over records.
 
     Args:
         classes: Label -> split -> class -> windows.
         present: Modality -> share of windows.
         amplitudes: Modality -> `(values,)` interquartile ranges of its channels over records, each above 0 or absent.
-        name: The data set's.
+        name: Name of the data set.
 
     Returns: `Figure`.
     """
@@ -43,7 +43,7 @@ def _shares(panel, present):
 
 
 def _spreads(panel, amplitudes):
-    """Each record's channel as a point, over the median of its modality: a unit that is wrong stands apart."""
+    """Amplitude of each channel of each record relative to its modality's median, which reveals a wrong unit."""
     random = np.random.default_rng(0)
     for place, values in enumerate(amplitudes.values()):
         values = values[values > 0]
@@ -63,7 +63,7 @@ def _spreads(panel, amplitudes):
 
 
 def _classes(panel, label, splits):
-    """Share of each class among a split's windows; the number of windows is the split's."""
+    """Share of each class in the windows of each split, with the number of windows."""
     names = list(dict.fromkeys(name for counts in splits.values() for name in counts))
     width = 0.8 / len(splits)
     for number, (split, counts) in enumerate(splits.items()):

@@ -1,4 +1,4 @@
-"""The quality report of a conversion: one page to read before training on it, `report.md` with `report.png`."""
+"""The quality report of a conversion: `report.md` with `report.png`."""
 
 from pathlib import Path
 

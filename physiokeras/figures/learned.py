@@ -1,4 +1,4 @@
-"""Figures of what was learned: tuning of units, reconstruction between modalities, a map of windows, explanations."""
+"""Figures of an analysis: tuning of units, reconstruction between modalities, map of windows, correlations."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from physiokeras.figures.style import BLACK, GREY, PAGE, new_figure, series_colo
 
 @styled
 def tuning(runs, modalities, *, note=None):
-    """Share of units' variance that each modality causes, by layer, and how evenly it is distributed.
+    """Share of units' variance that each modality causes, by layer, and the distributedness of the shares.
 
     Args:
         runs: name -> dict of "shares" `(layers, modalities)`, means over units; "distributedness" `(layers, 3)`:
@@ -52,7 +52,7 @@ def tuning(runs, modalities, *, note=None):
 
 @styled
 def reconstruction(runs, targets, *, note=None):
-    """How much of each modality each set of others explains; in brackets with sources of other windows.
+    """Share of each modality's variance that each set of others explains; in brackets: with sources from other windows.
 
     Args:
         runs: name -> dict of (source set, target) -> (explained, explained with shuffled sources).
@@ -89,13 +89,13 @@ def reconstruction(runs, targets, *, note=None):
 
 @styled
 def embedding(places, held, people, *, task=None, targets=None, ages=None, note=None):
-    """A map of windows, coloured by class, person and age, as far as these are known.
+    """Map of windows, coloured by class, by person and by age, if known.
 
     Args:
         places: `(windows, 2)`.
-        held: `(2,)`, share of the variance that each dimension holds.
-        people: `(windows,)`, any type that sorts.
-        task: `Task` that has the classes.
+        held: `(2,)`, share of the variance that each dimension explains.
+        people: `(windows,)`, of any sortable type.
+        task: `Task` with the classes.
         targets: `(windows,)` class numbers, -1 where unscored.
         ages: `(windows,)` years, NaN where unknown.
         note: Word for the title.
@@ -105,13 +105,13 @@ def embedding(places, held, people, *, task=None, targets=None, ages=None, note=
     shown = [name for name, values in (("class", targets), ("person", people), ("age", ages)) if values is not None]
     figure = new_figure(PAGE, 2.9)
     panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
-    order = np.random.default_rng(0).permutation(len(places))  # so that no class hides those before it
+    order = np.random.default_rng(0).permutation(len(places))  # in random order, so that no class covers another
     for panel, name in zip(panels, shown, strict=True):
         if name == "class":
             _classes(panel, places, np.asarray(targets), task, order)
         elif name == "person":
             code = np.unique(people, return_inverse=True)[1]
-            # Hue alone cannot tell many people apart: this shows whether they lie in clumps, not who is where.
+            # Hue cannot distinguish many people: the panel shows whether people cluster, not who is where.
             panel.scatter(*places[order].T, c=code[order], cmap="turbo", s=4, linewidths=0)
             panel.set_title(f"person ({code.max() + 1})")
         else:
@@ -120,7 +120,7 @@ def embedding(places, held, people, *, task=None, targets=None, ages=None, note=
             panel.set_title("age")
         panel.set_xlabel(f"component 1 ({100 * held[0]:.0f} % of variance)")
     panels[0].set_ylabel(f"component 2 ({100 * held[1]:.0f} %)")
-    # A few windows of artefacts would press all others together.
+    # A few windows with artefacts would otherwise set the scale.
     low, high = np.quantile(places, [0.005, 0.995], axis=0)
     low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
     panels[0].set_xlim(low[0], high[0])
@@ -133,7 +133,7 @@ def embedding(places, held, people, *, task=None, targets=None, ages=None, note=
 
 @styled
 def explanations(measures, score, strategies, *, score_name, note=None):
-    """Each measure against the probe score, a point for each trained encoder.
+    """Each measure against the probe score, with a point for each trained encoder.
 
     Args:
         measures: axis label -> `(cells,)`.

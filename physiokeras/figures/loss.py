@@ -19,8 +19,9 @@ from physiokeras.figures.style import (
 )
 
 CAPTION = (
-    "Both losses are shares of the training windows' variance. Other people vary more or less,\n"
-    "so compare the courses of training and validation, not their heights."
+    "Both are shares of the training windows' variance. Other people vary more or less: compare courses, not heights.\n"
+    "Training: mean of the steps since the point before, with new masks at every step; validation: at the point, with "
+    "fixed masks."
 )
 
 

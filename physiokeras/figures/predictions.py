@@ -15,7 +15,7 @@ from physiokeras.figures.style import (
 
 @styled
 def confusion_matrix(counts, classes, *, note=None):
-    """Which class is taken for which: share of each true class, and counts.
+    """Confusion matrix: counts, and shares of each true class.
 
     Args:
         counts: `(classes, classes)`, true by predicted.
@@ -49,13 +49,13 @@ def confusion_matrix(counts, classes, *, note=None):
 
 @styled
 def hypnogram(scored, predicted, *, classes=("W", "N1", "N2", "N3", "R"), window=30.0, note=None):
-    """Sleep stages along time (hours; minutes below two hours), scored and predicted: W at the top, R, N1, N2, N3.
+    """Scored and predicted sleep stages over time in hours (minutes below two hours), in the order W, R, N1, N2, N3.
 
     Args:
         scored: `(windows,)` class numbers in order of time, -1 where unscored.
         predicted: `(windows,)` class numbers, -1 where there is none.
-        classes: Names of the class numbers; stages by other names come below, in the given order.
-        window: Seconds a window.
+        classes: Names of the class numbers; other names are drawn below the sleep stages, in the given order.
+        window: Seconds per window.
         note: Word for the title.
 
     Returns: `Figure`.

@@ -164,7 +164,7 @@ def hypnogram(extractor, manifest, probe, note=None):
 
     Returns: `Figure`.
     """
-    features = features_of(extractor, manifest, splits=["test"])["test"].with_context(probe.context)
+    features = features_of(extractor, manifest, splits=["test"])["test"].with_context(probe.context, probe.context_mode)
     rows = np.flatnonzero(features.labels["record"] == _test_records(manifest)[0].index)
     return predictions.hypnogram(
         features.labels["stage"][rows],

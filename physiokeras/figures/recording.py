@@ -1,4 +1,4 @@
-"""A picture of one recording as a device made it: its labels, and a piece of every channel."""
+"""Figure of one unprocessed recording: its labels, and a segment of each channel."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -8,16 +8,16 @@ from physiokeras.figures.style import BLACK, BLUE, GREY, PAGE, VERMILION, new_fi
 
 @styled
 def recording(channels, labels, *, start, span, window, name, note=None):
-    """Every channel in physical units, unfiltered, below the labels of all windows.
+    """Labels of all windows, and a segment of each channel in physical units, unfiltered.
 
     Args:
-        channels: dict of channel to `(samples,)` of the piece, or to None where there is nothing to draw.
-        labels: dict of label to `(values, classes)`: `(windows,)` class numbers, -1 none, and the classes' names.
-        start: Second of the recording at which the piece begins.
-        span: Seconds.
-        window: Seconds a window.
-        name: The recording's, for the title.
-        note: What to add to the title.
+        channels: dict of channel to `(samples,)` of the segment, or to None if the channel is absent.
+        labels: dict of label to `(values, classes)`: `(windows,)` class numbers, -1 if unlabelled, and class names.
+        start: Start of the segment in seconds.
+        span: Length of the segment in seconds.
+        window: Seconds per window.
+        name: Name of the recording, for the title.
+        note: Note for the title.
 
     Returns: `Figure`.
     """

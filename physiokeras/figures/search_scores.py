@@ -1,4 +1,4 @@
-"""Pictures of searches: scores over what was varied, and of a grid."""
+"""Figures of a search: scores of trials over each setting, and the heat map of a grid."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from physiokeras.figures.style import BLUE, COLUMN, PAGE, VERMILION, new_figure,
 
 @styled
 def trials(values, scores, *, name, note=None):
-    """The score of every trial over each setting that was searched; the best is red.
+    """Score of each trial over each searched setting; the best trial is red.
 
     Args:
         values: dict of setting -> list of its value in each trial, numbers or texts.
         scores: `(trials,)`.
-        name: What the score is.
-        note: What to add to the title.
+        name: Name of the score.
+        note: Note for the title.
 
     Returns: `Figure`.
     """
@@ -32,15 +32,15 @@ def trials(values, scores, *, name, note=None):
 
 @styled
 def heat_map(scores, rows, columns, *, axes, name, note=None):
-    """Mean over seeds of the score in every cell of a grid, with its standard deviation.
+    """Mean and standard deviation over seeds of the score in each cell of a grid.
 
     Args:
         scores: `(seeds, rows, columns)`.
         rows: Values of the first setting.
         columns: Values of the second.
         axes: Names of both.
-        name: What the score is.
-        note: What to add to the title.
+        name: Name of the score.
+        note: Note for the title.
 
     Returns: `Figure`.
     """

@@ -73,7 +73,7 @@ def spectrograms(channels, *, seconds, heading="Band powers of dropped modalitie
     for panel in panels[-1]:
         panel.set_xlabel(f"time in the recording ({name})")
     bar = figure.colorbar(drawn, ax=panels, extend="both", fraction=0.03, pad=0.02)
-    bar.set_label("log band power (standard deviations\nfrom the mean in training)", fontsize=7)
+    bar.set_label("log band power\n(standard deviations\nfrom training mean)", fontsize=7)
     title(figure, heading, note)
     figure.align_ylabels()
     return figure

@@ -1,4 +1,4 @@
-"""Figures of a comparison: scores with intervals, modalities missing, calibration."""
+"""Figures of a comparison: scores with intervals, scores on subsets of modalities, calibration."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -9,13 +9,13 @@ from physiokeras.figures.style import BLACK, BLUE, COLUMN, GREY, VERMILION, new_
 
 @styled
 def points(panels, *, reference=None, marked=(), label="balanced accuracy", note=None):
-    """Scores of strategies with their intervals over people, a panel a task.
+    """Scores of strategies with 95 % intervals over people, in a panel for each task.
 
     Args:
-        panels: Title to dict of strategy to `(value, low, high, seeds)`: mean, ends of its interval, `(seeds,)`.
+        panels: Title to dict of strategy to `(value, low, high, seeds)`: mean, interval, score of each seed.
         reference: The strategy whose value is drawn through each panel.
         marked: Strategies whose names are printed bold.
-        label: What the horizontal axis shows.
+        label: Label of the horizontal axis.
         note: Word for the title, such as "simulated".
 
     Returns: `Figure`.
@@ -43,7 +43,7 @@ def points(panels, *, reference=None, marked=(), label="balanced accuracy", note
         panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.grid(axis="x", color="#DDDDDD", linewidth=0.5)
         panel.set_title(heading, loc="left")
-    # The panel is narrower than this label: its names of strategies are long.
+    # This label is wider than the panel, which leaves room for long names of strategies.
     figure.supxlabel(f"{label}: mean, each seed (circles),\n95 % interval over people")
     title(figure, "Strategies", note)
     return figure
@@ -51,13 +51,13 @@ def points(panels, *, reference=None, marked=(), label="balanced accuracy", note
 
 @styled
 def subset_map(values, *, task, score="balanced accuracy", chance=None, note=None):
-    """Scores where only some modalities are there, subsets by strategies.
+    """Scores with only some modalities present at test time, subsets by strategies.
 
     Args:
         values: Strategy to dict of subset, such as "eeg+ecg", to score in [0, 1].
-        task: Its name.
-        score: What is shown.
-        chance: Score at which the colours begin; default: the lowest.
+        task: Name of the task.
+        score: Name of the score.
+        chance: Lower end of the colour scale; default: the lowest score.
         note: Word for the title.
 
     Returns: `Figure`.
@@ -88,11 +88,11 @@ def subset_map(values, *, task, score="balanced accuracy", chance=None, note=Non
 
 @styled
 def reliability(sums, *, task, note=None):
-    """How often predictions of each confidence are right, a line a strategy; on the diagonal they are calibrated.
+    """Reliability diagram: accuracy by confidence, a line for each strategy; the diagonal is perfect calibration.
 
     Args:
-        sums: Strategy to `(bins, 3)`, as `calibration_sums` gives them.
-        task: Its name.
+        sums: Strategy to `(bins, 3)`, as `calibration_sums` returns them.
+        task: Name of the task.
         note: Word for the title.
 
     Returns: `Figure`.
@@ -103,7 +103,7 @@ def reliability(sums, *, task, note=None):
     markers = "osD^vP*"
     for place, (name, own) in enumerate(sums.items()):
         own = np.asarray(own)
-        own = own[own[:, 0] >= max(1, 0.005 * own[:, 0].sum())]  # a few windows tell no share
+        own = own[own[:, 0] >= max(1, 0.005 * own[:, 0].sum())]  # a share of a few windows is noise
         panel.plot(own[:, 1] / own[:, 0], own[:, 2] / own[:, 0], color=series_colour(place),
                    marker=markers[place % len(markers)], markersize=3, linewidth=0.9,
                    label=name.replace("_", " "))  # fmt: skip

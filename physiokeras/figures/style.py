@@ -1,4 +1,4 @@
-"""One look for all figures, and one way to save them."""
+"""Style of all figures, and a function that saves them."""
 
 import functools
 import io
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from physiokeras.files import write_atomic
 
-# Okabe and Ito's palette, which tells apart for the colour-blind too.
+# Okabe and Ito's palette, safe for colour-blind readers.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#888888"
@@ -21,7 +21,7 @@ COLUMN, PAGE = 3.5, 7.2
 """Widths of a printed column and page in inches."""
 
 _STYLE = {
-    "font.family": "DejaVu Sans",  # shipped with matplotlib, so that pictures are the same everywhere
+    "font.family": "DejaVu Sans",  # shipped with matplotlib, so that figures are the same on every machine
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -35,17 +35,17 @@ _STYLE = {
     "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,
     "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,  # letters that can be searched and edited
+    "pdf.fonttype": 42,  # text that can be searched and edited
 }
 
 
 def series_colour(number):
-    """Colour of one of several lines, by its number from 0; after the last comes the first again."""
+    """Colour of line `number`, counted from 0; the colours repeat."""
     return SERIES[number % len(SERIES)]
 
 
 def styled(function):
-    """Let a function draw in the package's style, whatever the user's own settings of matplotlib are."""
+    """Decorator that draws in the package's style, whatever matplotlib settings the user has."""
 
     @functools.wraps(function)
     def draw(*args, **kwargs):
@@ -58,30 +58,30 @@ def styled(function):
 
 
 def new_figure(width, height):
-    """An empty figure in inches, with no global state of matplotlib's behind it."""
+    """An empty figure of this size in inches, independent of matplotlib's global state."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
 
 
 def title(figure, text, note=None):
-    """Put a title above all panels, with a note such as "simulated" after it."""
+    """Set a title above all panels, followed by a note such as "simulated"."""
     figure.suptitle(f"{text} ({note})" if note else text, fontsize=8, fontweight="bold")
 
 
 def unit_text(unit):
-    """A unit as it is written in a figure: "µV" for "uV"; "scaled" for none."""
+    """A unit as figures print it: "µV" for "uV"; "scaled" for none."""
     return f"µ{unit[1:]}" if unit in ("uV", "uS") else unit or "scaled"
 
 
 @styled
 def save(figure, path, *, dpi=200):
-    """Write a figure, whole or not at all; the same figure gives the same bytes.
+    """Write a figure atomically; the same figure gives the same bytes.
 
     Args:
         figure: A `matplotlib.figure.Figure`.
-        path: The file, ending in `.png` or `.pdf`; replaced if there.
-        dpi: Dots per inch of a PNG.
+        path: The file, ending in `.png` or `.pdf`; an existing file is replaced.
+        dpi: Dots per inch of a PNG file.
     """
     content, kind = io.BytesIO(), Path(path).suffix[1:]
     unsaid = {"png": {"Software": None}, "pdf": {"Creator": None, "Producer": None, "CreationDate": None}}

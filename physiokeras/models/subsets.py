@@ -60,8 +60,8 @@ class PatchReader(SpectralModel):
     Call arguments:
         inputs: As in `Encoder`.
 
-    Returns: dict of "tokens" `(batch, tokens, width)`, "present" boolean `(batch, modalities)`, and "spectra", a list
-        with the means over time `(batch, numbers)` of each modality's spectra.
+    Returns: dict of "tokens" float32 `(batch, tokens, width)`, "present" boolean `(batch, modalities)`, and "spectra":
+        a list with the means over time `(batch, numbers)` of each modality's spectra.
     """
 
     def __init__(self, encoder, **kwargs):
@@ -73,7 +73,8 @@ class PatchReader(SpectralModel):
         spectra = self.encoder.measure(signals, channels)
         present = self.encoder.present_modalities(channels)
         means = pooled_spectra(spectra, present)
-        return {"tokens": self.encoder.tokenize(signals, spectra), "present": present, "spectra": means}
+        tokens = ops.cast(self.encoder.tokenize(signals, spectra), "float32")  # NumPy has no bfloat16
+        return {"tokens": tokens, "present": present, "spectra": means}
 
 
 class PatchFeatures(SpectralModel):
@@ -100,7 +101,8 @@ class PatchFeatures(SpectralModel):
         encoder, present = self.encoder, ops.cast(patches["present"], "bool")
         valid = ops.repeat(present, encoder.time, axis=1)
         modality = ops.arange(encoder.tokens)[None] // encoder.time
-        pooled = self.pool(encoder.transform(patches["tokens"], valid, modality), present)
+        tokens = ops.cast(patches["tokens"], encoder.compute_dtype)
+        pooled = self.pool(encoder.transform(tokens, valid, modality), present)
         if not self.skip:
             return pooled
         spectra = [

@@ -1,4 +1,4 @@
-"""`SHA256SUMS.txt`, where a data set comes with one, as those of PhysioNet do."""
+"""Reads `SHA256SUMS.txt`, which data sets of PhysioNet contain, and checks files against it."""
 
 import hashlib
 import re
@@ -13,19 +13,19 @@ _LARGEST = 64 << 20
 
 
 def read_checksums(source):
-    """The list's sums.
+    """Read the list of checksums of a data set.
 
-    Returns: dict of path below `source` to SHA-256, hexadecimal; empty where there is no list.
+    Returns: dict of path below `source` to hexadecimal SHA-256; empty if there is no list.
 
     Raises:
-        DataError: The list cannot be read, or a line is none of a sum and a path.
+        DataError: The list cannot be read, or a line is not a checksum and a path.
     """
     path, sums = Path(source) / FILE, {}
     if not path.is_file():
         return sums
     try:
         if path.stat().st_size > _LARGEST:
-            raise DataError(f"may have {_LARGEST} bytes. Received: {path.stat().st_size}.", file=path)
+            raise DataError(f"may have at most {_LARGEST} bytes. Received: {path.stat().st_size}.", file=path)
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"must be a readable text file: {error}. Restore or remove it.", file=path) from error
@@ -40,7 +40,7 @@ def read_checksums(source):
 
 
 def by_folder(sums):
-    """The same sums as folder below the source -> file name -> SHA-256; "." is the source itself."""
+    """The checksums as dict of folder below the source -> file name -> SHA-256; "." is the source itself."""
     folders = {}
     for name, value in sums.items():
         path = PurePosixPath(name)
@@ -49,18 +49,18 @@ def by_folder(sums):
 
 
 def contradiction(file, digest, sums):
-    """A sentence where a file's SHA-256 is not the listed one, or None."""
+    """A sentence if a file's SHA-256 differs from the listed one, else None."""
     listed = sums.get(file)
     if listed in (None, digest):
         return None
-    return f"its SHA-256 is {digest[:12]}…, {FILE} says {listed[:12]}…. Fetch it again."
+    return f"its SHA-256 is {digest[:12]}…, {FILE} says {listed[:12]}…. Download it again."
 
 
 def check_file(path, source, sums):
-    """Check one file of a data set against its list.
+    """Check one file of a data set against the list.
 
     Raises:
-        DataError: It differs.
+        DataError: The checksum differs.
     """
     name = Path(path).relative_to(source).as_posix()
     if name in sums:
@@ -70,6 +70,6 @@ def check_file(path, source, sums):
 
 
 def sha256(file):
-    """SHA-256 of a file's content, hexadecimal."""
+    """Hexadecimal SHA-256 of a file's content."""
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

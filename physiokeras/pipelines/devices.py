@@ -1,11 +1,11 @@
-"""Keeps TensorFlow, where it only reads data, off the GPUs on which another backend computes."""
+"""Hides GPUs from TensorFlow when it only reads data and another backend computes."""
 
 import os
 import sys
 
 
 def keras_backend():
-    """Name of the backend that Keras runs on, or would by the environment; Keras is not imported for it."""
+    """Name of Keras's backend, or the one that the environment selects; does not import Keras."""
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "config"):
         return keras.config.backend()
@@ -13,9 +13,9 @@ def keras_backend():
 
 
 def leave_gpus_to_backend(tensorflow):
-    """Hide all GPUs from TensorFlow unless it is the backend; it would take their memory whole.
+    """Hide all GPUs from TensorFlow unless it is the backend, because it would allocate all of their memory.
 
-    Call it right after `import tensorflow`.
+    Call this right after `import tensorflow`.
 
     Args:
         tensorflow: The imported module.
@@ -29,6 +29,6 @@ def leave_gpus_to_backend(tensorflow):
         tensorflow.config.set_visible_devices([], "GPU")
     except RuntimeError as error:
         raise RuntimeError(
-            f"TensorFlow already took the GPUs that the {keras_backend()} backend needs. Start a new process with "
+            f"TensorFlow already uses the GPUs that the {keras_backend()} backend needs. Start a new process with "
             f"KERAS_BACKEND={keras_backend()} set."
         ) from error

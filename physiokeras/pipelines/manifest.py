@@ -80,10 +80,10 @@ class Manifest:
         labels: Label -> dict of `kind` and `classes`.
         records: A `Record` for each converted record.
         set_aside: One dict of `record` and `reason` for each record that could not be converted.
-        problems: Sentences on what the whole data set lacks, such as a modality that no record has.
         data_hash: SHA-256 over definition, splits and shards.
         versions: Package -> version that wrote the folder.
         schema: Version of the layout.
+        problems: Sentences on what the whole data set lacks, such as a modality that no record has.
     """
 
     folder: Path | Remote

@@ -8,13 +8,13 @@ from multiprocessing import get_context
 def run(function, arguments, workers):
     """Yield `(number, result)` for each tuple of arguments, in the order of completion.
 
-    Where a worker dies (killed for its memory, a crash in a library), those that ran at the time are tried again one by
-    one; the one whose worker dies again yields a message instead of a result.
+    If a worker dies (out of memory, a crash in a library), all calls that ran at that time are repeated one by one. A
+    call whose worker dies again yields a message instead of a result.
 
     Args:
-        function: A module's own function; it raises only what should end the run.
+        function: A function at the top level of a module; an exception from it ends the run.
         arguments: list of tuples.
-        workers: Processes; 1 runs in this one.
+        workers: Number of processes; 1 runs in this process.
     """
     if workers <= 1 or len(arguments) <= 1:
         for number, values in enumerate(arguments):
@@ -29,7 +29,7 @@ def run(function, arguments, workers):
 
 
 def _until_broken(function, arguments, workers, waiting, suspects):
-    """Work `waiting` off; when the pool breaks, put what was running into `suspects`."""
+    """Run the calls in `waiting`; if the pool breaks, add the running calls to `suspects`."""
     with _pool(min(workers, len(waiting))) as executor:
         running = {}
         try:
@@ -52,9 +52,9 @@ def _alone(function, values):
         with _pool(1) as executor:
             return executor.submit(function, *values).result()
     except BrokenProcessPool:
-        return "its worker process died twice, the second time alone; is there enough memory?"
+        return "its worker process died twice, the second time while it ran alone; there may be too little memory."
 
 
 def _pool(workers):
-    # A forked child inherits the locks of TensorFlow's and JAX's threads and can hang.
+    # A forked process inherits the locks of TensorFlow's and JAX's threads and can deadlock.
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))

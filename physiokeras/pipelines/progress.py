@@ -6,11 +6,11 @@ from physiokeras.pipelines.survey import duration
 
 
 class Progress:
-    """Says a line for each record that is done, with what is left by the bytes that are left.
+    """Reports each finished record in a line, with the time left as estimated from the remaining bytes.
 
     Args:
         found: list of `physiokeras.pipelines.survey.Found`, the records to convert.
-        say: Function that is given each line.
+        say: Function that receives each line.
     """
 
     def __init__(self, found, say):
@@ -19,7 +19,7 @@ class Progress:
         self.all_seconds, self.all_bytes = (sum(getattr(entry, key) for entry in found) for key in ("seconds", "bytes"))
 
     def done(self, number, outcome):
-        """Count record `number` of `found`; `outcome` says in words what became of it."""
+        """Count record `number` of `found` as finished; `outcome` describes the result in words."""
         entry = self.found[number]
         self.count += 1
         self.seconds += entry.seconds

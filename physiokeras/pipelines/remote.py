@@ -1,4 +1,4 @@
-"""Prepared folders on remote file systems, such as `s3://bucket/folder`, through tensorflow-io: the extra `[io]`."""
+"""Prepared folders on remote file systems, such as `s3://bucket/folder`, by tensorflow-io (the extra `[io]`)."""
 
 import contextlib
 import tempfile
@@ -8,22 +8,22 @@ from types import SimpleNamespace
 from physiokeras.errors import DataError
 
 WORKING = "tensorflow 2.16 or 2.17 with tensorflow-io 0.37.1, in an environment of their own: pip install '.[io]'"
-"""Versions that load together; later ones of TensorFlow install beside tensorflow-io, and fail to load it."""
+"""Versions that work together. Later versions of TensorFlow install beside tensorflow-io, but cannot load it."""
 
 
 def located(folder):
-    """A `Path`, or a `Remote` where `folder` is a URL."""
+    """A `Path`, or a `Remote` if `folder` is a URL."""
     return folder if isinstance(folder, Remote) else Remote(folder) if "://" in str(folder) else Path(folder)
 
 
 class Remote:
-    """What of `pathlib.Path` reading a prepared folder needs, on a remote file system.
+    """A path on a remote file system, with the methods of `pathlib.Path` that reading a prepared folder needs.
 
     Args:
-        url: Such as "s3://bucket/folder"; TensorFlow must know its scheme, or learn it from tensorflow-io.
+        url: URL such as "s3://bucket/folder", of a scheme that TensorFlow or tensorflow-io supports.
 
     Raises:
-        DataError: The scheme is unknown even so; says which versions work.
+        DataError: The scheme is not supported; the message gives the versions that work.
     """
 
     def __init__(self, url):
@@ -46,11 +46,11 @@ class Remote:
         return hash(self.url)
 
     def is_file(self):
-        """Whether there is such a file."""
+        """Whether the file exists."""
         return self._files.exists(self.url)
 
     def stat(self):
-        """An object with `st_size`."""
+        """The file's status; only `st_size`."""
         return SimpleNamespace(st_size=self._files.stat(self.url).length)
 
     def read_bytes(self):
@@ -63,7 +63,7 @@ class Remote:
 
 @contextlib.contextmanager
 def local(path):
-    """A `Path` with the file's content: itself, or a copy that is removed afterwards."""
+    """Context manager: a local `Path` with the file's content, which is the file itself or a temporary copy."""
     if isinstance(path, Path):
         yield path
         return
@@ -80,10 +80,12 @@ def _file_system(url):
     problem = "it is not installed"
     if scheme not in tf.io.gfile.get_registered_schemes():
         with contextlib.suppress(ImportError):
-            # Importing it registers its file systems; where TensorFlow does not fit, it only warns.
+            # The import registers its file systems; with an incompatible TensorFlow it only warns.
             import tensorflow_io  # noqa: F401
 
             problem = f"it does not load with TensorFlow {tf.__version__}, or does not know {scheme}"
     if scheme not in tf.io.gfile.get_registered_schemes():
-        raise DataError(f"reading {scheme}:// needs tensorflow-io; {problem}. What works: {WORKING}.", file=url)
+        raise DataError(
+            f"reading {scheme}:// needs tensorflow-io; {problem}. These versions work: {WORKING}.", file=url
+        )
     return tf.io.gfile

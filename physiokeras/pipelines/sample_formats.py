@@ -1,4 +1,4 @@
-"""The sample formats of WFDB signal files: how many bytes they take and how to unpack them.
+"""Sample formats of WFDB signal files: their sizes in bytes, and unpacking.
 
 Source: the WFDB manual page signal(5). The compressed ones (508, 516, 524) are in `physiokeras.pipelines.flac`.
 """
@@ -8,10 +8,10 @@ import numpy as np
 from physiokeras.pipelines import flac
 
 DIFFERENCES = "8"
-"""The format whose bytes are differences between successive samples, from the header's initial value on."""
+"""The format that stores differences between successive samples, starting from the header's initial value."""
 
 LAYOUT = "0"
-"""The format of a signal without a file, in the header that lists the signals of a record of several segments."""
+"""The format of a signal without a file, in the layout header of a record of several segments."""
 
 FORMATS = {
     "8": (1, 1, None),
@@ -32,7 +32,7 @@ KNOWN = (*FORMATS, *flac.FORMATS)
 
 
 def sizes(form, samples):
-    """Sizes in bytes that a file of `samples` samples may have: exact, and padded to whole groups."""
+    """Possible sizes in bytes of a file of `samples` samples: exact, and padded to whole groups."""
     group, count, _ = FORMATS[form]
     return {-(-samples * group // count), -(-samples // count) * group}
 
@@ -51,11 +51,11 @@ def dtype(form):
 
 
 def unpack(form, data):
-    """The samples in `data`; of format 8 their differences.
+    """Unpack the samples in `data`; for format 8, their differences.
 
     Args:
         form: Key of `FORMATS`.
-        data: bytes; whole groups.
+        data: bytes, in whole groups.
 
     Returns: `(samples,)` int16 or int32.
     """
@@ -84,6 +84,6 @@ def unpack(form, data):
 
 
 def _signed(values, bits):
-    """Two's complement of `bits` bits."""
+    """Interpret `values` as two's complement of `bits` bits, in place."""
     values[values >= 1 << bits - 1] -= 1 << bits
     return values.reshape(-1)

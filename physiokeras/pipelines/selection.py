@@ -1,26 +1,27 @@
-"""Which windows of a prepared folder a stream reads: records, modalities, labels, a host's share."""
+"""The windows of a prepared folder that a stream reads: records, modalities, labels, and a host's share."""
 
 from dataclasses import dataclass
 
+from physiokeras.channel_layout import ChannelLayout
 from physiokeras.errors import DataError
 from physiokeras.pipelines.manifest import Manifest
 
 POSITIONS = ("record", "window")
-"""What may be asked for besides the definition's labels: numbers of the record and of the window in it."""
+"""Labels that every prepared folder has: number of the record, and number of the window within it."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """A host's part of a prepared folder.
+    """The windows, modalities and labels that one host reads.
 
     Attributes:
         manifest: The folder's `Manifest`.
-        records: The records it reads, dicts of the manifest with their number `index`.
-        extents: For each of them `(first, count)`: the stored windows that are this host's.
+        records: The `Record`s of this host.
+        extents: `(first, count)` for each record: this host's stored windows.
         modalities: Names, in the definition's order.
         labels: Names.
-        total: Windows of all hosts together.
-        hosts: How many hosts.
+        total: Number of windows of all hosts.
+        hosts: Number of hosts.
     """
 
     manifest: Manifest
@@ -33,11 +34,11 @@ class Selection:
 
     @classmethod
     def of(cls, folder, split, records, modalities, labels, host):
-        """Choose by names; each is checked.
+        """Select by names, and check them.
 
         Raises:
-            DataError: An unknown name, nothing selected.
-            ValueError: An impossible `host`.
+            DataError: A name is unknown, or nothing is selected.
+            ValueError: `host` is out of range.
         """
         manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
         number, hosts = host
@@ -62,14 +63,14 @@ class Selection:
 
     @property
     def windows(self):
-        """Windows of this host."""
+        """Number of windows of this host."""
         return sum(count for _, count in self.extents)
 
     def steps(self, batch_size):
         """Full batches in a pass, the same for every host.
 
         Raises:
-            DataError: Fewer windows than one batch.
+            DataError: There are fewer windows than one batch.
         """
         if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}.")
@@ -77,32 +78,27 @@ class Selection:
         if not steps:
             raise DataError(
                 f"{self.total} windows for {self.hosts} host(s) are fewer than one batch of {batch_size}; "
-                "take a smaller batch.",
+                "give a smaller batch size.",
                 file=self.manifest.folder,
             )
         return steps
 
     @property
     def columns(self):
-        """Positions, among all the definition's channels, of those of the chosen modalities."""
-        columns, start = [], 0
-        for name, modality in self.manifest.modalities.items():
-            stop = start + len(modality["channels"])
-            columns += range(start, stop) if name in self.modalities else ()
-            start = stop
-        return columns
+        """Positions of the selected modalities' channels among all channels of the definition."""
+        return ChannelLayout.of(self.manifest.modalities).positions(self.modalities)
 
 
 def share(counts, number, hosts):
-    """Cut the row of all windows into `hosts` even stretches; give each record's part of stretch `number`.
+    """Divide the sequence of all windows into `hosts` even stretches; return each record's part of stretch `number`.
 
     Args:
-        counts: Windows of each record.
-        number: Which stretch.
-        hosts: How many.
+        counts: Number of windows of each record.
+        number: Number of the stretch, from 0.
+        hosts: Number of stretches.
 
-    Returns: `(first, count)` for each record; count 0 where the stretch does not meet it. The stretches cover all
-        windows, no two meet, and their lengths differ by at most one.
+    Returns: `(first, count)` for each record; count 0 if the record is outside the stretch. The stretches cover all
+        windows, do not overlap, and differ in length by at most one.
     """
     total = sum(counts)
     begin, end = total * number // hosts, total * (number + 1) // hosts
@@ -120,5 +116,6 @@ def _known(names, known, what, manifest):
     unknown = [name for name in names if name not in known]
     if unknown or (what == "modality" and not names):
         raise DataError(
-            f"no {what} {', '.join(unknown) or '(none given)'}. Known: {', '.join(known)}.", file=manifest.folder
+            f"There is no {what} {', '.join(unknown) or '(none given)'}. Known: {', '.join(known)}.",
+            file=manifest.folder,
         )

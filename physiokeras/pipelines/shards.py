@@ -1,7 +1,7 @@
 """Writes and checks TFRecord shards of `tf.train.Example` without TensorFlow.
 
-TensorFlow takes 790 MB and 11 s to import, a converting worker without it 110 MB and 1.3 s. The formats are small and
-frozen: TFRecord frames each record with its length and two CRC-32C, an Example is a protocol buffer of three levels.
+Importing TensorFlow takes 790 MB and 11 s; a converting worker without it needs 110 MB and 1.3 s. The formats are small
+and stable: TFRecord frames each record with its length and two CRC-32C, an Example is a nested protocol buffer.
 
 Source: tensorflow/core/lib/io/record_writer.h, tensorflow/core/example/example.proto and feature.proto.
 """
@@ -18,10 +18,10 @@ from physiokeras.files import write_atomic
 
 
 def write_shard(path, examples):
-    """Write one shard, whole or not at all.
+    """Write one shard atomically.
 
     Args:
-        path: Its final name.
+        path: The file.
         examples: Iterable of encoded examples, bytes each.
 
     Returns: dict with `bytes`, `sha256` and `windows` (number of examples).
@@ -42,7 +42,7 @@ def write_shard(path, examples):
 
 
 def frame(payload):
-    """A TFRecord record as its parts: length and its CRC, payload, the payload's CRC."""
+    """Parts of a TFRecord record: length with its CRC, payload, CRC of the payload."""
     length = struct.pack("<Q", len(payload))
     return length + struct.pack("<I", _masked(length)), payload, struct.pack("<I", _masked(payload))
 
@@ -53,7 +53,7 @@ def _masked(payload):
 
 
 def encode_example(features):
-    """A serialized `tf.train.Example`; the same features in the same order give the same bytes.
+    """Serialize a `tf.train.Example`; the same features in the same order give the same bytes.
 
     Args:
         features: dict of name to bytes, int (an int64 list of one) or float (a float list of one).
@@ -86,12 +86,12 @@ def _varint(number):
 
 
 def check_lengths(path):
-    """Check that the lengths of a shard's records add up to its size, without reading their content.
+    """Check that the lengths of a shard's records add up to the file's size, without reading the content.
 
-    TensorFlow allocates what a record announces: a forged length of 2^60 ends its process.
+    TensorFlow allocates the length that a record claims: a forged length of 2^60 ends the process.
 
     Raises:
-        DataError: Names the shard and the byte.
+        DataError: The lengths do not add up; the message names the shard and the byte.
     """
     size, offset = os.path.getsize(path), 0
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else file as data:
@@ -106,10 +106,10 @@ def check_lengths(path):
 
 
 def read_shard(path):
-    """Yield each record's payload after checking both its CRCs.
+    """Yield the payload of each record after checking both of its CRCs.
 
     Raises:
-        DataError: A flipped byte, a forged length or a cut file; names the shard and the byte.
+        DataError: The file is damaged or truncated; the message names the shard and the byte.
     """
     size, offset = os.path.getsize(path), 0
     with open(path, "rb") as file:

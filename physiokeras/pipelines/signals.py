@@ -1,21 +1,21 @@
-"""One channel of one record: gaps, resampling, filter, scale, windows.
+"""Processing of one channel of one record: gaps, resampling, filter, scale, windows.
 
-Each step takes and gives one float32 array; a channel of 8 h at 200 Hz is 23 MB, and few copies of it live at a time.
+Each step maps one float32 array to another. A channel of 8 h at 200 Hz takes 23 MB; few copies exist at a time.
 """
 
 from fractions import Fraction
 
 import numpy as np
-import scipy  # loads `scipy.signal`, a second's work, where it is first used: in the workers alone
+import scipy  # imports `scipy.signal`, which takes a second, on first use: in the workers only
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 
 LONGEST_GAP = 1.0
-"""Seconds of missing samples that are interpolated; longer gaps make the channel absent."""
+"""Longest gap in seconds that is interpolated; a longer gap makes the channel absent in the windows it touches."""
 
 FLAT_SHARE = 0.5
-"""A window is flat where at least this share of its seconds holds one single value each."""
+"""A window is flat if at least this share of its seconds have a constant value."""
 
 FLAT_SAMPLES = 4
 """Least samples of which one value is told from chance: a slow channel is looked at over more than a second."""
@@ -28,14 +28,14 @@ _QUARTILES = (25.0, 50.0, 75.0)
 
 
 def fill_gaps(values, rate, longest=LONGEST_GAP):
-    """Replace NaN in place by a straight line between the neighbours, so that filters never meet one.
+    """Replace NaN in place by linear interpolation, so that filters never read NaN.
 
     Args:
-        values: `(samples,)` float with at least one finite sample; a gap at an end takes the nearest one.
+        values: `(samples,)` float with at least one finite sample; a gap at an end takes the nearest value.
         rate: Hz.
         longest: Seconds.
 
-    Returns: `(gaps, 2)` int, first sample and the one after the last, of the gaps longer than `longest`.
+    Returns: `(gaps, 2)` int, first sample and end (exclusive) of the gaps longer than `longest`.
     """
     missing = np.isnan(values)
     if not missing.any():
@@ -49,10 +49,10 @@ def fill_gaps(values, rate, longest=LONGEST_GAP):
 
 
 def resample(values, native, target):
-    """Change the rate from `native` to `target` Hz by an anti-aliased polyphase filter without phase shift.
+    """Resample from `native` to `target` Hz by an anti-aliasing polyphase filter without phase shift.
 
-    Sample k of the result lies at k / target seconds, within a millisecond also at the end of a long recording whose
-    rate is only near a simple ratio of the target. At both ends the signal is continued by its end value.
+    Sample k of the result is at k / target seconds, within a millisecond also at the end of a long recording whose rate
+    is only near a simple ratio of the target. Both ends are padded with the end value.
     """
     for denominators in _DENOMINATORS:
         ratio = Fraction(target / native).limit_denominator(denominators)
@@ -64,26 +64,26 @@ def resample(values, native, target):
 
 
 def reach(native, target):
-    """Seconds over which `resample` spreads one sample to each side."""
+    """Seconds to each side over which `resample` spreads one sample."""
     return 0.0 if native == target else 10 / min(native, target)
 
 
 def design_filter(modality, native):
     """The second-order sections of a modality's band-pass and notch at its target rate.
 
-    A channel recorded at a low rate holds nothing above half of it: an upper edge there is left out.
+    An upper edge above half the native rate is left out, because the channel has no signal there.
 
     Returns: `(sections, 6)` float64, or None for no filter.
 
     Raises:
-        DataError: The whole pass band lies above half the native rate.
+        DataError: The whole pass band is above half the native rate.
     """
     nyquist, parts = min(native, modality.rate) / 2, []
     if modality.bandpass:
         low, high = modality.bandpass
         if low >= nyquist:
             raise DataError(
-                f"recorded at {native:g} Hz, it holds nothing in the band {low:g} to {high:g} Hz of "
+                f"recorded at {native:g} Hz, it has no signal in the band {low:g} to {high:g} Hz of "
                 f"[modalities.{modality.name}]; leave the channel out or widen `bandpass`."
             )
         edges, kind = ((low, high), "bandpass") if high < nyquist else (low, "highpass")
@@ -96,14 +96,14 @@ def design_filter(modality, native):
 def zero_phase(values, sections, pad):
     """Filter forwards and backwards, as `scipy.signal.sosfiltfilt` with `padtype="even"`.
 
-    Chunk by chunk in float64 on one float32 buffer: the same result within float32's rounding at a fifth of the memory.
-    Both ends are mirrored: on real ECG, respiration and pulse the error there is a fifth to a half of what SciPy's
-    default, the odd continuation, makes.
+    It filters in chunks of float64 on one float32 buffer: the same result within float32 rounding, at a fifth of the
+    memory. Both ends are mirrored (even padding): on real ECG, respiration and pulse the error at the ends is a
+    fifth to a half of that of SciPy's default, odd padding.
 
     Args:
         values: `(samples,)` float32.
         sections: `(sections, 6)`.
-        pad: Samples by which each end is continued.
+        pad: Number of samples by which each end is padded.
 
     Returns: `(samples,)` float32.
     """
@@ -120,7 +120,7 @@ def zero_phase(values, sections, pad):
 
 
 def filter_signal(values, modality, native):
-    """Band-pass and notch of a definition's modality on a signal at its target rate, without phase shift."""
+    """Apply the band-pass and notch filters of a modality to a signal at its target rate, without phase shift."""
     sections = design_filter(modality, native)
     if sections is None:
         return values
@@ -131,14 +131,14 @@ def filter_signal(values, modality, native):
 
 
 def touched_windows(gaps, rate, windows, window, margin):
-    """Which windows a long gap touches, the resampling filter's reach included.
+    """The windows that a long gap touches, including the reach of the resampling filter.
 
     Args:
-        gaps: `(gaps, 2)` samples.
-        rate: Hz, of these samples.
+        gaps: `(gaps, 2)` samples, as `fill_gaps` returns them.
+        rate: Rate of these samples in Hz.
         windows: Number of windows.
-        window: Seconds.
-        margin: Seconds.
+        window: Length of a window in seconds.
+        margin: Seconds by which each gap is extended on both sides.
 
     Returns: `(windows,)` bool.
     """
@@ -152,7 +152,8 @@ def touched_windows(gaps, rate, windows, window, margin):
 def extremes(values, rate, windows, window):
     """Lowest and highest value in each second of each window; in longer pieces where a second holds few samples.
 
-    Returns: two arrays `(windows, seconds)`; a window that is no whole number of seconds is cut into near ones.
+    Returns: two arrays `(windows, seconds)`. A window that is not a whole number of seconds is divided into parts
+        of about one second.
     """
     seconds = max(1, round(window / max(1.0, FLAT_SAMPLES / rate)))
     step = window / seconds * rate
@@ -165,13 +166,13 @@ def extremes(values, rate, windows, window):
 
 
 def flat_windows(lowest, highest):
-    """Which windows are flat: at least half of their seconds hold one single value each.
+    """The flat windows: at least half of their seconds have a constant value.
 
-    An electrode that falls off, or an amplifier at its rail, gives that; noise of one digital step does not.
+    A detached electrode or a saturated amplifier causes this; noise of one digital step does not.
 
     Args:
-        lowest: `(windows, seconds)` of `extremes`.
-        highest: The same.
+        lowest: `(windows, seconds)`, as `extremes` returns it.
+        highest: `(windows, seconds)`, as `extremes` returns it.
 
     Returns: `(windows,)` bool.
     """

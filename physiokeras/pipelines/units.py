@@ -1,4 +1,4 @@
-"""Physical units as headers write them, and conversion between those of one kind."""
+"""Physical units as headers spell them, and conversion between units of one quantity."""
 
 import numpy as np
 
@@ -15,13 +15,13 @@ def convert_unit(values, given, wanted):
 
     Args:
         values: float array.
-        given: Unit of the record's header.
-        wanted: Unit of the definition, or None for the values as they are.
+        given: Unit in the record's header.
+        wanted: Unit in the definition, or None for no conversion.
 
     Returns: `values`.
 
     Raises:
-        DataError: The two units measure different things.
+        DataError: The units measure different quantities.
     """
     given, wanted = _ALIASES.get(given, given), _ALIASES.get(wanted, wanted)
     if wanted is None or given == wanted:
@@ -30,5 +30,5 @@ def convert_unit(values, given, wanted):
         values *= np.asarray(10.0 ** (_VOLTS[given] - _VOLTS[wanted]), values.dtype)
         return values
     raise DataError(
-        f"its unit is {given!r}, the definition wants {wanted!r}; correct the header or the definition's `unit`."
+        f"its unit is {given!r}, but the definition expects {wanted!r}; correct the header or the definition's `unit`."
     )

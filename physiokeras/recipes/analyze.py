@@ -1,12 +1,13 @@
-"""What a model has learned: attention, tuning of units, reconstruction between modalities, representation.
+"""Analyse what a model has learned: attention, tuning of units, reconstruction between modalities, representation.
 
     python -m physiokeras.recipes.analyze --run runs/pretrain-1
     python -m physiokeras.recipes.analyze --run runs/mae --against runs/dropout runs/late
     python -m physiokeras.recipes.analyze --compare runs/compare-1
 
-The first looks at one run beside its encoder untrained, the second at runs side by side, the third asks of a finished
-comparison whether the measures go with the probe scores. Each writes tables (CSV), figures (PNG and PDF) and a page to
-read, `analysis.md`, by default into `analysis/` of the run. The demo's run takes about two minutes of one core.
+The first command compares a run with its untrained encoder, the second compares several runs, and the third tests
+whether the measures correlate with the probe scores of a finished comparison. Each writes tables (CSV), figures (PNG
+and PDF) and the page `analysis.md`, by default to `analysis/` in the run folder. The demo's run takes about two minutes
+on one core.
 """
 
 from dataclasses import dataclass
@@ -19,23 +20,25 @@ from physiokeras.experiments.settings import CommonSettings, read, setting
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):
-    """Which runs are analysed, and on how many windows."""
+    """Settings of an analysis: runs, windows and measures."""
 
-    run: str | None = setting(None, "folder of a run of `pretrain`, or of a cell of a comparison", "runs", "place")
+    run: str | None = setting(None, "run folder of `pretrain`, or folder of a cell of a comparison", "runs", "place")
     against: tuple[str, ...] = setting(
-        (), "folders of runs to show beside it; none: its encoder untrained", "runs", "place"
+        (), "folders of runs to compare with; none: the same encoder, untrained", "runs", "place"
     )
-    compare: str | None = setting(None, "folder of a run of `compare`, instead of --run", "runs", "place")
-    data: str | None = setting(None, "folder that `prepare` made; none: the run's own data", "data", "place")
-    windows: int = setting(2000, "windows for attention and features, spread over the test people", "data", "result")
+    compare: str | None = setting(None, "run folder of `compare`, instead of --run", "runs", "place")
+    data: str | None = setting(None, "folder that `prepare` wrote; none: the data of the run", "data", "place")
+    windows: int = setting(
+        2000, "number of windows for attention and features, spread over the test people", "data", "result"
+    )
     few_windows: int = setting(
-        256, "windows for tuning and reconstruction, which look at each many times", "data", "result"
+        256, "number of windows for tuning and reconstruction, which read each window many times", "data", "result"
     )
-    workers: int = setting(2, "processes that simulate a cohort that is gone", "data", "execution")
+    workers: int = setting(2, "number of processes that simulate a missing cohort", "data", "execution")
     width: int = setting(1, "largest distance in tokens at which attention counts as aligned", "measures", "result")
-    draws: int = setting(1000, "draws of people for the intervals", "measures", "result")
+    draws: int = setting(1000, "number of bootstrap draws of people for the intervals", "measures", "result")
     pooling: Literal["mean", "concatenate"] = setting(
-        "mean", "features: mean over modalities, or side by side",
+        "mean", "features of a window: mean over modalities, or modalities concatenated",
         "measures", "result",
     )  # fmt: skip
 
@@ -76,7 +79,7 @@ def main(argv=None):
             for title, make in makers.items()
         ]
     page = analysis_page.write([section for section in sections if section], settings, manifest)
-    print(f"Everything is in {page.parent}; read {page}", flush=True)
+    print(f"The results are in {page.parent}; read {page}", flush=True)
     return 0
 
 

@@ -24,15 +24,17 @@ from physiokeras.seeds import derive
 
 @dataclass(frozen=True)
 class Settings(ProbeSettings):
-    """Which model is scored on which recordings, and how the probe is fitted."""
+    """Settings of the scoring: model, recordings and probe."""
 
-    run: str = setting(help="run folder of a command that trains, whose encoder is used", group="data", role="place")
-    data: str = setting(help="folder that `prepare` made of the recordings", group="data", role="place")
-    source: str = setting(help="folder of the recordings, for the targets at every sample", group="data", role="place")
-    seconds: int = setting(
-        2000, "most scored seconds of a record that the probe is fitted on, drawn by seed", "probe", "result"
+    run: str = setting(help="run folder of the encoder", group="data", role="place")
+    data: str = setting(help="folder that `prepare` wrote from the recordings", group="data", role="place")
+    source: str = setting(
+        help="folder of the recordings, from which the target of each sample is read", group="data", role="place"
     )
-    draws: int = setting(1000, "draws of people for the intervals", "probe", "probe")
+    seconds: int = setting(
+        2000, "greatest number of scored seconds per record for fitting the probe, drawn at random", "probe", "result"
+    )
+    draws: int = setting(1000, "number of bootstrap draws of people for the intervals", "probe", "probe")
 
 
 def main(argv=None):

@@ -1,14 +1,14 @@
-"""Compare ways of training an encoder, as the paper does, on every task, with several seeds.
+"""Compare training strategies of an encoder on all tasks, with several seeds, as the paper does.
 
     python -m physiokeras.recipes.compare --backend jax
     python -m physiokeras.recipes.compare --config stress_predict --data PREPARED --backend jax --out runs/stress
     python -m physiokeras.recipes.compare --resume runs/stress --seeds 5
 
-A strategy is a file of settings laid over those of the run. Every encoder is trained once for each seed (and fold), is
-kept, and is probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the
-floor that an encoder has to beat. The same command with the same `--out`, or `--resume` with the folder, continues
-where it stopped; where strategies or seeds are added, only these are computed. The run folder gets `scores.md`, the
-page to read, its numbers as CSV, and figures.
+A strategy is a file of settings that override those of the run. Each encoder is trained once per seed and fold, saved
+and probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the baseline
+that an encoder has to exceed. The same command with the same `--out`, or `--resume` with the folder, resumes an
+interrupted comparison; added strategies or seeds are computed, finished ones are kept. The run folder gets the page
+`scores.md`, its numbers as CSV, and figures.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
-from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, TrainingSettings
+from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, SubsetSettings, TrainingSettings
 
 STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
@@ -30,41 +30,49 @@ STRATEGIES = (
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, CohortSettings, TrainingSettings):
-    """Comparison: strategies, data, folds, network, training, supervised training, probes."""
+class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
+    """Settings of a comparison: strategies, data, folds, network, training, supervised training, probes."""
 
     config: tuple[str, ...] | None = setting(("comparison",), CONFIG_HELP, "run", "invocation")
     strategies: tuple[str, ...] = setting(
         STRATEGIES,
-        "shipped strategies or TOML files of settings that are laid over all others; and band_power and time_alone, "
+        "shipped strategies or TOML files of settings that override all others; also band_power and time_alone, "
         "which have no encoder",
         "comparison", "extent",
     )  # fmt: skip
-    seeds: int = setting(5, "repetitions of the whole; more can be added to a finished run", "comparison", "extent")
-    tasks: tuple[str, ...] = setting((), "tasks to probe; none given: all that the labels allow", "comparison", "probe")
-    reference: str = setting("input_dropout", "strategy that the others are compared with", "comparison", "probe")
-    subsets: bool = setting(True, "score every subset of the modalities at test time too", "comparison", "probe")
+    seeds: int = setting(
+        5, "number of repetitions with different seeds; a finished run can be given more", "comparison", "extent"
+    )
+    tasks: tuple[str, ...] = setting((), "tasks to probe; none: all tasks that the labels allow", "comparison", "probe")
+    reference: str = setting("input_dropout", "strategy with which the others are compared", "comparison", "probe")
+    subsets: bool = setting(True, "also score each subset of the modalities at test time", "comparison", "probe")
     refit: bool = setting(
-        True, "with subsets: also by probes fitted on training windows that lack the same modalities",
+        True, "with subsets: also fit probes on training windows that lack the same modalities",
         "comparison", "probe",
     )  # fmt: skip
-    draws: int = setting(1000, "draws of people for the intervals", "comparison", "probe")
-    folds: int = setting(0, "groups of people, each held out once; 0: the data's own splits", "comparison", "result")
+    draws: int = setting(1000, "number of bootstrap draws of people for the intervals", "comparison", "probe")
+    folds: int = setting(
+        0, "number of groups of people, each held out once; 0: the splits of the data", "comparison", "result"
+    )
     validation_share: float = setting(
-        0.2, "with folds: share of the other labelled people by whom choices are made",
+        0.2, "with folds: share of the remaining labelled people who form the validation set",
         "comparison", "result",
     )  # fmt: skip
     pretrain_on: tuple[str, ...] = setting(
-        (), "without folds: splits to pretrain on; none given: those of pretrain and train that the data have",
+        (), "without folds: splits to pretrain on; none: pretrain and train, if the data have them",
         "data", "result",
     )  # fmt: skip
-    supervised_steps: int = setting(300, "most training steps from scratch", "supervised", "supervised")
-    supervised_interval: int = setting(
-        30, "steps between two looks at the validation people", "supervised", "supervised"
+    supervised_steps: int = setting(
+        300, "greatest number of steps of supervised training from scratch", "supervised", "supervised"
     )
-    patience: int = setting(4, "looks without a lower loss after which training ends", "supervised", "supervised")
+    supervised_interval: int = setting(
+        30, "number of steps between evaluations of the validation loss", "supervised", "supervised"
+    )
+    patience: int = setting(
+        4, "number of evaluations without a lower loss after which training ends", "supervised", "supervised"
+    )
     scalings: tuple[Literal["raw", "per person"], ...] = setting(
-        ("raw",), "features as they are, and scaled within each person, which only data of few people need",
+        ("raw",), "features unchanged, or scaled within each person, which data of few people need",
         "probe", "probe",
     )  # fmt: skip
 
@@ -86,7 +94,7 @@ def main(argv=None):
         parts, compared = folds.of_settings(settings, manifest, tasks), strategies_of(settings, manifest)
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
-    # Cells that depend on how models are probed are computed again where it changes.
+    # Changed settings of probes invalidate the cells that depend on them.
     known = {"data_hash": manifest.data_hash, "resume": True, "free": ("probe", "readout")}
     with run_folder.start(settings, recipe="compare", **known) as run:
         plan = cells.plan(settings, manifest, compared, parts, run.folder)

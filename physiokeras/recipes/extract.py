@@ -1,9 +1,11 @@
-"""Write a model's features of a folder of recordings, and what its probes predict from them.
+"""Write a model's features and its probes' predictions for a folder of recordings.
 
     python -m physiokeras.recipes.extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
 
-`features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording).
-`predictions.csv` has the probes' predictions for the same rows, and `hypnogram_RECORD.png` shows the sleep stages.
+`features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording), `missing`
+(modalities that the window lacks). `predictions.csv` has the probes' predictions for the same rows, and
+`hypnogram_RECORD.png` shows the sleep stages. Features of windows that lack modalities are mapped to those of all by
+the run's `subset_maps.npz`; `predictions.csv` has a column `missing` then.
 """
 
 import io
@@ -23,13 +25,17 @@ from physiokeras.pipelines.record_list import find_records
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):
-    """Which model reads which recordings."""
+    """Settings of an extraction: model, recordings and output."""
 
-    run: str = setting(help="run folder of `pretrain`, whose model and probes are used", group="data", role="place")
+    run: str = setting(help="run folder of the model and its probes", group="data", role="place")
     source: str = setting(help="folder of recordings", group="data", role="place")
-    dataset: str | None = setting(None, "definition of the recordings, if not the model's own", "data", "result")
-    out: str = setting(help="folder for features, predictions and figures, made if missing", group="run", role="place")
-    workers: int = setting(2, "processes that convert", "data", "execution")
+    dataset: str | None = setting(
+        None, "definition of the recordings; none: the definition of the model's data", "data", "result"
+    )
+    out: str = setting(
+        help="folder for features, predictions and figures; created if missing", group="run", role="place"
+    )
+    workers: int = setting(2, "number of processes that convert", "data", "execution")
     figures: bool = setting(True, "draw a hypnogram for each recording", "data", "result")
 
 
@@ -56,29 +62,39 @@ def main(argv=None):
         there = without_missing_people(definition, settings.source)
         there = without_missing_labels(there, find_records(settings.source, there))
         manifest = convert(settings.source, there, prepared, workers=settings.workers)
-        rows = read_rows(encoder, manifest, facts["pooling"])
+        rows = read_rows(encoder, manifest, facts["pooling"], Path(settings.run))
         write_features(rows, out / "features.npz")
         write_predictions(rows, encoder, definition, settings, out, note_of(manifest))
     print(f"{len(rows['record'])} windows of {len(set(rows['record'].tolist()))} recordings are in {out}")
     return int(bool(manifest.set_aside))
 
 
-def read_rows(encoder, manifest, pooling):
-    """Features of every window, in the order of recordings and time.
+def read_rows(encoder, manifest, pooling, run):
+    """Features of every window, in the order of recordings and time; those that lack modalities are mapped.
+
+    Args:
+        encoder: `Encoder`.
+        manifest: `Manifest`.
+        pooling: As in `FeatureExtractor`.
+        run: Folder with `subset_maps.npz`, if any.
 
     Returns: dict of `features` float32 `(windows, width)`, `record` `(windows,)` names, `seconds` `(windows,)` starts,
-        and the labels.
+        `missing` `(windows,)` names of the modalities that are missing, and the labels.
     """
     from physiokeras.evaluation.extraction import features_of_windows
+    from physiokeras.evaluation.missing_modalities import mapped, names_of
     from physiokeras.models import FeatureExtractor
 
     found = features_of_windows(FeatureExtractor(encoder, pooling), manifest)
+    missing = np.array(names_of(encoder.modalities, ~found.present))
+    values, said = mapped(found, encoder, run)
+    print(said, end="", flush=True)
     columns = dict(found.labels)
     names = np.array([record.name for record in manifest.records])
     starts = np.array([record.start for record in manifest.records])
     record = columns.pop("record")
     seconds = starts[record] + columns.pop("window") * float(manifest.definition["window"])
-    return {"features": found.values, "record": names[record], "seconds": seconds, **columns}
+    return {"features": values, "record": names[record], "seconds": seconds, "missing": missing, **columns}
 
 
 def write_features(rows, path):
@@ -86,7 +102,7 @@ def write_features(rows, path):
     from physiokeras.files import write_atomic
 
     content = io.BytesIO()
-    np.savez(content, **{name: rows[name] for name in ("features", "record", "seconds")})
+    np.savez(content, **{name: rows[name] for name in ("features", "record", "seconds", "missing")})
     write_atomic(path, content.getvalue())
 
 
@@ -121,6 +137,8 @@ def write_predictions(rows, encoder, definition, settings, out, note=None):
                     note=note,
                 )
                 save(figure, out / f"hypnogram_{record}.png")
+    if columns and any(rows["missing"]):
+        columns["missing"] = rows["missing"].tolist()
     if columns:
         values = zip(rows["record"].tolist(), rows["seconds"].tolist(), *columns.values(), strict=True)
         write_csv(out / "predictions.csv", [("record", "seconds", *columns), *values])

@@ -1,10 +1,10 @@
-"""Fine-tune a saved encoder on labels: encoder and linear layer train together from the pretrained weights.
+"""Fine-tune a saved encoder on labels: encoder and linear layer are trained together from the pretrained weights.
 
     python -m physiokeras.recipes.finetune --run runs/pretrain-1 --data PREPARED --task stage
     python -m physiokeras.recipes.finetune --resume runs/finetune-1
 
-Training ends when the loss of the validation people no longer falls. The weights of its lowest value are kept and
-scored on the test people, beside a probe of the frozen encoder. Modalities that the data lack are absent.
+Training ends when the validation loss stops falling. The weights with the lowest validation loss are kept and scored on
+the test people, in comparison with a probe of the frozen encoder. Modalities that the data lack are absent.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,23 @@ from physiokeras.experiments.training_settings import OptimizerSettings, ProbeSe
 
 @dataclass(frozen=True)
 class Settings(ProbeSettings, OptimizerSettings):
-    """Which model is fine-tuned on which labels, and how."""
+    """Settings of fine-tuning: model, data, labels and training."""
 
-    run: str = setting(
-        help="run folder of a command that trains, whose model is fine-tuned", group="data", role="place"
-    )
+    run: str = setting(help="run folder of the model", group="data", role="place")
     data: str = setting(
-        help="folder that `prepare` made, with people in train, validation and test", group="data", role="place"
+        help="folder that `prepare` wrote, with people in train, validation and test", group="data", role="place"
     )
     task: str | None = setting(
-        None, "label that is learned; none given: the first with a class a window", "data", "result"
+        None, "label to learn; none: the first label with a class for each window", "data", "result"
     )
-    steps: int = setting(1000, "most training steps", "training", "training")
-    interval: int = setting(50, "steps between two looks at the validation people", "training", "training")
-    patience: int = setting(5, "looks without a lower loss after which training ends", "training", "training")
-    warmup: float = setting(0.1, "share of the steps in which the learning rate rises", "training", "training")
+    steps: int = setting(1000, "greatest number of training steps", "training", "training")
+    interval: int = setting(50, "number of steps between evaluations of the validation loss", "training", "training")
+    patience: int = setting(
+        5, "number of evaluations without a lower loss after which training ends", "training", "training"
+    )
+    warmup: float = setting(
+        0.1, "share of the steps over which the learning rate rises linearly", "training", "training"
+    )
 
 
 def main(argv=None):
@@ -53,11 +55,13 @@ def main(argv=None):
     from physiokeras.recipes.probe import saved_encoder
 
     if settings.context:
-        raise SystemExit("Fine-tuning sees one window at a time: leave --context out.")
+        raise SystemExit("Fine-tuning reads one window at a time: omit --context.")
     manifest = Manifest.read(settings.data)
     missing = [split for split in extraction.SPLITS if split not in manifest.splits]
     if missing:
-        raise DataError(f"no people in the split {', '.join(missing)}; fine-tuning needs them.", file=manifest.folder)
+        raise DataError(
+            f"there are no people in the split {', '.join(missing)}; fine-tuning needs them.", file=manifest.folder
+        )
     task, encoder = folds.task_of(manifest, settings.task), saved_encoder(settings.run, manifest)
     began_with = digest(encoder)
     facts = {"data_hash": f"{manifest.data_hash} and encoder {began_with}", "resume": settings.resume is not None}

@@ -1,9 +1,9 @@
-"""Say what a record holds, what a conversion would make of it, and whether to trust it.
+"""Describe a record: its content, the result of its conversion, and doubts about its quality.
 
     python -m physiokeras.recipes.inspect RECORD.hea --dataset physionet2018 --figure record.png
     python -m physiokeras.recipes.inspect FOLDER --dataset wristband.toml
 
-Run it first when a model gives strange predictions for a new device. It writes nothing except the figure.
+Run this first when a model gives strange predictions for a new device. It writes nothing except the figure.
 """
 
 import sys
@@ -24,20 +24,22 @@ _MINUTE = 60.0
 
 @dataclass(frozen=True)
 class Settings:
-    """Which records are read by which definition."""
+    """Settings of an inspection: records and definition."""
 
     config: tuple[str, ...] | None = setting(
-        None, "TOML files of settings; later ones win, and flags over all", "run", "invocation"
+        None, "TOML files of settings; later ones override earlier ones, and flags override all", "run", "invocation"
     )
     source: str = setting(
         help="a record's file or a folder of records; also as the first word", group="data", role="place"
     )
     dataset: str = setting(
-        help="a shipped definition's name (physionet2018, mitdb, ...), or a TOML file", group="data", role="result"
+        help="name of a shipped definition (physionet2018, mitdb, ...) or path of a TOML file",
+        group="data",
+        role="result",
     )
-    limit: int = setting(10, "records of a folder that are read, evenly spread; 0 for all", "data", "extent")
+    limit: int = setting(10, "number of records to read from a folder, evenly spread; 0: all", "data", "extent")
     figure: str | None = setting(
-        None, "PNG to draw: a minute of every channel, and the labels (first record)", "data", "place"
+        None, "PNG file for a figure of the first record: labels and a minute of each channel", "data", "place"
     )
 
     def __post_init__(self):

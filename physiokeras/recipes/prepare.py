@@ -1,11 +1,11 @@
-"""Convert a data set's records into a folder of shards that training streams from.
+"""Convert the records of a data set to a folder of shards from which training streams windows.
 
     python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
     python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
     python -m physiokeras.recipes.prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
     python -m physiokeras.recipes.prepare --out DIR --verify
 
-The same command resumes an interrupted run, and tries records again that were set aside.
+The same command resumes an interrupted run and retries records that were set aside.
 """
 
 import shlex
@@ -19,29 +19,31 @@ from physiokeras.pipelines import convert, plan, verify
 
 @dataclass(frozen=True)
 class Settings:
-    """What is converted, where to, and by how many processes."""
+    """Settings of a conversion: data set, output and processes."""
 
     config: tuple[str, ...] | None = setting(
-        None, "TOML files of settings; later ones win, and flags over all", "run", "invocation"
+        None, "TOML files of settings; later ones override earlier ones, and flags override all", "run", "invocation"
     )
-    dry_run: bool = setting(False, "say what would be read, written and needed, and stop", "run", "execution")
+    dry_run: bool = setting(False, "print what a conversion would read, write and need, then stop", "run", "execution")
     verify: bool = setting(
-        False, "read a prepared folder whole and compare it with its manifest, and stop", "run", "execution"
+        False, "read a whole prepared folder, compare it with its manifest, then stop", "run", "execution"
     )
     dataset: str | None = setting(
-        None, "a shipped definition's name (physionet2018, ...), or a TOML file", "data", "result"
+        None, "name of a shipped definition (physionet2018, ...) or path of a TOML file", "data", "result"
     )
-    source: str | None = setting(None, "folder of the data set's records", "data", "place")
-    out: str = setting(help="folder for the shards, made if missing", group="data", role="place")
-    report: bool = setting(True, "write report.md, a page on what was converted, with a figure", "data", "extent")
+    source: str | None = setting(None, "folder of the records", "data", "place")
+    out: str = setting(help="folder for the shards; created if missing", group="data", role="place")
+    report: bool = setting(True, "write report.md, a page on the converted data, with a figure", "data", "extent")
     workers: int = setting(1, "processes", "work", "execution")
     beam: str | None = setting(
-        None, "options of Apache Beam, in one string, to convert on one of its runners", "work", "execution"
+        None, "options of Apache Beam in one string, to convert on one of its runners", "work", "execution"
     )
-    shard_index: int = setting(0, "which part of the records this machine converts, from 0", "work", "extent")
-    num_shards: int = setting(1, "into how many parts the records are divided among machines", "work", "extent")
+    shard_index: int = setting(
+        0, "number of the part of the records that this machine converts, from 0", "work", "extent"
+    )
+    num_shards: int = setting(1, "number of parts into which the records are divided among machines", "work", "extent")
     strict: bool = setting(
-        True, "set aside what contradicts its header or SHA256SUMS.txt; else note it", "work", "result"
+        True, "set aside records that contradict their header or SHA256SUMS.txt; off: only note it", "work", "result"
     )
 
     def __post_init__(self):
@@ -66,7 +68,7 @@ def main(argv=None):
         Settings,
         argv,
         prog="python -m physiokeras.recipes.prepare",
-        description="Convert a data set's records into a folder of shards that training streams from.",
+        description="Convert the records of a data set to a folder of shards from which training streams windows.",
     )
     return run(settings)
 

@@ -1,11 +1,11 @@
-"""Pretrain an encoder, by masked autoencoding with modality dropout or another objective, and probe it.
+"""Pretrain an encoder by masked autoencoding with modality dropout, or by another objective, and probe it.
 
     python -m physiokeras.recipes.pretrain --backend jax
     python -m physiokeras.recipes.pretrain --config paper --data PREPARED --out runs/paper
     python -m physiokeras.recipes.pretrain --config paper leave_one_out --data PREPARED
     python -m physiokeras.recipes.pretrain --resume runs/paper
 
-With nothing else given it simulates a small cohort first. The run folder holds settings, versions, metrics, model,
+Without --data the command simulates a small cohort first. The run folder gets settings, versions, metrics, model,
 probes and figures.
 """
 
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
-from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, TrainingSettings
+from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, SubsetSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, CohortSettings, TrainingSettings):
+class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
     """Settings of a pretraining: data, network, objective, training, probes."""
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
     pretrain_on: tuple[str, ...] = setting(
-        (), "splits that the encoder is trained on; none given: those of pretrain and train that the data have",
+        (), "splits to train on; none: pretrain and train, if the data have them",
         "data", "result",
     )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
         if self.objective in ("supervised", "untrained"):
-            raise ValueError(f"objective {self.objective} pretrains nothing; physiokeras.recipes.compare runs it.")
+            raise ValueError(f"objective {self.objective} does not pretrain; use physiokeras.recipes.compare for it.")
 
 
 def main(argv=None):
@@ -41,7 +41,7 @@ def main(argv=None):
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.analysis.reconstruction import held_out_reconstruction
-    from physiokeras.evaluation import probe_report
+    from physiokeras.evaluation import missing_modalities, probe_report
     from physiokeras.experiments import cohort, devices, training
     from physiokeras.experiments.build import build_model, compile_model
     from physiokeras.figures import pretraining_run
@@ -61,6 +61,8 @@ def main(argv=None):
             training.fit(model, manifest, settings, run, splits)
         pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
         probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
+        if settings.subset_maps:
+            missing_modalities.save_maps(run.folder, extractor, manifest)
         pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
         powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
         columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}

@@ -1,4 +1,4 @@
-"""Probe a saved model on prepared data, of its own data set or of another.
+"""Probe a saved model on prepared data of its own or of another data set.
 
     python -m physiokeras.recipes.probe --run runs/pretrain-1 --data PREPARED
 
@@ -14,15 +14,15 @@ from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.build import untrained
 from physiokeras.experiments.settings import read, setting
-from physiokeras.experiments.training_settings import ProbeSettings
+from physiokeras.experiments.training_settings import ProbeSettings, SubsetSettings
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings):
-    """Which model is probed on which data, and how."""
+class Settings(SubsetSettings, ProbeSettings):
+    """Settings of probing: model, data and probes."""
 
-    run: str = setting(help="run folder of a command that trains, whose model is probed", group="data", role="place")
-    data: str = setting(help="folder that `prepare` made", group="data", role="place")
+    run: str = setting(help="run folder of the model", group="data", role="place")
+    data: str = setting(help="folder that `prepare` wrote", group="data", role="place")
 
 
 def main(argv=None):
@@ -32,7 +32,7 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.probe", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.evaluation import extraction, leave_one_person_out, probe_report
+    from physiokeras.evaluation import extraction, leave_one_person_out, missing_modalities, probe_report
     from physiokeras.models import FeatureExtractor
     from physiokeras.pipelines import Manifest
 
@@ -50,6 +50,8 @@ def main(argv=None):
         for title, extractor in extractors.items():
             columns[title], left_out = probe_report.probe_encoder(extractor, manifest, settings)
         probe_report.save_all(run.folder, extractors["pretrained"], manifest, columns["pretrained"], settings.pooling)
+        if settings.subset_maps:
+            missing_modalities.save_maps(run.folder, extractors["pretrained"], manifest)
         probe_report.report(run, columns, manifest, {}, left_out)
     return 0
 

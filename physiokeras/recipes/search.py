@@ -1,4 +1,4 @@
-"""Search settings of the pretraining by what a probe of the validation people scores.
+"""Search settings of pretraining by the score of a probe on the validation people.
 
     python -m physiokeras.recipes.search --backend jax
     python -m physiokeras.recipes.search --data PREPARED --tuner bayesian --trials 20 --space drop_rate=0:1 depth=2:8
@@ -26,32 +26,37 @@ class Settings(pretrain.Settings):
     """The search, and all settings of the pretraining, which hold for every trial."""
 
     tuner: Literal["random", "bayesian", "hyperband"] = setting(
-        "random", "how KerasTuner chooses; hyperband tries many with few steps first",
+        "random", "search algorithm of KerasTuner; hyperband runs many trials with few steps first",
         "search", "result",
     )  # fmt: skip
-    trials: int = setting(8, "how many trials; hyperband sets the number itself", "search", "extent")
+    trials: int = setting(8, "number of trials; hyperband determines it itself", "search", "extent")
     space: tuple[str, ...] = setting(
         ("drop_rate=0:1", "mask_ratio=0.3:0.9"), "settings to vary, each NAME=LOW:HIGH, NAME=LOW:HIGH:STEP or NAME=A,B",
         "search", "result",
     )  # fmt: skip
     task: str | None = setting(
-        None, "label that is probed; none given: the first with a class a window", "search", "result", alias="label"
+        None, "label to probe; none: the first label with a class for each window", "search", "result", alias="label"
     )
     grid: bool = setting(False, "run all combinations of two settings with lists of values", "search", "result")
-    seeds: int = setting(3, "repetitions of the grid; more can be added to a finished one", "search", "extent")
+    seeds: int = setting(
+        3,
+        "number of repetitions of the grid with different seeds; a finished grid can be given more",
+        "search",
+        "extent",
+    )
 
     def __post_init__(self):
         super().__post_init__()
         if self.label_share != 1 or not self.space:
-            raise ValueError("A search needs something to vary in `space`, and a `label_share` of 1.")
+            raise ValueError("A search needs settings to vary in `space` and a `label_share` of 1.")
         if self.probe_folds:
             raise ValueError(
-                "A search scores the validation people: leave `probe_folds` at 0, so that no probe sees them."
+                "A search scores the validation people: `probe_folds` must be 0, so that no probe is fitted on them."
             )
         dimensions = [Dimension.parse(text) for text in self.space]
         if self.grid and (len(dimensions) != 2 or any(len(d.values) < 2 for d in dimensions)):
             raise ValueError(
-                "A grid has two settings with two values or more each, as in --space mask_ratio=0.5,0.7 drop_rate=0,1."
+                "A grid needs two settings with two or more values each: --space mask_ratio=0.5,0.7 drop_rate=0,1."
             )
 
 
@@ -69,7 +74,9 @@ def main(argv=None):
     manifest = cohort.prepared(settings)
     missing = [split for split in ("train", "validation") if split not in manifest.splits]
     if missing:
-        raise DataError(f"no people in the split {', '.join(missing)}; a search needs them.", file=manifest.folder)
+        raise DataError(
+            f"there are no people in the split {', '.join(missing)}; a search needs them.", file=manifest.folder
+        )
     task = folds.task_of(manifest, settings.task)
     with run_folder.start(settings, recipe="search", data_hash=manifest.data_hash, resume=True) as run:
         dimensions = [Dimension.parse(text) for text in settings.space]

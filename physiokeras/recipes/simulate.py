@@ -2,7 +2,7 @@
 
     python -m physiokeras.recipes.simulate --out DIR --people 48 --hours 0.3334 --workers 2
 
-48 people of 20 minutes take about 13 s of one core. An interrupted run is finished by the same command.
+48 records of 20 minutes take about 13 s on one core. The same command finishes an interrupted run.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,23 @@ from physiokeras.pipelines.simulation.simulator import simulate
 
 @dataclass(frozen=True)
 class Settings:
-    """How many people are simulated, for how long, and where to."""
+    """Settings of a simulation: people, length and output."""
 
     config: tuple[str, ...] | None = setting(
-        None, "TOML files of settings; later ones win, and flags over all", "run", "invocation"
+        None, "TOML files of settings; later ones override earlier ones, and flags override all", "run", "invocation"
     )
-    seed: int = setting(0, "number from which everything random follows", "run", "run")
-    out: str = setting(help="folder for the records, made if missing", group="run", role="place")
-    people: int = setting(48, "people with labels", "cohort", "result")
-    unlabelled: int = setting(0, "people without labels, for pretraining", "cohort", "result")
+    seed: int = setting(0, "seed of all random numbers", "run", "run")
+    out: str = setting(help="folder for the records; created if missing", group="run", role="place")
+    people: int = setting(48, "number of people with labels", "cohort", "result")
+    unlabelled: int = setting(0, "number of people without labels, for pretraining", "cohort", "result")
     hours: float = setting(
-        1 / 3, "length of each record; a short one holds a whole night's architecture", "cohort", "result"
+        1 / 3, "length of each record in hours; a short record contains a compressed night", "cohort", "result"
     )
     coupled: bool = setting(
-        True, "let one physiology drive all modalities; off gives a negative control", "cohort", "result"
+        True,
+        "simulate all modalities from one physiology; off: independently, as a negative control",
+        "cohort",
+        "result",
     )
     workers: int = setting(1, "processes", "work", "execution")
 

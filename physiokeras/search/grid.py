@@ -14,7 +14,7 @@ from physiokeras.seeds import derive
 
 
 def search(run, dimensions, task, manifest, settings):
-    """Score all cells; finished ones are not repeated.
+    """Score all cells; finished cells are not repeated.
 
     Args:
         run: `Run` of the search.
@@ -38,16 +38,16 @@ def search(run, dimensions, task, manifest, settings):
 
 
 def report(folder, scores, first, second, manifest):
-    """Print the result of the test of the interaction, and write it and the heat map into the run's folder."""
+    """Print the test of the interaction; write it and the heat map to the run folder."""
     labels = {"axes": (first.name, second.name), "name": SCORE, "note": reports.note_of(manifest)}
     save(search_scores.heat_map(scores, first.values, second.values, **labels), folder / "grid.png")
     reports.publish(folder, [sentence(scores, first, second)], manifest)
 
 
 def sentence(scores, first, second):
-    """The result of the test of the interaction in words; with one seed, why there is none."""
+    """The test of the interaction in words; with one seed, why there is no test."""
     if len(scores) < 2:
-        return "One seed: the interaction cannot be told from chance. Give --seeds 3 or more."
+        return "With one seed the interaction cannot be tested. Give --seeds 3 or more."
     levels = [d.values if d.kind in (int, float) else None for d in (first, second)]
     found = interaction(scores, *levels)
     return (

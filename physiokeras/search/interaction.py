@@ -8,15 +8,14 @@ from scipy import stats
 
 @dataclass(frozen=True)
 class Interaction:
-    """Result of a test of an interaction, and its size.
+    """Test of an interaction, and its size.
 
     Args:
-        f: F of the interaction's mean square over the residual's, seeds being blocks.
-        degrees: Degrees of freedom of both.
-        p: Probability of an F at least as large where there is no interaction.
-        contrast: How much more the score rises from the least to the greatest level of the second factor where the
-            first is greatest than where it is least, by the surface a + b x + c y + d x y that fits best; mean over
-            seeds.
+        f: F, the mean square of the interaction over that of the residual; seeds are blocks.
+        degrees: Degrees of freedom of numerator and denominator.
+        p: p-value of F.
+        contrast: Effect of the second factor (greatest minus least level) at the greatest level of the first factor,
+            minus the same effect at its least level. Fitted by the surface a + b x + c y + d x y; mean over seeds.
         low: Lower end of its 95 % interval over seeds, by Student's t.
         high: Upper end.
     """
@@ -33,20 +32,20 @@ def interaction(scores, first=None, second=None):
     """Analysis of variance of a full two-way layout in which each seed ran every cell.
 
     Args:
-        scores: `(seeds, first levels, second levels)`, two of each at least.
-        first: Numbers of the first factor's levels; None: 0, 1, 2, ...
-        second: Those of the second's.
+        scores: `(seeds, first levels, second levels)`, at least two of each.
+        first: Values of the first factor's levels; None: 0, 1, 2, ...
+        second: Values of the second factor's levels.
 
-    Returns: `Interaction`; F is infinite, or NaN, where seeds differ by a constant alone.
+    Returns: `Interaction`; F is infinite or NaN if seeds differ by a constant only.
 
     Raises:
-        ValueError: Fewer than two seeds or levels, a missing score, or levels that do not vary.
+        ValueError: There are fewer than two seeds or levels, a score is missing, or the levels are equal.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 3 or min(scores.shape) < 2:
         raise ValueError(f"`scores` must be (seeds, levels, levels), each two or more. Received: {scores.shape}.")
     if not np.isfinite(scores).all():
-        raise ValueError("Every cell needs a score of every seed. Received: NaN among them.")
+        raise ValueError("Every cell needs a score for every seed. Received: NaN.")
     seeds, rows, columns = scores.shape
     cells = scores.mean(axis=0)
     both = cells - cells.mean(axis=1, keepdims=True) - cells.mean(axis=0) + cells.mean()
@@ -67,5 +66,5 @@ def interaction(scores, first=None, second=None):
 def _centred(levels, count):
     levels = np.arange(count) if levels is None else np.asarray(levels, dtype=np.float64)
     if len(levels) != count or not np.ptp(levels):
-        raise ValueError(f"{count} levels that vary are needed. Received: {levels.tolist()}.")
+        raise ValueError(f"{count} levels that are not all equal are needed. Received: {levels.tolist()}.")
     return levels - levels.mean()

@@ -11,7 +11,7 @@ from physiokeras.tables import choices, hints, without_none
 
 @dataclass(frozen=True)
 class Dimension:
-    """One setting that is varied.
+    """A setting that a search varies.
 
     Args:
         name: Name of the setting.
@@ -34,7 +34,7 @@ class Dimension:
         """Parse a text such as `drop_rate=0:1`, `mask_ratio=0.5:0.9:0.1` or `drop_from=input,output`.
 
         Raises:
-            ValueError: No such setting, or values that cannot be searched; the message says how to write them.
+            ValueError: The setting does not exist, or its values cannot be searched; the message gives the syntax.
         """
         name, _, rest = text.partition("=")
         types = {key: without_none(hints(TrainingSettings)[key])[0] for key in of_role(TrainingSettings, "training")}
@@ -43,11 +43,11 @@ class Dimension:
         name = name.strip().replace("-", "_")
         if name in several:
             raise ValueError(
-                f"`{name}` is no setting that a search can vary: it holds several values. In a script, KerasTuner can "
-                "search each of them."
+                f"A search cannot vary `{name}`: it holds several values. In a script, KerasTuner can search each of "
+                "them."
             )
         if name not in types:
-            raise ValueError(f"`{name}` is no setting that a search can vary.{closest(name, types)}")
+            raise ValueError(f"A search cannot vary `{name}`.{closest(name, types)}")
         allowed = choices(types[name])
         kind = type(allowed[0]) if allowed else types[name]
         try:
@@ -67,7 +67,7 @@ class Dimension:
             ) from None
 
     def declare(self, hyperparameters):
-        """Add it to `keras_tuner.HyperParameters`."""
+        """Add the setting to `keras_tuner.HyperParameters`."""
         if self.values:
             return hyperparameters.Choice(self.name, list(self.values))
         add = hyperparameters.Int if self.kind is int else hyperparameters.Float

@@ -1,4 +1,4 @@
-"""A search by KerasTuner, and the score of one trial, which the grid uses too."""
+"""Search by KerasTuner, and the score of one trial, which the grid also uses."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from physiokeras.search.tuner_state import check_search
 
 SCORE = "balanced accuracy on validation people"
 BUDGET = 9
-"""Hyperband's largest budget, in shares of the steps: 1/9, 1/3, then all."""
+"""Hyperband's largest budget: trials train for 1/9, 1/3 and all of the steps."""
 
 _TUNERS = {
     "random": keras_tuner.RandomSearch,
@@ -33,19 +33,19 @@ _TUNERS = {
 
 
 def score(run, folder, settings, task, manifest):
-    """Pretrain with these settings and probe; return the balanced accuracy on validation people.
+    """Pretrain with these settings, probe, and return the balanced accuracy on validation people.
 
-    The strength of the probe is chosen on the same people, from the same few values in all trials. Scores are slightly
-    too high for new people, and comparable between trials.
+    The strength of the probe is chosen on the same people, from the same few values in all trials. Scores are therefore
+    slightly too high for new people, but comparable between trials.
 
     Args:
         run: `Run` of the search.
-        folder: The trial's folder. A finished trial is not repeated; an interrupted one resumes.
+        folder: The trial's folder. A finished trial is not repeated; an interrupted trial resumes.
         settings: The trial's settings.
         task: `Task`.
         manifest: `Manifest`.
 
-    Returns: the score.
+    Returns: float.
     """
     done = folder / "score.json"
     if done.exists():
@@ -66,12 +66,12 @@ def score(run, folder, settings, task, manifest):
     predicted = probe.predict_proba(validation.values)
     value = score_task(task, validation, predicted, draws=0).windows["balanced_accuracy"]
     write_atomic(done, json.dumps({"score": value, "steps": settings.steps}) + "\n")
-    shutil.rmtree(folder / "checkpoints")  # many trials would fill the disk
+    shutil.rmtree(folder / "checkpoints")  # the checkpoints of many trials would fill the disk
     return value
 
 
 def search(run, dimensions, task, manifest, settings):
-    """Let KerasTuner choose trials, and write a table and a figure of their scores.
+    """Run trials that KerasTuner chooses; write a table and a figure of their scores.
 
     Args:
         run: `Run` of the search.
@@ -88,7 +88,7 @@ def search(run, dimensions, task, manifest, settings):
     names = [dimension.name for dimension in dimensions]
 
     def values(trial):
-        """Values of a trial, rounded: steps add up to numbers such as 0.9000000000000001."""
+        """Values of a trial, rounded: sums of steps give numbers such as 0.9000000000000001."""
         found = {name: trial.hyperparameters.values[name] for name in names}
         return {name: round(value, 9) if isinstance(value, float) else value for name, value in found.items()}
 
@@ -124,7 +124,7 @@ def _steps(folder, trial):
 
 
 def report(run, found, names, manifest):
-    """Print the trials, best first, and write table and figure into the run's folder.
+    """Print the trials, best first; write the table and the figure to the run folder.
 
     Args:
         run: `Run` of the search.

@@ -1,4 +1,4 @@
-"""Checks the saved state of a KerasTuner search; KerasTuner silently starts anew where its first file is missing."""
+"""Checks the saved state of a KerasTuner search; KerasTuner silently starts anew if its first file is missing."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ from physiokeras.errors import DataError
 
 
 def check_search(directory, project="untitled_project", tuner="tuner0"):
-    """Refuse damaged or incomplete state of an earlier search; call it before the tuner is made.
+    """Refuse damaged or incomplete state of an earlier search. Call it before creating the tuner.
 
     Args:
         directory: The tuner's `directory`.
         project: The tuner's `project_name`.
-        tuner: The tuner's name, "tuner0" unless many search together.
+        tuner: The tuner's name, "tuner0" unless several processes search together.
 
     Raises:
-        DataError: A file is missing or no JSON; the message names it.
+        DataError: A file is missing or is not JSON; the message names it.
     """
     folder = Path(directory) / project
     trials = sorted(folder.glob("trial_*"))
@@ -26,8 +26,8 @@ def check_search(directory, project="untitled_project", tuner="tuner0"):
         try:
             table = json.loads(path.read_bytes())
         except FileNotFoundError:
-            raise DataError(f"missing, though a search was here. {way_out}", file=path) from None
+            raise DataError(f"missing, although this folder has an earlier search. {way_out}", file=path) from None
         except (OSError, ValueError) as error:
-            raise DataError(f"cut or damaged: {error}. {way_out}", file=path) from error
+            raise DataError(f"truncated or damaged: {error}. {way_out}", file=path) from error
         if not isinstance(table, dict):
-            raise DataError(f"cut or damaged: no table of values. {way_out}", file=path)
+            raise DataError(f"truncated or damaged: not a table of values. {way_out}", file=path)

@@ -41,7 +41,7 @@ def test_differences_between_strategies_alone_are_gone_within_them():
         rank_correlation(a, b).sentence("a", "b", within).startswith("Only between strategies: more a goes with better")
     )
     assert rank_correlation(a, b).sentence("a", "b", rank_correlation(a, a)).startswith("Yes")
-    assert rank_correlation(a, b).sentence("a", "b", rank_correlation(a, -a)).startswith("Between")
+    assert rank_correlation(a, b).sentence("a", "b", rank_correlation(a, -a)).startswith("Only between")
 
 
 def test_interval_within_groups_of_few_holds_zero_where_nothing_goes_together():

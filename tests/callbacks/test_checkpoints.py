@@ -212,7 +212,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(three, how):
 def test_training_never_begins_anew_where_all_checkpoints_are_damaged(three):
     for step in (4, 6):
         damage(checkpoint_folders.place(three[0], step), ("state.safetensors", "cut"))
-    with pytest.raises(DataError, match="no checkpoint is whole"):
+    with pytest.raises(DataError, match="all checkpoints are damaged"):
         Checkpoints(three[0]).restore(line())
     assert checkpoint_folders.steps(three[0]) == [4, 6]
 

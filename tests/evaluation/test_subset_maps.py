@@ -1,5 +1,4 @@
 import io
-import itertools
 import json
 
 import numpy as np
@@ -10,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score
 from physiokeras.errors import DataError
 from physiokeras.evaluation.features import Features
 from physiokeras.evaluation.probe import Probe
-from physiokeras.evaluation.subset_maps import SubsetMap, SubsetMaps, mapped_subsets, random_subsets
+from physiokeras.evaluation.subset_maps import SubsetMap, SubsetMaps, mapped_subsets
 from physiokeras.evaluation.tasks import Task
 
 pytestmark = pytest.mark.once
@@ -93,21 +92,6 @@ def test_probe_predicts_by_mapped_features_what_it_predicts_by_all_and_not_one_c
         score = balanced_accuracy_score(targets, mapped)
         assert score > 0.75
         assert score > without + 0.1
-
-
-def test_random_subsets_are_proper_subsets_of_what_is_there_and_all_alike():
-    present = np.ones((7000, 3), bool)
-    found = random_subsets(present, np.random.default_rng(0))
-    rows, counts = np.unique(found, axis=0, return_counts=True)
-    assert {tuple(row) for row in rows.tolist()} == {
-        row for row in itertools.product((False, True), repeat=3) if 0 < sum(row) < 3
-    }
-    assert np.abs(counts / 7000 - 1 / 6).max() < 0.02
-    few = np.array([[1, 0, 0], [0, 0, 0], [0, 1, 1]] * 50, bool)
-    found = random_subsets(few, np.random.default_rng(0))
-    np.testing.assert_array_equal(found[:2], few[:2])
-    assert not (found & ~few).any()
-    assert set(found[2::3].sum(axis=1)) == {1}
 
 
 def test_modalities_beyond_six_have_maps_of_one_and_of_all_but_one():

@@ -77,5 +77,5 @@ def test_gpus_are_hidden_from_tensorflow_unless_it_is_the_backend(monkeypatch, n
 @pytest.mark.once
 def test_tensorflow_that_already_took_the_gpus_is_an_error(monkeypatch):
     monkeypatch.setattr("physiokeras.pipelines.devices.keras_backend", lambda: "jax")
-    with pytest.raises(RuntimeError, match="already took the GPUs that the jax backend needs"):
+    with pytest.raises(RuntimeError, match="already uses the GPUs that the jax backend needs"):
         leave_gpus_to_backend(FakeTensorFlow(initialised=True))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tiny import MODALITIES, to_numpy
 
+from physiokeras.errors import DataError
 from physiokeras.experiments.build import build_encoder, build_model, build_network, build_optimizer, untrained
 from physiokeras.experiments.training_settings import TrainingSettings
 from physiokeras.models import ContrastiveModel, MaskedAutoencoder
@@ -92,7 +93,10 @@ def test_objective_that_trains_on_no_windows_alone_has_no_model(objective):
     [
         ({"fusion": 3}, r"fusion must lie in \[0, depth\], or be -1. Received: 3, depth 2"),
         ({"fusion": -2}, "fusion must lie in"),
-        ({"objective": "pairwise", "fusion": 1}, "pairwise needs modalities that never meet: fusion -1. Received: 1"),
+        (
+            {"objective": "pairwise", "fusion": 1},
+            "pairwise needs fusion -1: no attention between modalities. Received: 1",
+        ),
         ({"accumulate": 0}, "accumulate must be at least 1"),
         ({"accumulate": 2, "devices": 2, "backend": "tensorflow"}, "accumulate with several devices needs backend jax"),
     ],
@@ -129,3 +133,13 @@ def test_view_spans_and_targets_are_those_of_the_settings():
     assert (plain.encoder.view, plain.targets, plain.patch_spectra()) == ("samples", "samples", [])
     model = build_model(settings(view="spectrum", spans=(1, 2), targets="both"), MANIFEST)
     assert (model.encoder.view, model.encoder.spans, model.targets) == ("spectrum", (1, 2), "both")
+
+
+def test_drop_weights_are_those_of_the_modalities_in_order():
+    assert build_model(settings(drop_weights=(2.0, 0.0)), MANIFEST).modality_dropout.drop_weights == [2, 0]
+    assert build_model(settings(), MANIFEST).modality_dropout.drop_weights is None
+    with pytest.raises(DataError, match=r"one number for each of eeg, ecg. Received: \(1.0,\)"):
+        build_model(settings(drop_weights=(1.0,)), MANIFEST)
+    for wrong in ((0.0, 0.0), (1.0, -1.0), (1.0, float("nan"))):
+        with pytest.raises(ValueError, match="not all 0"):
+            settings(drop_weights=wrong)

@@ -38,7 +38,7 @@ def test_unknown_role_is_refused():
             compare,
             ("probe", "readout"),
             "data workers checkpoint_every tensorboard seeds strategies tasks reference scalings subsets refit draws "
-            "pooling context context_mode probe_folds classifier class_weight label_share age_threshold",
+            "pooling context context_mode probe_folds classifier class_weight label_share age_threshold subset_maps",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -50,7 +50,7 @@ def test_settings_that_may_differ_when_a_run_is_resumed(command, roles, expected
 
 @pytest.mark.parametrize("name", ["seed", "backend", "checkpoint_every", "tensorboard", "pooling", "people", "data"])
 def test_search_varies_what_the_training_of_an_encoder_depends_on_alone(name):
-    with pytest.raises(ValueError, match="is no setting that a search can vary"):
+    with pytest.raises(ValueError, match="A search cannot vary"):
         Dimension.parse(f"{name}=1,2")
 
 

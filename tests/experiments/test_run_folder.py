@@ -161,7 +161,7 @@ def test_folder_in_use_by_another_process_is_refused(tmp_path):
     with run_folder.start(Settings(out=str(tmp_path)), recipe="pretrain"):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert other.returncode == 1
-    assert "another process writes to this folder now" in other.stderr
+    assert "another process is writing to this folder" in other.stderr
 
 
 def test_folder_that_cannot_be_made_is_refused(tmp_path):

@@ -241,7 +241,7 @@ def test_a_second_converter_on_the_folder_is_refused(source, tmp_path):
     run(source, tmp_path / "out")
     with (
         locked(tmp_path / "out" / ".lock", shared=False),
-        pytest.raises(DataError, match="another process writes to this folder"),
+        pytest.raises(DataError, match="another process is writing to this folder"),
     ):
         run(source, tmp_path / "out")
 
@@ -259,7 +259,7 @@ def test_of_two_converters_at_once_one_exits_with_a_message(source, tmp_path):
         second = subprocess.run(command, capture_output=True, text=True, check=False)
         first.kill()
     assert second.returncode == 1
-    assert "another process writes to this folder" in second.stderr
+    assert "another process is writing to this folder" in second.stderr
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

@@ -197,7 +197,7 @@ def test_links_out_of_the_folder_are_refused(record, tmp_path):
     folder = tmp_path / "inside"
     folder.mkdir()
     (folder / record.name).symlink_to(record)
-    with pytest.raises(DataError, match="must not be a link out of"):
+    with pytest.raises(DataError, match="must not be a link to a file outside"):
         read_header(folder / record.name)
 
 

@@ -85,7 +85,7 @@ def test_annotations_that_are_links_out_of_the_folder_are_refused(tmp_path, name
     annotate(tmp_path, "arousal", [(1, "N2")])
     (tmp_path / "r-arousal.mat").write_bytes(b"secret")
     (inside / name).symlink_to(tmp_path / name)
-    with pytest.raises(DataError, match="must not be a link out of"):
+    with pytest.raises(DataError, match="must not be a link to a file outside"):
         labels(SLEEP, inside, "arousal")
 
 
@@ -209,7 +209,7 @@ def test_table_that_is_a_link_out_of_the_folder_is_refused(tmp_path):
     (tmp_path / "inside").mkdir()
     (tmp_path / "people.csv").write_text("Record,Sex,Age\n")
     (tmp_path / "inside" / "age-sex.csv").symlink_to(tmp_path / "people.csv")
-    with pytest.raises(DataError, match="must not be a link out of"):
+    with pytest.raises(DataError, match="must not be a link to a file outside"):
         read_people(tmp_path / "inside", SLEEP)
 
 

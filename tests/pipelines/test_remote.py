@@ -29,7 +29,9 @@ def test_a_tensorflow_io_that_does_not_load_gets_a_sentence_with_the_versions_th
     module = types.ModuleType("tensorflow_io")
     module.__spec__ = importlib.util.spec_from_loader("tensorflow_io", None)
     monkeypatch.setitem(sys.modules, "tensorflow_io", module)
-    with pytest.raises(DataError, match=r"does not load with TensorFlow 2.*What works: tensorflow 2\.16 or 2\.17"):
+    with pytest.raises(
+        DataError, match=r"does not load with TensorFlow 2.*These versions work: tensorflow 2\.16 or 2\.17"
+    ):
         Manifest.read("s3://bucket/prepared")
 
 

@@ -100,7 +100,7 @@ def test_an_upper_edge_beyond_the_native_nyquist_becomes_a_high_pass():
 
 
 def test_a_band_wholly_above_the_native_nyquist_is_an_error():
-    with pytest.raises(DataError, match="recorded at 15 Hz, it holds nothing in the band 10 to 45 Hz"):
+    with pytest.raises(DataError, match="recorded at 15 Hz, it has no signal in the band 10 to 45 Hz"):
         signals.design_filter(modality(bandpass=(10.0, 45.0)), native=15)
 
 
@@ -227,7 +227,7 @@ def test_windows_are_aligned_to_the_start_and_the_rest_is_left_out():
 def test_units_of_one_kind_convert_and_others_are_refused():
     assert convert_unit(np.array([1.5]), "mV", "uV").tolist() == [1500]
     assert convert_unit(np.array([1.5]), "NU", None).tolist() == [1.5]
-    with pytest.raises(DataError, match="its unit is 'mV', the definition wants '%'"):
+    with pytest.raises(DataError, match="its unit is 'mV', but the definition expects '%'"):
         convert_unit(np.array([1.5]), "mV", "%")
 
 

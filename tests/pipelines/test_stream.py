@@ -209,9 +209,9 @@ def test_batches_mix_people_and_time(tmp_path):
         ({"split": "trian"}, r"no record has the split trian.*splits: pretrain \(5 windows\), train"),
         ({"split": []}, "none given"),
         ({"records": ["t1", "t9"]}, "no record has the name t9"),
-        ({"split": "train", "modalities": ["eeg", "emg"]}, "no modality emg. Known: eeg, spo2, ecg"),
+        ({"split": "train", "modalities": ["eeg", "emg"]}, "There is no modality emg. Known: eeg, spo2, ecg"),
         ({"split": "train", "modalities": []}, "none given"),
-        ({"split": "train", "labels": ("sleep",)}, "no label sleep. Known: stage, age, record, window"),
+        ({"split": "train", "labels": ("sleep",)}, "There is no label sleep. Known: stage, age, record, window"),
         ({"split": "validation", "seed": 0}, "3 windows for 1 host.* are fewer than one batch of 4"),
     ],
 )

@@ -1,6 +1,7 @@
 import csv
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,10 +34,12 @@ def scored(pretrained, small, tmp_path_factory):
 
 
 def merged_tokens(encoder, inputs):
-    """Mean over the present ones of EEG (6 channels) and ECG, of the tokens of each second, `(seconds, width)`."""
+    """Mean over the present ones of EEG (6 channels) and ECG, of the tokens of each second, beside its spectra."""
     present = np.stack([inputs["present"][:, :6].any(axis=1), inputs["present"][:, 6]], axis=1)[:, :, None, None]
-    tokens = np.asarray(encoder.predict(inputs, verbose=0)).reshape(len(present), 2, 30, -1)
+    made = keras.tree.map_structure(keras.ops.convert_to_numpy, encoder(inputs, return_spectra=True))
+    tokens = made["tokens"].reshape(len(present), 2, 30, -1)
     merged = (tokens * present).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    merged = np.concatenate([merged, *made["spectra"].values()], axis=-1)
     return merged.reshape(-1, merged.shape[-1])
 
 

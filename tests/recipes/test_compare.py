@@ -22,6 +22,7 @@ from physiokeras.evaluation import folds
 from physiokeras.evaluation.band_power import features_of_records
 from physiokeras.evaluation.features import Features
 from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.subset_maps import SubsetMap
 from physiokeras.evaluation.tasks import Task, tasks_of
 from physiokeras.experiments import compiled_models, supervised, training
 from physiokeras.experiments.settings import read
@@ -243,7 +244,7 @@ def test_tables_hold_the_scores_of_the_predictions(run):
         abs=1e-5,
     )
     drawn = {path.name for path in (run.folder / "figures").iterdir()}
-    subsets = {f"subsets_{probe}_stress" for probe in ("kept", "refit")}
+    subsets = {f"subsets_{probe}_stress" for probe in ("kept", "mapped", "refit")}
     assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "calibration_stress", *subsets)}
 
 
@@ -356,18 +357,28 @@ def test_subset_is_predicted_from_features_of_windows_that_lack_the_others(run, 
         people = np.array([prepared.records[i].person for i in data["record"][rows]])
         return Features(extractor.predict(inputs, verbose=0), {"stress": data["stress"][rows]}, people)
 
+    def of_all_modalities(names):
+        rows = np.isin(data["record"], [r.index for r in prepared.select(records=list(names))])
+        return data["present"][rows][:, 0] & data["present"][rows][:, 1:].any(axis=1)
+
     task = tasks_of(prepared.labels)["stress"]
     probe = Probe.fit(task, features(people["train"]), features(people["validation"]))
     with np.load(folder / "subsets.npz") as file:
-        assert set(file.files) == {f"{kind}/stress/{left}" for kind in ("kept", "refit") for left in ("pulse", "move")}
+        kinds = ("kept", "mapped", "refit")
+        assert set(file.files) == {f"{kind}/stress/{left}" for kind in kinds for left in ("pulse", "move")}
         for left, absent in (("pulse", ["move"]), ("move", ["pulse"])):
             test = features(people["test"], absent).values
             again = Probe.fit(task, features(people["train"], absent), features(people["validation"], absent))
+            some, full = features(people["train"], absent).values, features(people["train"]).values
+            whole = of_all_modalities(people["train"])
+            mapped = SubsetMap.fit(some[whole], full[whole])(test)
+            np.testing.assert_allclose(file[f"mapped/stress/{left}"], probe.predict_proba(mapped), atol=5e-4)
             for kind, own in (("kept", probe), ("refit", again)):
                 np.testing.assert_allclose(file[f"{kind}/stress/{left}"], own.predict_proba(test), atol=2e-4)
     subsets = {(row["probe"], row["strategy"], row["modalities"]) for row in rows_of(run.folder / "subsets.csv")}
     expected = {("kept", *one) for one in itertools.product(STRATEGIES[:4], ("pulse", "move", "pulse+move"))}
-    assert subsets == {*expected, *(("refit", *rest) for _, *rest in expected if rest[0] != "supervised")}
+    probed = {tuple(rest) for _, *rest in expected if rest[0] != "supervised"}
+    assert subsets == {*expected, *((kind, *rest) for kind in ("mapped", "refit") for rest in probed)}
 
 
 @pytest.mark.once

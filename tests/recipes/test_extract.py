@@ -1,4 +1,5 @@
 import csv
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -117,6 +118,44 @@ def test_definition_whose_windows_the_model_cannot_read_is_refused(pretrained, r
     with pytest.raises(DataError, match=message):
         command(pretrained, recordings, tmp_path / "out", "--dataset", str(tmp_path / "other.toml"))
     assert not (tmp_path / "out").exists()
+
+
+def test_recordings_without_a_modality_are_mapped_and_noted(pretrained, recordings, extracted, tmp_path, capsys):
+    text, channel = catalogue.find("pipelines", "simulated").read_text(), '{ name = "ECG", alias = ["MLII"] }'
+    assert text.count(channel) == 1
+    (tmp_path / "other.toml").write_text(text.replace(channel, '"NOWHERE"'))
+    options = ["--dataset", str(tmp_path / "other.toml"), "--no-figures"]
+    assert command(pretrained, recordings, tmp_path / "out", *options) == 0
+    assert "36 windows lack ecg: their features are mapped to those of all modalities." in capsys.readouterr().out
+    found, rows = np.load(tmp_path / "out" / "features.npz"), table(tmp_path / "out")
+    assert set(found["missing"]) == {row["missing"] for row in rows} == {"ecg"}
+    encoder = load(pretrained.folder / "model").encoder
+    manifest, name = Manifest.read(pretrained.cohort / "prepared"), found["record"][0]
+    inputs = windows(manifest, records=[name], modalities=list(encoder.modalities))
+    inputs["present"] = inputs["present"] & (np.arange(inputs["present"].shape[1]) < 6)
+    alone = FeatureExtractor(encoder).predict(inputs, verbose=0)
+    with np.load(pretrained.folder / "subset_maps.npz") as maps:
+        expected = alone @ maps["into_0"] @ maps["out_0"] + maps["bias_0"]
+    here = found["record"] == name
+    np.testing.assert_allclose(found["features"][here], expected, atol=1e-4)
+    assert np.abs(found["features"][here] - alone).max() > 0.01
+    whole = np.load(extracted / "features.npz")
+    assert "missing" not in table(extracted)[0]
+    assert set(whole["missing"]) == {""}
+
+
+def test_recordings_without_a_modality_are_noted_where_a_run_has_no_maps(pretrained, recordings, tmp_path, capsys):
+    text = (
+        catalogue.find("pipelines", "simulated").read_text().replace('{ name = "ECG", alias = ["MLII"] }', '"NOWHERE"')
+    )
+    (tmp_path / "other.toml").write_text(text)
+    for part in ("model", "probes"):
+        shutil.copytree(pretrained.folder / part, tmp_path / "run" / part)
+    older = SimpleNamespace(folder=tmp_path / "run")
+    options = ["--dataset", str(tmp_path / "other.toml"), "--no-figures"]
+    assert command(older, recordings, tmp_path / "out", *options) == 0
+    assert re.search(r"36 windows lack ecg: no map is for that in .*subset_maps\.npz", capsys.readouterr().out)
+    assert {row["missing"] for row in table(tmp_path / "out")} == {"ecg"}
 
 
 def test_modality_that_the_definition_lacks_is_absent(pretrained, recordings, extracted, tmp_path):

@@ -64,7 +64,7 @@ def test_effects_that_add_up_are_rarely_called_an_interaction():
 def test_layout_that_cannot_be_tested_is_an_error():
     with pytest.raises(ValueError, match=r"Received: \(1, 2, 2\)"):
         interaction(np.zeros((1, 2, 2)))
-    with pytest.raises(ValueError, match="NaN among them"):
+    with pytest.raises(ValueError, match="Received: NaN"):
         interaction(np.full((2, 2, 2), np.nan))
-    with pytest.raises(ValueError, match=r"2 levels that vary are needed. Received: \[0.5, 0.5\]"):
+    with pytest.raises(ValueError, match=r"2 levels that are not all equal are needed. Received: \[0.5, 0.5\]"):
         interaction(np.zeros((2, 2, 2)), [0.5, 0.5])

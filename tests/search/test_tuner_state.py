@@ -44,7 +44,7 @@ def test_damaged_search_is_refused_and_left_alone(searched, name, damage):
     else:
         path.write_text({"cut": text[: len(text) // 2], "empty": "", "list": json.dumps([text])}[damage])
     before = {file: file.read_bytes() for file in folder.rglob("*.json")}
-    with pytest.raises(DataError, match=r"json: (missing|cut or damaged).*To search anew, remove"):
+    with pytest.raises(DataError, match=r"json: (missing|truncated or damaged).*To search anew, remove"):
         search(folder, 3)
     assert {file: file.read_bytes() for file in folder.rglob("*.json")} == before
 

@@ -1,1 +1,1 @@
-"""Simulated polysomnograms: one invented physiology drives all modalities."""
+"""Simulated polysomnograms: one simulated physiology drives all modalities."""

@@ -1,6 +1,6 @@
-"""Chin EMG, ECG, breathing and oxygen saturation of a simulated night. Amplitudes are plausible and invented.
+"""Chin EMG, ECG, breathing and oxygen saturation of a simulated night. Amplitudes are plausible but invented.
 
-Each generator yields `(channels, samples)` in physical units for one block of the night after another.
+Each generator yields `(channels, samples)` in physical units, one block of the night at a time.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def emg(night, seed):
 
 
 def ecg(night, seed):
-    """One ECG channel in mV: PQRST at the night's beats, breathing in height and baseline, muscle, mains."""
+    """One ECG channel in mV: PQRST waves, respiration in amplitude and baseline, muscle noise, mains."""
     rng, person = generator(seed, "ecg"), night.person
     muscle, drift = Noise(rng, 15.0, None), Noise(rng, 0.05, 0.6)
     level = (0.012 * night.by_stage(1.3, 1, 0.9, 0.8, 0.8) + 0.05 * night.arousal).astype(np.float32)
@@ -57,7 +57,7 @@ def respiration(night, seed):
 
 
 def saturation(night, seed):
-    """SaO2 in %: the night's course, held in steps of the oximeter; movement in wake loses the finger now and then."""
+    """SaO2 in %, quantised as by an oximeter; movement in wake occasionally loses the signal."""
     rng = generator(seed, "saturation")
     course = np.repeat(np.round(2 * night.saturation[::GRID]) / 2, GRID)
     lost = poisson(rng, 60 * 0.04 * night.movement)

@@ -1,6 +1,6 @@
-"""EEG and EOG of a simulated night. Amplitudes are plausible, invented, and no data about anyone.
+"""EEG and EOG of a simulated night. Amplitudes are plausible but invented.
 
-Each generator yields `(channels, samples)` in uV for one block of the night after another.
+Each generator yields `(channels, samples)` in uV, one block of the night at a time.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from physiokeras.pipelines.simulation.sleep import W, generator
 
 
 def _eye_waves(night):
-    """Blinks in wake, and rapid eye movements in phasic REM and open-eyed wake, in uV at the eye: both `Waves`."""
+    """Blinks in wake, and rapid eye movements in phasic REM and open-eyed wake, in uV at the eye: two `Waves`."""
     rng, time = generator(night.seed, "eyes"), seconds(0.5)
     blink = gauss(time, 0.18, 0.06) - 0.25 * gauss(time, 0.36, 0.08)
     times = poisson(rng, 3600 * (0.25 * night.open_eyes + 0.05 * night.arousal * night.weights[W]))
@@ -28,7 +28,7 @@ def _eye_waves(night):
 
 
 def _common(night):
-    """What electrodes of the scalp and beside the eye share, the same for whoever asks: `Noise` of unit variance.
+    """Sources that scalp and eye electrodes share, the same in every call: `Noise` of unit variance.
 
     Returns: background, slow waves, theta, and the sway of the head in movements (two rows).
     """
@@ -38,14 +38,14 @@ def _common(night):
 
 
 def _rolling(night):
-    """Slow rolling of drowsy eyes, the same for whoever asks: `Noise`, and its amplitude in uV at the eye."""
+    """Slow rolling eye movements, the same in every call: `Noise`, and its amplitude in uV at the eye."""
     rng = generator(night.seed, "rolling")
     level = night.by_stage(6, 36, 8, 3, 8) + 6 * night.weights[W] * (1 - night.open_eyes)
     return Noise(rng, 0.2, 0.6), night.person.eyes * level * np.exp(0.4 * wander(rng, len(level), 30))
 
 
 def _slow_level(night):
-    """Amplitude of slow waves in uV: stage, depth, age, and suppression by arousals."""
+    """Amplitude of slow waves in uV: by stage, depth and age; arousals suppress them."""
     level = night.person.gain * (night.by_stage(4, 6, 4, 0, 7) + night.person.delta * night.by_stage(0, 0, 10, 30, 0))
     return level * np.exp(0.22 * night.depth) * (1 - 0.5 * night.arousal)
 
@@ -82,7 +82,7 @@ def _pops(rng, count, hourly):
 
 
 _TOPOGRAPHY = {
-    # How strongly F3 F4 C3 C4 O1 O2 see each source.
+    # Weights of each source at F3, F4, C3, C4, O1 and O2.
     "background": (1.0, 1.0, 1.0, 1.0, 0.9, 0.9),
     "slow": (1.10, 1.08, 1.0, 0.98, 0.55, 0.55),
     "left": (0.55, 0.0, 0.5, 0.0, 0.2, 0.0),
@@ -102,7 +102,7 @@ _MUSCLE = np.array([[1.1], [1.1], [0.6], [0.6], [0.8], [0.8]], np.float32)
 
 
 def _eeg_levels(night, rng):
-    """Amplitudes in uV on the grid, one row each: background, local, slow, theta, alpha, REM alpha, own, muscle."""
+    """Amplitudes in uV on the grid, by row: background, local, slow, theta, alpha, REM alpha, electrode, muscle."""
     person, arousal = night.person, night.arousal
     closed = night.weights[W] - 0.85 * night.open_eyes
     alpha = 15 * closed + night.by_stage(0, 2.5, 1.5, 1, 0) + 8 * arousal * (1 - closed)
@@ -150,7 +150,7 @@ def eeg(night, seed):
             person.leak * heartbeat(night, block)[None],
             sway(count) * move,
         ]
-        # einsum, because the threads of a BLAS product would cost more than they give and compete with other workers.
+        # einsum, because a threaded BLAS product is slower at this size and competes with other workers.
         signal = np.einsum("cs,st->ct", mixing, np.concatenate(sources))
         signal += own(count) * level[6]
         signal += muscle(count) * (_MUSCLE * level[7])
@@ -166,7 +166,7 @@ def eog(night, seed):
     own, muscle = Noise(rng, None, None), Noise(rng, 20.0, None)
     rolling, drowsy = _rolling(night)
     blinks, saccades = _eye_waves(night)
-    # The electrode beside the eye sees the frontal cortex at half to two thirds of what F3 sees.
+    # The electrode beside the eye records the frontal cortex at half to two thirds of its amplitude at F3.
     cortex = person.gain * np.stack([night.by_stage(3, 3, 3.5, 4, 3), night.by_stage(1.5, 4, 3, 3, 3.5)])
     other = [drowsy, night.by_stage(3.5, 3, 3, 3, 2.5) * person.gain]
     levels = np.stack(

@@ -1,6 +1,6 @@
-"""The latent course of a simulated night that drives every channel, on a grid of 10 values a second.
+"""Latent physiology of a simulated night, which drives all channels, on a grid of 10 values per second.
 
-Invented, and no data about anyone: directions follow what sleep medicine reports, strengths are made up.
+Directions of effects follow the literature on sleep medicine; strengths are invented. No person was recorded.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from scipy.signal import lfilter
 from physiokeras.pipelines.simulation.sleep import R, W, draw_events, draw_hypnogram, generator
 
 GRID = 10
-"""Latent values a second."""
+"""Latent values per second."""
 
 _INTRUSIONS = np.array(
-    # Mean share of a scored epoch (row) spent as W, N1, N2, N3, R instead.
+    # Mean share of an epoch scored as the row's stage that is spent in W, N1, N2, N3 or R instead.
     [
         [0.00, 0.13, 0.00, 0.00, 0.00],
         [0.13, 0.00, 0.16, 0.00, 0.04],
@@ -28,20 +28,20 @@ _INTRUSIONS = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Night:
-    """Everything that channels share, as float32 arrays `(seconds * GRID,)` unless said otherwise.
+    """Latent courses that all channels share: float32 `(seconds * GRID,)` unless stated otherwise.
 
     Attributes:
-        seed: Seed of the night; channels derive their common sources from it.
+        seed: Seed of the night, from which common sources of channels derive.
         person: The simulated person.
         stages: int8 `(epochs,)`, 0 to 4.
         events: `(kind, begin, end)` in seconds.
-        weights: `(5, time)`, each stage's share, smooth over transitions; scored epochs are not pure.
+        weights: `(5, time)`, share of each stage, smooth at transitions; scored epochs mix stages.
         arousal: 0 to 1.
         movement: 0 and up; body movements.
-        depth: Standardised slow course of sleep depth, common to brain, muscle, heart and breathing.
+        depth: Slow course of sleep depth, standardised; it affects brain, muscle, heart and breathing.
         phasic: 0 to 1; phasic REM.
-        open_eyes: 0 to 1; only in wake.
-        effort: Respiratory movement of the chest, and `abdomen` of the abdomen.
+        open_eyes: 0 to 1; in wake only.
+        effort: Respiratory movement of the chest; `abdomen`: of the abdomen.
         airflow: Nasal flow.
         saturation: Oxygen saturation in %.
         beats: Times of heart beats in seconds, `(beats,)`; `ectopic` marks premature ones.
@@ -71,7 +71,7 @@ class Night:
 
 def by_stage(weights, *values):
     """A course that takes one value in each of W, N1, N2, N3, R; `weights` is `(5, time)`."""
-    # Not `@`: the threads of a BLAS product cost more here than they give.
+    # Not `@`: a threaded BLAS product is slower at this size.
     return np.einsum("s,st->t", np.asarray(values, np.float32), weights)
 
 
@@ -82,7 +82,7 @@ def simulate_night(seed, person, epochs, turn=0.0):
         seed: Seed of the night.
         person: The `Person`.
         epochs: Number of 30 s epochs.
-        turn: Share of the night, in [0, 1), by which the hypnogram is rotated; takes the time of night out of it.
+        turn: Share of the night, in [0, 1), by which the hypnogram is rotated, to remove the effect of time of night.
 
     Returns: `Night`.
     """
@@ -160,7 +160,7 @@ def _spans(count, spans, seconds=1.0):
 
 
 def _arousals(rng, events, count):
-    """Effort arousals always wake the cortex, obstructive events often, shallow ones less so."""
+    """Cortical arousals: after all effort arousals, most obstructive events, and some shallow events."""
     chance = {"arousal_rera": 1.0, "resp_partialobstructive": 1.0, "resp_hypopnea": 0.6}
     spans = []
     for kind, begin, end in events:
@@ -171,7 +171,7 @@ def _arousals(rng, events, count):
 
 
 def _movements(rng, weights, arousal):
-    """Movements: about one a minute in wake, with some arousals, and seldom elsewhere."""
+    """Movements: about one per minute in wake, with some arousals, and rarely otherwise."""
     hazard = (0.9 * weights[W] + 1.2 * arousal + 0.03) / (60 * GRID)
     starts = np.flatnonzero(rng.random(len(hazard), dtype=np.float32) < hazard) / GRID
     spans = [(start, start + rng.uniform(1.5, 8), np.exp(0.5 * rng.standard_normal())) for start in starts]
@@ -179,10 +179,10 @@ def _movements(rng, weights, arousal):
 
 
 def _breathing(rng, person, events, weights, arousal, phasic, depth):
-    """Chest, abdomen, airflow, and ventilation (1 is rest) from breaths, events and recovery."""
+    """Chest, abdomen, airflow and ventilation (1 at rest) from breaths, respiratory events and recovery."""
     count = len(arousal)
     kinds = {
-        # kind: (flow left, effort left, paradox)
+        # kind: (remaining flow, remaining effort, paradoxical breathing)
         "resp_hypopnea": (0.40, 0.75, 0.45),
         "resp_obstructiveapnea": (0.03, 0.85, 1.0),
         "resp_centralapnea": (0.02, 0.04, 0.0),
@@ -220,7 +220,7 @@ def _breathing(rng, person, events, weights, arousal, phasic, depth):
 
 
 def _saturation(rng, person, ventilation):
-    """Saturation follows missing ventilation after the circulation's delay, and never exceeds 100 %."""
+    """Saturation falls with reduced ventilation after the circulation delay, and never exceeds 100 %."""
     deficit = _decay((1 - ventilation).clip(-0.2, 1), 4)
     lost = np.zeros_like(deficit)
     lost[15 * GRID :] = _decay(_decay(deficit, 7), 3)[: -15 * GRID]
@@ -229,7 +229,7 @@ def _saturation(rng, person, ventilation):
 
 
 def _heart_rate(rng, person, weights, arousal, movement, depth, phasic, effort, ventilation):
-    """Beats a minute: stage, depth, arousals (rise, then undershoot), breathing, apnea, slow variability."""
+    """Heart rate in 1/min: stage, depth, arousals (rise, then undershoot), breathing, apnea, slow variability."""
     stage = by_stage(weights, 9.0, 2.5, 0.0, -2.0, 4.0)
     vagal = person.variability * by_stage(weights, 0.7, 0.9, 1.0, 1.1, 0.6)
     stir = np.maximum(arousal, 0.6 * movement.clip(0, 1.5))
@@ -242,7 +242,7 @@ def _heart_rate(rng, person, weights, arousal, movement, depth, phasic, effort, 
 
 
 def _beats(rng, rate, ectopic):
-    """Beat times by integrating the rate; premature beats come early and are followed by a pause."""
+    """Beat times by integrating the rate; a pause follows each premature beat."""
     phase = np.cumsum(rate, dtype=np.float64) / (60 * GRID)
     beats = np.interp(np.arange(1, int(phase[-1])), phase, np.arange(1, len(rate) + 1) / GRID)
     early = rng.random(len(beats)) < ectopic / rate.mean()

@@ -1,4 +1,4 @@
-"""What simulated channels are made of: noise, waveforms, heart beats, block by block so that memory stays small."""
+"""Components of simulated channels: noise, waveforms and heart beats, generated in blocks to bound memory."""
 
 from functools import cache, lru_cache
 
@@ -9,7 +9,7 @@ from physiokeras.pipelines.challenge_files import RATE
 from physiokeras.pipelines.simulation.physiology import GRID
 
 BLOCK = 120 * GRID
-"""Grid values of a block."""
+"""Number of grid values in a block."""
 
 STEP = RATE // GRID
 _RAMP = np.arange(STEP, dtype=np.float32) / STEP
@@ -17,7 +17,7 @@ _RAMP = np.arange(STEP, dtype=np.float32) / STEP
 
 @cache
 def _filter(low, high):
-    """Sections that turn uniform white noise in [-0.5, 0.5) into noise of unit variance in a band."""
+    """Filter sections that turn uniform white noise in [-0.5, 0.5) into band-limited noise of unit variance."""
     if low is None:
         poles, zeros = np.array([0.4, 4.0, 40.0]), np.array([1.3, 13.0])
         sos = zpk2sos(np.exp(-2 * np.pi * zeros / RATE), np.exp(-2 * np.pi * poles / RATE), 1.0)
@@ -47,7 +47,7 @@ class Noise:
 
     def __call__(self, count):
         """The next `(rows, count)` samples."""
-        # Uniform noise is drawn four times faster than normal noise, and filtering makes it all but Gaussian.
+        # Drawing uniform noise is four times faster than normal noise, and filtering makes it nearly Gaussian.
         white = self.rng.random((self.rows, count), dtype=np.float32)
         white -= np.float32(0.5)
         shaped, self.state = sosfilt(self.sos, white, zi=self.state)
@@ -55,11 +55,11 @@ class Noise:
 
 
 class Waves:
-    """Short waveforms placed at samples.
+    """Short waveforms at given times.
 
     Args:
-        times: Begin of each in seconds.
-        shapes: The waveform of each, float32, at `RATE`.
+        times: Start of each waveform in seconds.
+        shapes: Samples of each waveform, float32, at `RATE`.
     """
 
     def __init__(self, times, shapes):
@@ -81,13 +81,13 @@ class Waves:
 
 
 def blocks(night):
-    """Slices of the grid, one after another."""
+    """Consecutive slices of the grid."""
     count = len(night.arousal)
     return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
 
 
 def fine(course, block):
-    """A latent course, or rows of them, at `RATE` within a block, by linear interpolation."""
+    """Interpolate a latent course, or rows of courses, linearly to `RATE` within a block."""
     values = course[..., block.start : block.stop + 1]
     if values.shape[-1] == block.stop - block.start:
         values = np.concatenate([values, values[..., -1:]], axis=-1)
@@ -108,7 +108,7 @@ def seconds(length):
 
 
 def gauss(time, centre, width):
-    """A bump of height 1."""
+    """Gaussian bump of height 1."""
     return np.exp(-0.5 * ((time - centre) / width) ** 2)
 
 
@@ -129,7 +129,7 @@ _BEATS[:, [0, -1]] = 0
 
 
 def heartbeat(night, block):
-    """The heart's signal around 1 mV at the R peak, `(samples,)`; the T wave comes earlier in fast beats."""
+    """Cardiac signal, `(samples,)`, about 1 mV at the R peak; the QT interval shortens with the heart rate."""
     return _heartbeat(night, block.start, block.stop)
 
 

@@ -22,19 +22,19 @@ from physiokeras.pipelines.simulation.sleep import draw_person, generator
 from physiokeras.seeds import derive
 
 VERSION = 2
-"""Raised whenever the same settings give other files."""
+"""Increased whenever the same settings give other files."""
 
 _STARTED = ".simulating.json"
 
 COMMENT = "Simulated by physiokeras. No person was recorded, and nothing here supports a clinical claim."
 
 MODALITIES = {"eeg": eeg, "eog": eog, "emg": emg, "respiration": respiration, "saturation": saturation, "ecg": ecg}
-"""What draws each modality, in the order of the record's channels."""
+"""Generator of each modality, in the order of the record's channels."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one record is made from; a record is a pure function of this."""
+    """Parameters of one record; the record is a pure function of them."""
 
     name: str
     seed: int
@@ -54,36 +54,43 @@ def simulate(
     coupled: bool = True,
     progress: bool = True,
 ) -> Path:
-    """Write a simulated cohort: invented physiology, no data about anyone, no support for any clinical claim.
+    """Write a simulated cohort. No person was recorded; the data support no clinical claim.
 
-    One latent night drives all 13 channels of a person, so that modalities tell about each other. Modelled are: the
-    hypnogram (stage-transition rates; a short record holds a whole night's architecture in little time, with at least
-    two cycles and, from 20 minutes on, all stages; scored epochs hold pieces of neighbouring stages); EEG with slow
-    waves, theta, alpha, spindles, K complexes and vertex waves on six electrodes; blinks, slow and rapid eye movements,
-    which leak into frontal EEG; chin tone; heart beats whose rate follows stage, breathing, arousals and apneas; chest,
-    abdomen and flow with apneas, hypopneas and respiratory-effort arousals, which pull down saturation later and end in
-    arousals of brain, muscle and heart; effects of age on slow waves, spindles, deep sleep and heart-rate variability;
-    differences between people; movements, electrode pops, mains, lost and disconnected sensors. Strengths are invented.
+    One latent night drives all 13 channels of a person, so that modalities carry information about each other. The
+    model includes:
+
+    - a hypnogram from stage-transition rates; a short record contains a compressed night of at least two cycles and,
+      from 20 minutes on, all stages; scored epochs contain pieces of neighbouring stages;
+    - EEG at six electrodes with slow waves, theta, alpha, spindles, K complexes and vertex waves;
+    - blinks, slow and rapid eye movements, which leak into frontal EEG; chin tone;
+    - heart beats, whose rate depends on stage, breathing, arousals and apneas;
+    - chest, abdomen and airflow with apneas, hypopneas and respiratory-effort arousals, which lower saturation with a
+      delay and end in arousals of brain, muscle and heart;
+    - effects of age on slow waves, spindles, deep sleep and heart-rate variability; differences between people;
+    - movements, electrode pops, mains, lost and disconnected sensors.
+
+    Strengths of effects are invented.
 
     Each labelled person is `training/tr*`, with `.arousal` and `-arousal.mat`; the others are `test/te*`. The first
-    epochs (2 %, at least one) are unscored. Files depend on the settings alone, not on `workers`. An interrupted
-    run is finished by the same call; `simulation.json` is written last.
+    epochs (2 %, at least one) are unscored. Files depend only on the settings, not on `workers`. The same call finishes
+    an interrupted run; `simulation.json` is written last.
 
     Args:
-        folder: Where to write; new, empty, or of the same settings.
+        folder: Output folder; new, empty, or from a run with the same settings.
         people: Number of labelled people.
         unlabelled: Number of people without labels.
         hours: Length of each record, at least 1/12, in whole 30 s epochs.
-        seed: Seed of everything.
-        workers: Processes; more than 1 needs the caller's script guarded by `if __name__ == "__main__"`.
-        coupled: False draws an independent person and night for each modality, its hypnogram rotated by a random
-            amount: the same marginals, but nothing in one modality tells about another. Labels, age and sex are
-            then those of the EEG's night.
-        progress: Show a line on stderr.
+        seed: Seed of all random numbers.
+        workers: Number of processes; with more than 1 the calling script needs `if __name__ == "__main__":`.
+        coupled: False draws an independent person and night for each modality and rotates its hypnogram by a random
+            amount. The marginals stay the same, but modalities carry no information about each other. Labels, age and
+            sex are then those of the EEG's night.
+        progress: Whether to show progress on stderr.
 
     Returns: `Path` of the folder.
 
-    Raises: ValueError where a setting is out of range, or the folder holds something else.
+    Raises:
+        ValueError: A setting is out of range, or the folder holds other files.
     """
     folder = Path(folder)
     settings = _settings(people, unlabelled, hours, seed, coupled)
@@ -119,7 +126,7 @@ def _settings(people, unlabelled, hours, seed, coupled):
 
 
 def _claim(folder, settings):
-    """True where there is work to do; an error where the folder is someone else's."""
+    """Whether there is work to do; raises an error if the folder holds other files."""
     for name, work in (("simulation.json", False), (_STARTED, True)):
         if (folder / name).is_file():
             found = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -131,7 +138,7 @@ def _claim(folder, settings):
                 + "; ".join(f"{key}: there {found.get(key)}, asked {settings.get(key)}" for key in different)
             )
     if any(path.name != ".lock" for path in folder.iterdir()):
-        raise ValueError(f"{folder} must be new or empty: it holds files, but no simulation.json.")
+        raise ValueError(f"{folder} must be new or empty: it holds files but no simulation.json.")
     write_atomic(folder / _STARTED, json.dumps(settings).encode())
     return True
 
@@ -166,7 +173,7 @@ def _run(folder, records, workers, total, progress):
 
 def _report(done, total, progress):
     terminal = sys.stderr.isatty()
-    # A log gets at most ten lines, a terminal one that is overwritten.
+    # A log gets at most ten lines; a terminal gets one line that is overwritten.
     if progress and (terminal or done * 10 // total > (done - 1) * 10 // total):
         line = f"simulating polysomnograms {done}/{total}"
         print(
@@ -178,7 +185,7 @@ def _report(done, total, progress):
 
 
 def write_record(folder, record):
-    """Write one record; its folder appears only when all its files are complete.
+    """Write one record; its folder appears once all files are complete.
 
     Args:
         folder: The cohort's folder, with `training` and `test`.
@@ -220,7 +227,7 @@ def _nights(record):
 
 
 def _labels(night):
-    """Scored stages, and events as sample numbers from 1, leaving out what begins in the unscored first epochs."""
+    """Scored stages, and events as sample numbers from 1, without those that begin in the unscored first epochs."""
     stages = night.stages.copy()
     first = max(1, len(stages) // 50)
     stages[:first] = -1
@@ -229,7 +236,7 @@ def _labels(night):
 
 
 def _disconnected(record):
-    """`(channel, begin, end)` in samples where a sensor gives nothing: rarely all night, sometimes for minutes."""
+    """`(channel, begin, end)` in samples of sensor failures: sometimes for minutes, rarely for the whole night."""
     rng, frames, flat = generator(record.seed, "disconnected"), record.epochs * 30 * RATE, []
     for channel in range(len(CHANNELS)):
         kind, begin, length = rng.random(), rng.random(), rng.uniform(0.02, 0.15)

@@ -1,4 +1,4 @@
-"""Simulated people and their nights: traits, hypnogram, respiratory events. Invented, and no data about anyone."""
+"""Simulated people and their nights: traits, hypnogram, respiratory events. No person was recorded."""
 
 from dataclasses import dataclass
 
@@ -23,16 +23,16 @@ _APNEAS = {
 
 
 def generator(seed, *path):
-    """A generator of its own for the thing called `path`."""
+    """Random generator with the name `path`, independent of all others."""
     return np.random.Generator(np.random.SFC64(derive(seed, *path)))
 
 
 @dataclass(frozen=True)
 class Person:
-    """Traits of one simulated person; amplitudes and indices are factors around 1 unless a unit is given.
+    """Traits of one simulated person; amplitudes and indices are factors around 1 unless a unit is stated.
 
-    Age lowers slow waves, spindles, deep sleep and heart-rate variability and raises light sleep and breathing
-    disorder, in the directions that sleep medicine reports; strengths are invented.
+    Age reduces slow waves, spindles, deep sleep and heart-rate variability, and increases light sleep and breathing
+    disorders. Directions follow the literature on sleep medicine; strengths are invented.
     """
 
     age: int
@@ -46,10 +46,10 @@ class Person:
     alpha_frequency: float  # Hz
     eyes: float
     tone: float
-    heart_rate: float  # beats/min, asleep
+    heart_rate: float  # beats/min during sleep
     variability: float
     ecg: float
-    ectopic: float  # premature beats a minute
+    ectopic: float  # premature beats/min
     leak: float  # uV of ECG in the electrodes of the head
     hum: float  # uV of 60 Hz mains
     breath_rate: float  # breaths/min
@@ -57,11 +57,11 @@ class Person:
     abdomen: float
     saturation: float  # %
     apneas: float  # an hour of sleep
-    efforts: float  # respiratory-effort arousals an hour of sleep
+    efforts: float  # respiratory-effort arousals per hour of sleep
 
 
 def draw_person(seed):
-    """Draw a `Person`; men and older people have more apneas."""
+    """Draw a `Person`; men and older people have more apneas on average."""
     rng = generator(seed, "person")
 
     def factor(spread, age=0.0):
@@ -98,7 +98,7 @@ def draw_person(seed):
 
 
 def _occupancy(epochs, cycles, old):
-    """Share of each stage that the night aims at, `(epochs, 5)`."""
+    """Target share of each stage, `(epochs, 5)`."""
     night = (np.arange(epochs) + 0.5) / epochs
     cycle = night * cycles % 1
 
@@ -116,11 +116,11 @@ def _occupancy(epochs, cycles, old):
 
 
 def _transitions(epochs, old):
-    """Probability of each stage after each, for every epoch: `(epochs, from, to)`.
+    """Transition probabilities between stages for each epoch: `(epochs, from, to)`.
 
-    A stage is left for another at a rate proportional to sqrt(share aimed at / share left), which makes the shares
-    of `_occupancy` stationary. A short record holds a whole night's architecture: at least two cycles, whose rates
-    grow with the square root of the compression.
+    The rate of a transition is proportional to sqrt(target share of the new stage / target share of the old stage),
+    which makes the shares of `_occupancy` stationary. A short record contains a compressed night of at least two
+    cycles; its rates grow with the square root of the compression.
     """
     hours = epochs / 120
     cycles = int(np.clip(round(hours / 1.6), 2, 6))
@@ -133,16 +133,16 @@ def _transitions(epochs, old):
 
 
 def draw_hypnogram(seed, epochs, old=0.0):
-    """Stages of a night from time-varying transition rates.
+    """Draw the stages of a night from time-varying transition rates.
 
-    Drawn again until every stage lasts for at least `epochs // 20` epochs, at most 2, so that 20 minutes hold all.
+    The draw is repeated until each stage has at least min(2, `epochs // 20`) epochs, so that 20 minutes contain all.
 
     Args:
         seed: Seed of the draw.
-        epochs: Number of 30 s epochs; the night's whole architecture is fitted to it.
+        epochs: Number of 30 s epochs, into which a whole night is compressed.
         old: Age in standard deviations above the mean.
 
-    Returns: int8 `(epochs,)`, 0 to 4 for W, N1, N2, N3, R; begins with W.
+    Returns: int8 `(epochs,)`, 0 to 4 for W, N1, N2, N3, R; the first is W.
     """
     rng = generator(seed, "hypnogram")
     cumulative = _transitions(epochs, old).cumsum(axis=2).tolist()
@@ -158,12 +158,12 @@ def draw_hypnogram(seed, epochs, old=0.0):
 
 
 def draw_events(seed, stages, person):
-    """Respiratory events in sleep, thinned from one Poisson process so that none overlap.
+    """Draw respiratory events in sleep by thinning one Poisson process; events do not overlap.
 
     Args:
         seed: Seed of the draw.
         stages: `(epochs,)`.
-        person: Sets the indices of apneas, hypopneas and respiratory-effort arousals.
+        person: `Person`, who has the indices of apneas, hypopneas and respiratory-effort arousals.
 
     Returns: list of `(kind, begin, end)` in seconds.
     """

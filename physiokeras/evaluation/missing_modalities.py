@@ -1,0 +1,126 @@
+"""Subset maps of an encoder, fitted on training windows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from physiokeras.evaluation.extraction import FULL_BATCH, batches, predict
+from physiokeras.evaluation.subset_maps import FILE, SubsetMaps, mapped_subsets
+from physiokeras.models import digest
+from physiokeras.models.subsets import PatchFeatures, PatchReader
+
+LEARNED_FROM = ("pretrain", "train")
+"""Splits whose windows maps are fitted on."""
+
+WINDOWS = 500, 2
+"""Windows that maps are fitted on: the first number, or the second times the features' width if that is more.
+
+Each is read once for every subset. On simulated sleep, four times as many windows gained 0.01 balanced accuracy, on the
+mean over subsets.
+"""
+
+
+@dataclass(frozen=True)
+class SubsetReader:
+    """Features of any subset of the modalities of a window, its spectra computed once.
+
+    Args:
+        reader: `PatchReader`.
+        features: `PatchFeatures` of the same encoder.
+    """
+
+    reader: PatchReader
+    features: PatchFeatures
+
+    @classmethod
+    def of(cls, extractor):
+        """The reader of the features of a `FeatureExtractor`."""
+        encoder = extractor.encoder
+        return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, extractor.skip))
+
+    def patches(self, inputs):
+        """What `PatchReader` makes of at most `FULL_BATCH` windows, as arrays."""
+        return predict(self.reader, inputs, FULL_BATCH)
+
+    def __call__(self, patches, kept):
+        """Features `(windows, width)` of the modalities in `kept`, boolean `(windows, modalities)`."""
+        return predict(self.features, {**patches, "present": patches["present"] & kept}, FULL_BATCH)
+
+
+def save_maps(folder, extractor, manifest):
+    """Fit subset maps on the windows of the splits pretrain and train, and write them into a run's folder.
+
+    Args:
+        folder: The run's folder, which gets `subset_maps.npz` where there is a map to fit.
+        extractor: `FeatureExtractor`.
+        manifest: `Manifest`.
+    """
+    splits = [split for split in LEARNED_FROM if split in manifest.splits]
+    records = [record.name for record in manifest.select(splits)] if splits else []
+    maps = fit_maps(extractor, manifest, records) if records else None
+    (folder / FILE).unlink(missing_ok=True)
+    if maps:
+        maps.save(folder / FILE)
+
+
+def fit_maps(extractor, manifest, records):
+    """Subset maps, fitted without labels on windows that have all modalities, spread evenly over records.
+
+    Args:
+        extractor: `FeatureExtractor`.
+        manifest: `Manifest`.
+        records: Names of the records of training people.
+
+    Returns: `SubsetMaps`; None where no window has all modalities, or the encoder reads one only.
+    """
+    read, names = SubsetReader.of(extractor), tuple(extractor.encoder.modalities)
+    subsets, found = mapped_subsets(names), []
+    limit = max(WINDOWS[0], WINDOWS[1] * extractor.width)
+    masks = [np.ones(len(names), bool), *(np.isin(names, left) for left in subsets)]
+    for inputs, *_ in batches(manifest, names, limit, records=records, size=FULL_BATCH) if subsets else ():
+        patches = read.patches(inputs)
+        whole = patches["present"].all(axis=1)
+        found.append(np.stack([read(patches, mask)[whole] for mask in masks]))
+    if not found or not sum(part.shape[1] for part in found):
+        return None
+    full, *some = np.concatenate(found, axis=1)
+    return SubsetMaps.fit(names, full, dict(zip(subsets, some, strict=True)), encoder=digest(extractor.encoder))
+
+
+def names_of(modalities, absent):
+    """The absent modalities of each window in words, such as "ecg emg": list of strings, "" where all are there.
+
+    Args:
+        modalities: Names.
+        absent: Boolean `(windows, modalities)`.
+    """
+    return [" ".join(name for name, is_absent in zip(modalities, row, strict=True) if is_absent) for row in absent]
+
+
+def mapped(features, encoder, folder):
+    """Map the features of windows that lack modalities by the maps in a run's folder.
+
+    Args:
+        features: `Features`, as the encoder gave them.
+        encoder: The encoder.
+        folder: The run's folder.
+
+    Returns: features `(windows, width)`, and a note, a line for each kind of lack, "" if nothing is missing.
+
+    Raises:
+        DataError: Maps that are damaged, or of another encoder.
+    """
+    absent = ~features.present
+    if not absent.any():
+        return features.values, ""
+    path, values, known = folder / FILE, features.values, ~absent.any(axis=1)
+    if path.exists():
+        values, known = SubsetMaps.load(path, encoder=digest(encoder)).apply(values, features.present)
+    lines = []
+    for row in np.unique(absent[absent.any(axis=1)], axis=0):
+        rows = (absent == row).all(axis=1)
+        (names,) = names_of(encoder.modalities, row[None])
+        done = "their features are mapped to those of all modalities"
+        none = f"no map is for that in {path}, and predictions may be of one class only"
+        lines.append(f"{rows.sum()} windows lack {names}: {done if known[rows].all() else none}.\n")
+    return values, "".join(lines)
