@@ -7,6 +7,8 @@ import sys
 import threading
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+REMINDER_S = 2.0
+"""Seconds after which a signal is repeated that has not ended the command."""
 _SAID = (
     "the current step, or validation, is finished first, then saved. A second signal ends after this batch, unsaved.",
     "training ends after this batch, unsaved. A third signal ends the process at once.",
@@ -77,16 +79,27 @@ def explained(folder, advice):
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    told = []
+    told, left, reminders = [], threading.Event(), []
+
+    def remind(number):
+        if not left.is_set():
+            os.kill(os.getpid(), number)
 
     def end(number, frame):
+        if left.is_set():
+            return
         told.append(signal.Signals(number))
+        # Python ignores an exception inside a callback of the garbage collector, such as JAX has one: then once more.
+        reminders.append(threading.Timer(REMINDER_S, remind, [number]))
+        reminders[-1].daemon = True
+        reminders[-1].start()
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     before = {number: signal.signal(number, end) for number in SIGNALS}
     try:
         yield
     except BaseException:
+        left.set()
         if not told:
             raise
         print(f"\n{told[0].name}: stopped outside of training. {_saved(folder)} {advice}", file=sys.stderr, flush=True)
@@ -94,6 +107,10 @@ def explained(folder, advice):
             raise KeyboardInterrupt from None
         raise SystemExit(128 + told[0]) from None
     finally:
+        left.set()
+        for timer in reminders:
+            timer.cancel()
+            timer.join()
         for number, handler in before.items():
             signal.signal(number, handler)
 

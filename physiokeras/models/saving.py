@@ -31,7 +31,8 @@ def save(model: keras.Model, folder: str | os.PathLike, **metadata) -> None:
     """Write a model to a folder: `config.json`, `weights.safetensors`, `metadata.json`.
 
     Every backend reads folders of every other. `metadata.json` is written last: a folder without it holds no model.
-    LoRA updates are merged into the kernels, as in Keras's own files.
+    LoRA updates are merged into the kernels, as in Keras's own files. States of random draws are not saved: a training
+    that continues from the folder draws its masks from the start. To resume one, use `Checkpoints` or a `.keras` file.
 
     Args:
         model: An `Encoder`, `MaskedAutoencoder`, `ContrastiveModel`, `FeatureExtractor` or `LinearProbe`.

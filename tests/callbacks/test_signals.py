@@ -1,6 +1,8 @@
 """Signals that arrive while a model trains, at the places where they hurt most."""
 
+import contextlib
 import signal
+import threading
 
 import keras
 import numpy as np
@@ -105,6 +107,20 @@ def test_signal_outside_of_training_says_which_checkpoint_there_is(number, statu
     message = f"stopped outside of training. The training's last checkpoint is in place: {place}. Do this."
     assert f"{signal.Signals(number).name}: {message}" in capsys.readouterr().err
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.once
+def test_signal_whose_exception_is_lost_comes_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(interruption, "REMINDER_S", 0.01)
+
+    def lose():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        threading.Event().wait(60)
+
+    with pytest.raises(KeyboardInterrupt), interruption.explained(tmp_path, "Do this."):
+        lose()
+    assert "SIGINT: stopped outside of training." in capsys.readouterr().err
 
 
 @pytest.mark.once

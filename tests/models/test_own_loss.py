@@ -67,6 +67,7 @@ def test_fit_and_evaluate_use_sample_weight_with_and_without_labels():
     assert np.abs(np.subtract(without, plain)).min() > 1e-5
 
 
+@pytest.mark.once
 def test_class_weight_is_used_or_refused():
     classes = (NUMBERS > 0).astype(int)
     keras.utils.set_random_seed(0)
@@ -83,6 +84,7 @@ def test_contrastive_model_refuses_weights():
         compiled(contrastive()).fit(windows(), sample_weight=NUMBERS, verbose=0)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("model", [autoencoder, contrastive])
 @pytest.mark.parametrize("name", ["loss", "loss_weights", "metrics", "weighted_metrics"])
 def test_losses_and_metrics_are_refused(model, name):
@@ -108,6 +110,7 @@ def test_training_goes_on_from_a_keras_file_with_other_masks(tmp_path):
         np.testing.assert_array_equal(to_numpy(ours), to_numpy(theirs))
 
 
+@pytest.mark.once
 def test_weights_file_without_seed_states_is_read_with_a_warning(tmp_path):
     from physiokeras.layers import TokenMask
 
