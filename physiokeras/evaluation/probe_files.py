@@ -1,5 +1,6 @@
 """Files of probes: arrays and JSON in one `.npz`, without pickles."""
 
+import contextlib
 import io
 import json
 import zipfile
@@ -51,20 +52,32 @@ def load_probe(path, *, encoder=None):
         DataError: Not a probe's file, damaged, or fitted on another encoder's features.
         FileNotFoundError: No such file.
     """
-    content = Path(path).read_bytes()
-    try:
-        check_sizes(content)
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            facts = json.loads(str(file["facts"]))
-            arrays = {name: file[name] for name in _ARRAYS}
-        probe = _probe(facts, arrays)
-    except DAMAGE as error:
-        raise DataError(f"not a probe's file, or damaged: {error}", file=path) from error
+    with reading(path, "a probe's file") as (facts, file):
+        probe = _probe(facts, {name: file[name] for name in _ARRAYS})
     if encoder is not None and probe.encoder != encoder:
         raise DataError(
             f"fitted on features of encoder {probe.encoder or 'unknown'}, not {encoder}; fit it again.", file=path
         )
     return probe
+
+
+@contextlib.contextmanager
+def reading(path, what):
+    """Open an `.npz` file of arrays and "facts", a JSON text; inside, what is damaged is a `DataError`.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message, such as "a probe's file".
+
+    Yields: the facts, and the open file of arrays.
+    """
+    content = Path(path).read_bytes()
+    try:
+        check_sizes(content)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            yield json.loads(str(file["facts"])), file
+    except DAMAGE as error:
+        raise DataError(f"not {what}, or damaged: {error}", file=path) from error
 
 
 def check_sizes(content):

@@ -8,12 +8,11 @@ import io
 import itertools
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.evaluation.probe_files import DAMAGE, check_sizes
+from physiokeras.evaluation.probe_files import reading
 from physiokeras.files import write_atomic
 
 FILE = "subset_maps.npz"
@@ -154,13 +153,8 @@ class SubsetMaps:
             DataError: Not a file of subset maps, damaged, or fitted on another encoder's features.
             FileNotFoundError: No such file.
         """
-        content = Path(path).read_bytes()
-        try:
-            check_sizes(content)
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                found = _maps(json.loads(str(file["facts"])), file)
-        except DAMAGE as error:
-            raise DataError(f"not a file of subset maps, or damaged: {error}", file=path) from error
+        with reading(path, "a file of subset maps") as (facts, file):
+            found = _maps(facts, file)
         if encoder is not None and found.encoder != encoder:
             raise DataError(
                 f"fitted on features of encoder {found.encoder or 'unknown'}, not {encoder}; fit them again.", file=path
