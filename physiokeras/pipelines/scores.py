@@ -13,8 +13,8 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
+from physiokeras.pipelines import edf, mne_scores
 from physiokeras.pipelines.annotations import read_annotations
-from physiokeras.pipelines.edf import read_edf_annotations
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """WFDB's symbols of heart beats."""
@@ -82,12 +82,13 @@ def _any_case(file):
 
 def scores(header, label, report):
     """A label's `Annotations`, timed from the record's first frame, or None where the record has no such file."""
-    path = annotation_file(header.path, label)
-    if path is None:
-        wanted = label.file or f"{header.name}.{label.annotator}"
+    source = _source(header, label)
+    if source is None:
+        wanted = "scores" if header.recording else label.file or f"{header.name}.{label.annotator}"
         report.append(f"{header.name}: no {wanted}; without the label {label.name}")
         return None
-    annotations = _read(path, header)
+    annotations = _read(source, header)
+    path = annotations.path
     report += annotations.report
     marks = zip(annotations.symbols, annotations.notes, strict=True)
     # A recorder's own remarks in EDF+ may come after its last sample.
@@ -141,11 +142,11 @@ def unused_marks(header, definition):
     """Lines on the annotations that no label makes anything of, for each annotation file of a record."""
     readers = {}
     for label in definition.labels.values():
-        path = annotation_file(header.path, label)
-        if path is not None:
-            readers.setdefault(path, []).append(label)
-    for path, labels in readers.items():
-        annotations, used = _read(path, header), [uses(label) for label in labels]
+        source = _source(header, label)
+        if source is not None:
+            readers.setdefault(getattr(source, "path", source), (source, []))[1].append(label)
+    for path, (source, labels) in readers.items():
+        annotations, used = _read(source, header), [uses(label) for label in labels]
         marks = Counter(zip(annotations.symbols, annotations.notes, strict=True))
         unused = {mark: count for mark, count in marks.items() if not any(use(mark) for use in used)}
         for (symbol, text), count in list(unused.items())[:_KINDS]:
@@ -155,8 +156,18 @@ def unused_marks(header, definition):
             yield f"{path.name}: {rest} marks of {len(unused) - _KINDS} more kinds, without effect on labels"
 
 
-def _read(path, header):
+def _source(header, label):
+    """Where a label's annotations are: the path of a file, `Annotations` in memory, or None."""
+    return header.recording.annotations if header.recording else annotation_file(header.path, label)
+
+
+def _read(source, header):
+    if header.recording:
+        return source
+    path = source
     refuse_link_out(path, header.path.parent)
-    if path.suffix.lower() == ".edf":
-        return read_edf_annotations(path, header.path, header.seconds)
+    if path.suffix.lower() in edf.SUFFIXES:
+        return edf.read_edf_annotations(path, header.path, header.seconds)
+    if path.suffix.lower() in mne_scores.ANNOTATED:
+        return mne_scores.read_mne_annotations(path, header)
     return read_annotations(path)
