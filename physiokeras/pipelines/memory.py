@@ -76,7 +76,9 @@ class Recording:
     def read(self, index):
         """One channel in its unit: float32 `(samples,)`, NaN where missing."""
         if isinstance(self.samples, tuple):
-            return np.array(self.samples[index], np.float32)
+            values = np.array(self.samples[index], np.float32)
+            values[np.isinf(values)] = np.nan
+            return values
         return mne_files.read_raw_channel(self.samples, index, self.signals[index].gain)
 
     def digest(self):
@@ -176,7 +178,8 @@ def from_raw(
     """
     file = next((str(file) for file in raw.filenames if file), "")
     name = name or Path(file).stem or "recording"
-    facts = mne_files.describe(raw, f"{name} (in memory)", eeglab=file.endswith((".set", ".fdt")))
+    units = mne_files.gdf_units(raw, Path(file)) if file.lower().endswith(".gdf") else ()
+    facts = mne_files.describe(raw, f"{name} (in memory)", units, eeglab=file.endswith((".set", ".fdt")))
     signals, frames = facts["signals"], facts["frames"]
     about = (None, person, sex, age, dict(labels or {}), facts["notes"])
     recording = Recording(name, raw, signals, frames / facts["rate"], frames, *about)

@@ -13,13 +13,28 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
+from physiokeras.pipelines.fif_tags import check_tags
 from physiokeras.pipelines.mne_checks import Checked, check_brainvision, check_gdf
 from physiokeras.pipelines.wfdb_header import Signal, plain_unit
 
 FORMAT = "MNE"
 """`Signal.format` of these files."""
 
-SUFFIXES = (".vhdr", ".ahdr", ".fif", ".gz", ".set", ".gdf", ".cnt", ".nedf", ".nxe", ".lay", ".cdt", ".sqd", ".snirf")
+SUFFIXES = (
+    ".vhdr",
+    ".ahdr",
+    ".fif",
+    ".fif.gz",
+    ".set",
+    ".gdf",
+    ".cnt",
+    ".nedf",
+    ".nxe",
+    ".lay",
+    ".cdt",
+    ".sqd",
+    ".snirf",
+)
 """Extensions, in lower case, that no list of records has; a pattern may name any other that MNE reads."""
 
 _CHECKS = {".vhdr": check_brainvision, ".ahdr": check_brainvision, ".gdf": check_gdf}
@@ -131,11 +146,17 @@ def _unit(given, constant, eeglab):
     return ("degC" if unit == "C" else unit), _SCALES.get(unit, 1.0)
 
 
+def gdf_units(raw, path):
+    """What `describe` needs of the channels of an `mne.io.Raw` that was read from a GDF file."""
+    names, units = open_raw(path)[0].ch_names, check_gdf(path).units
+    known = dict(zip(names, units, strict=True))
+    return tuple(known.get(name, ("", 1.0)) for name in raw.ch_names)
+
+
 def read_mne_samples(header, index):
     """One channel in its unit, block by block: float32 `(samples,)`, NaN where the recorder stood still."""
-    raw, _ = open_raw(header.path)
-    with refused(header.path, channel=header.signals[index].name):
-        return read_raw_channel(raw, index, header.signals[index].gain)
+    raw, signal = open_raw(header.path)[0], header.signals[index]
+    return listen(header.path, lambda: read_raw_channel(raw, index, signal.gain), signal.name)[0]
 
 
 def read_raw_channel(raw, index, gain):
@@ -151,6 +172,7 @@ def read_raw_channel(raw, index, gain):
         if _plain(mark["description"]) == "bad acq skip":
             begin = (mark["onset"] - raw.first_time) * raw.info["sfreq"]
             result[max(0, round(begin)) : max(0, round(begin + mark["duration"] * raw.info["sfreq"]))] = np.nan
+    result[np.isinf(result)] = np.nan
     return result
 
 
@@ -169,17 +191,34 @@ def open_raw(path):
         return raw, notes
     _last.clear()
     mne = import_mne(path)
-    with refused(path), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        raw = mne.io.read_raw(path, preload=False, verbose="WARNING")
-    messages = [re.sub(r"\s+", " ", str(warning.message)) for warning in caught]
-    for message in messages:
-        if any(part in message for part in _FATAL):
-            raise DataError(f"is damaged, says MNE: {message[:200]} Restore it.", file=path)
-    lost = [message for message in messages if not any(part in message for part in _EXPECTED)]
-    notes = tuple(f"{path.name}: {message[:200]}" for message in dict.fromkeys(lost))
+    check_fif(path)
+    raw, notes = listen(path, lambda: mne.io.read_raw(path, preload=False, verbose="WARNING"))
     _last[path] = _stamp(path, raw), raw, notes
     return raw, notes
+
+
+def check_fif(path):
+    """Walk the tags of a file that is FIF by its name."""
+    if path.name.lower().endswith((".fif", ".fif.gz")):
+        with refused(path):
+            check_tags(path)
+
+
+def listen(path, read, channel=None):
+    """The result of `read()`, and notes on what MNE warned of meanwhile.
+
+    Raises:
+        DataError: Whatever is raised, and warnings of a damaged file.
+    """
+    with refused(path, channel), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = read()
+    messages = dict.fromkeys(re.sub(r"\s+", " ", str(warning.message)) for warning in caught)
+    for message in messages:
+        if any(part in message for part in _FATAL):
+            raise DataError(f"is damaged, says MNE: {message[:200]} Restore it.", file=path, channel=channel)
+    lost = [message for message in messages if not any(part in message for part in _EXPECTED)]
+    return result, tuple(f"{path.name}: {message[:200]}" for message in lost)
 
 
 def import_mne(path):
@@ -223,7 +262,7 @@ def refused(path, channel=None):
     """Whatever MNE stumbles over inside, in a damaged file, becomes a `DataError`."""
     try:
         yield
-    except (DataError, MemoryError):
+    except DataError:
         raise
     except Exception as error:
         way = _WAYS.get(path.suffix.lower(), "Restore it, or see whether mne.io.read_raw reads it")

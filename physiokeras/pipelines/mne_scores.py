@@ -10,11 +10,12 @@ from physiokeras.pipelines.edf import SUFFIXES as EDF
 from physiokeras.pipelines.edf_start import Start
 from physiokeras.pipelines.mne_files import (
     SUFFIXES,
+    check_fif,
     import_mne,
     is_structure,
+    listen,
     open_raw,
     read_mne_header,
-    refused,
 )
 from physiokeras.pipelines.timed_marks import timed_marks
 
@@ -43,19 +44,16 @@ def read_mne_annotations(path, header):
         DataError: A file that MNE cannot read, or none of whose marks meets the recording.
     """
     mne = import_mne(path)
-    with refused(path):
-        if path == header.path:
-            raw, _ = open_raw(path)
-            found, origin = raw.annotations, -raw.first_time
-        elif path.suffix.lower() == ".vmrk":
-            found, origin = mne.read_annotations(path), 0.0
-        else:
-            found = mne.read_annotations(path)
-            origin = _seconds_before(found.orig_time, header)
-    return marks_of(found, origin, path, header)
+    if path == header.path:
+        raw, _ = open_raw(path)
+        return marks_of(raw.annotations, -raw.first_time, path, header)
+    check_fif(path)
+    found, notes = listen(path, lambda: mne.read_annotations(path))
+    origin = 0.0 if path.suffix.lower() == ".vmrk" else _seconds_before(found.orig_time, header)
+    return marks_of(found, origin, path, header, notes)
 
 
-def marks_of(found, origin, path, header):
+def marks_of(found, origin, path, header, notes=()):
     """`Annotations` of an `mne.Annotations`.
 
     Args:
@@ -63,6 +61,7 @@ def marks_of(found, origin, path, header):
         origin: Seconds to add to its times, so that they count from the recording's first sample.
         path: What they were read from.
         header: `Header` of the recording.
+        notes: Messages.
     """
     keep = [place for place, text in enumerate(found.description) if not is_structure(text)]
     if not keep:
@@ -75,7 +74,10 @@ def marks_of(found, origin, path, header):
         message = f"no mark meets the recording: they lie {onsets.min():g} to {onsets.max():g} s from its start"
         raise DataError(f"{message}. Is it another night's?", file=path)
     left = _left_by_crops(onsets, durations)
-    report = [f"{path.name}: {left.sum()} marks that end where the recording begins are left out"] * bool(left.any())
+    report = [
+        *notes,
+        *[f"{path.name}: {left.sum()} marks that end where the recording begins are left out"] * bool(left.any()),
+    ]
     texts = [str(found.description[place]) for place, out in zip(keep, left, strict=True) if not out]
     return timed_marks(path, onsets[~left], durations[~left], texts, report)
 

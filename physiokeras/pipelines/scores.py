@@ -168,6 +168,6 @@ def _read(source, header):
     refuse_link_out(path, header.path.parent)
     if path.suffix.lower() in edf.SUFFIXES:
         return edf.read_edf_annotations(path, header.path, header.seconds)
-    if path.suffix.lower() in mne_scores.ANNOTATED:
+    if path.name.lower().endswith(mne_scores.ANNOTATED):
         return mne_scores.read_mne_annotations(path, header)
     return read_annotations(path)

@@ -136,6 +136,21 @@ def test_files_in_the_working_folder_are_not_taken_for_a_recordings_own(tmp_path
     assert (found.error, found.labels["stage"].tolist()) == (None, [0, 0, 1, 1])
 
 
+@pytest.mark.parametrize("version", ["1.25", "2.20"])
+def test_raws_of_gdf_have_the_units_of_the_file(tmp_path, version):
+    # MNE takes millivolts of GDF 1 for volts.
+    raw = mne.io.read_raw(made.write_gdf(tmp_path, version=version), verbose="ERROR").pick(["ECG", "Fp1"])
+    recording, wanted = from_raw(raw), made.physical(made.digital())
+    assert [signal.unit for signal in recording.signals] == ["mV", "uV"]
+    for index, name in enumerate(["ECG", "Fp1"]):
+        np.testing.assert_allclose(recording.read(index), wanted[name], rtol=1e-6, atol=1e-3 * made.STEPS[name])
+
+
+def test_infinity_is_missing():
+    recording = from_arrays({"a": [1, np.inf, -np.inf, 2]}, 1)
+    np.testing.assert_array_equal(np.isnan(recording.read(0)), [False, True, True, False])
+
+
 def test_inspection_takes_recordings_and_raws():
     raw = made.make_raw(marks=MARKS)
     for thing in (raw, arrays()):

@@ -207,6 +207,13 @@ def edited(old, new, suffix=".vhdr"):
     return damage
 
 
+def leading_back(path):
+    data = bytearray(path.read_bytes())
+    # The pointer of the second tag, to itself.
+    data[48:52] = (36).to_bytes(4)
+    path.write_bytes(data)
+
+
 LATE = [(1, 100, "W"), (29_000, 100, "W")]
 PAUSE = [(1, "20260101220000000000"), (15_001, "20260101220030000000")]
 BACK = r"segments must follow each other. The one at sample 15001 begins 30 s too early"
@@ -254,8 +261,10 @@ FAULTS = {
         r"night.gdf: its channels must have one rate, as MNE would resample the others. Received: \[1, 250\]",
     ),
     "GDF no more": (damaged(gdf, cut(".gdf", 301_000)), "must describe its channels"),
-    "FIF cut": (damaged(fif, cut(".fif", 5000)), r"night_raw.fif: (is damaged, says MNE|MNE cannot read it)"),
-    "FIF cut by a byte": (damaged(fif, cut(".fif", 1)), r"night_raw.fif: is damaged, says MNE: Invalid tag"),
+    "FIF cut": (damaged(fif, cut(".fif", 5000)), r"night_raw.fif: byte \d+: is cut"),
+    "FIF cut by a byte": (damaged(fif, cut(".fif", 1)), r"night_raw.fif: byte \d+: is cut inside a tag"),
+    "FIF that leads back": (damaged(fif, leading_back), r"night_raw.fif: byte \d+: is damaged: its tags lead back"),
+    "no FIF": (damaged(fif, lambda path: path.write_bytes(b"RIFF" * 9) and None), "must begin as FIF does"),
     "no file": (lambda folder: folder / "no.vhdr", "must be a readable file"),
     "a folder": (lambda folder: (folder / "night.mff").mkdir() or folder / "night.mff", "from_raw"),
     "XDF": (lambda folder: (folder / "a.xdf").write_bytes(b"XDF:") and folder / "a.xdf", "MNE reads no XDF. Load it"),
