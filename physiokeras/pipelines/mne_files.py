@@ -14,6 +14,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.fif_tags import check_tags
+from physiokeras.pipelines.mat_elements import check_elements
 from physiokeras.pipelines.mne_checks import Checked, check_brainvision, check_gdf
 from physiokeras.pipelines.wfdb_header import Signal, plain_unit
 
@@ -191,17 +192,19 @@ def open_raw(path):
         return raw, notes
     _last.clear()
     mne = import_mne(path)
-    check_fif(path)
+    check_structure(path)
     raw, notes = listen(path, lambda: mne.io.read_raw(path, preload=False, verbose="WARNING"))
     _last[path] = _stamp(path, raw), raw, notes
     return raw, notes
 
 
-def check_fif(path):
-    """Walk the tags of a file that is FIF by its name."""
-    if path.name.lower().endswith((".fif", ".fif.gz")):
-        with refused(path):
+def check_structure(path):
+    """Walk a file of FIF or EEGLAB before MNE does, which some damage hangs or crashes."""
+    with refused(path):
+        if path.name.lower().endswith((".fif", ".fif.gz")):
             check_tags(path)
+        elif path.suffix.lower() == ".set":
+            check_elements(path)
 
 
 def listen(path, read, channel=None):

@@ -33,6 +33,7 @@ FORMATS = {
     "FIF": fif,
     "FIF, packed": lambda folder: fif(folder, packed=True),
     "EEGLAB": made.write_eeglab,
+    "EEGLAB, packed": lambda folder: made.write_eeglab(folder, packed=True),
     "EEGLAB, samples apart": lambda folder: made.write_eeglab(folder, apart=True),
     "GDF 2": made.write_gdf,
     "GDF 1": lambda folder: made.write_gdf(folder, version="1.25"),
@@ -214,6 +215,19 @@ def leading_back(path):
     path.write_bytes(data)
 
 
+def unknown_type(path):
+    # SciPy looks the type up beyond the end of its table, and the interpreter crashes.
+    data = bytearray(path.read_bytes())
+    place = data.index((9).to_bytes(4, "little"), 200)
+    data[place] = 200
+    path.write_bytes(data)
+
+
+def many_events(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:-8] + b"\x01\xff\xff\x00" + data[-4:])
+
+
 LATE = [(1, 100, "W"), (29_000, 100, "W")]
 PAUSE = [(1, "20260101220000000000"), (15_001, "20260101220030000000")]
 BACK = r"segments must follow each other. The one at sample 15001 begins 30 s too early"
@@ -251,9 +265,12 @@ FAULTS = {
         damaged(eeglab, lambda path: path.with_suffix(".fdt").unlink(), apart=True),
         r"night.set: MNE cannot read it: .*night.fdt",
     ),
+    "EEGLAB cut inside": (damaged(eeglab, cut(".set", 100)), r"night.set: byte \d+: is cut or damaged: an element"),
+    "EEGLAB, unknown type": (damaged(eeglab, unknown_type), r"night.set: byte \d+: is cut .* unknown type 200"),
+    "GDF with more events": (damaged(gdf, many_events), r"night.gdf: byte 301536: .* with 65535 events"),
     "EEGLAB text": (
         damaged(eeglab, lambda path: path.write_text("x" * 999) and None),
-        r"night.set: MNE cannot read it",
+        "must begin as MATLAB files do",
     ),
     "GDF cut": (damaged(gdf, cut(".gdf", 9)), r"night.gdf: must have at least .* 120 data records. .*Is it cut"),
     "GDF at two rates": (
