@@ -81,7 +81,11 @@ def _pairs(path):
 def _text(path):
     if path.stat().st_size > _LARGEST:
         raise DataError(f"may have {_LARGEST} bytes. Received: {path.stat().st_size}.", file=path)
-    return path.read_bytes().decode("utf-8-sig", "replace")
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _companion(path, header, key):

@@ -38,6 +38,9 @@ SUFFIXES = (
 )
 """Extensions, in lower case, that no list of records has; a pattern may name any other that MNE reads."""
 
+FOLDERS = (".mff", ".ds", ".mefd")
+"""Extensions, in lower case, of recordings that are folders, which are refused."""
+
 _CHECKS = {".vhdr": check_brainvision, ".ahdr": check_brainvision, ".gdf": check_gdf}
 
 _WAYS = {
@@ -65,13 +68,16 @@ _last: dict = {}
 
 
 def is_part(path):
-    """Whether a FIF file is a later part of another one beside it, as MNE and BIDS name them."""
+    """Whether a FIF file is a later part of another one beside it, by its name and by what the other one says."""
     match = _PARTS.fullmatch(path.name)
     if not match:
         return False
     stem, end, split, rest = match.groups()
     names = [f"{stem}{end}"] if stem is not None else [f"{split}{number}{rest}" for number in ("1", "01", "001")]
-    return any(path.with_name(name).exists() for name in names)
+    with contextlib.suppress(DataError):
+        firsts = [path.with_name(name) for name in names if path.with_name(name).is_file()]
+        return any(path in map(Path, open_raw(first)[0].filenames) for first in firsts)
+    return False
 
 
 def holds_marks_alone(path):

@@ -163,6 +163,12 @@ def test_what_fif_skipped_is_missing_and_joints_are_noted(tmp_path):
 def test_parts_and_files_of_marks_are_no_records(tmp_path):
     first = fif(tmp_path, split_size="2MB", fmt="double")
     mne.Annotations([0], [30], ["W"]).save(tmp_path / "night-annot.fif")
+    fif(tmp_path, "night-2_raw")
+    fif(tmp_path, "night-2_raw-2")
+    own = {"night-2_raw.fif", "night-2_raw-2.fif", "night_raw.fif"}
+    assert {path.name for path in find_records(tmp_path, definition(".fif"))} == own
+    for name in own - {"night_raw.fif"}:
+        (tmp_path / name).unlink()
     assert len(list(tmp_path.glob("night_raw-*.fif"))) >= 1
     assert find_records(tmp_path, definition(".fif")) == [first]
     assert "night_raw-1" not in " ".join(left_out(tmp_path, [first], definition(".fif")))
@@ -309,6 +315,16 @@ def test_missing_markers_are_noted(tmp_path):
     assert header.notes == ("night.vhdr: MarkerFile 'night.vmrk' not found; no annotations.",)
     with pytest.raises(DataError, match="must hold annotations"):
         stages(path)
+
+
+def test_headers_in_latin_1_and_folders_are_told_apart(tmp_path):
+    path = made.write_brainvision(tmp_path, "nächt")
+    text = path.read_text(encoding="utf-8").replace("Codepage=UTF-8", "Codepage=ANSI")
+    path.write_bytes(text.encode("latin-1"))
+    assert read_header(path).signals[0].unit == "uV"
+    (tmp_path / "night.mff").mkdir()
+    manifest = convert(tmp_path, definition(records="*.mff", labels={}), tmp_path / "out", progress=None)
+    assert "physiokeras.pipelines.from_raw" in manifest.set_aside[0]["reason"]
 
 
 def test_a_file_that_changed_is_opened_anew(tmp_path):
