@@ -212,6 +212,10 @@ def test_a_score_behind_the_end_sets_the_recording_aside(tmp_path):
 def test_bad_arguments_are_value_errors(tmp_path):
     with pytest.raises(ValueError, match=r"`source` must be a folder, or recordings.*dict"):
         convert([{"a": 1}], definition(), tmp_path)
+    with pytest.raises(ValueError, match=r"`source` must be a folder, or recordings.*ndarray"):
+        convert(np.zeros(9), definition(), tmp_path)
+    with pytest.raises(ValueError, match=r"`path` must be one recording. Received: 2"):
+        inspect_record([arrays(), from_raw(made.make_raw())], definition())
     with pytest.raises(ValueError, match=r"different names. Received twice: night_raw"):
         convert([arrays(), arrays(1)], definition(), tmp_path)
     with pytest.raises(ValueError, match="`name` must be a file name"):
