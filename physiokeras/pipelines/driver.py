@@ -12,6 +12,7 @@ from physiokeras.pipelines import pool
 from physiokeras.pipelines.channels import ABSENT
 from physiokeras.pipelines.checksums import FILE as SUMS
 from physiokeras.pipelines.conversion import convert_one, set_aside
+from physiokeras.pipelines.coverage import shortfalls
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.manifest import FILE, Manifest, combine
 from physiokeras.pipelines.notes import kinds_of_notes, lacking
@@ -21,7 +22,7 @@ from physiokeras.pipelines.split import assign_splits
 from physiokeras.pipelines.survey import describe, survey
 from physiokeras.pipelines.work import Work
 
-_SHOWN = 10
+_SHOWN, _LINES = 10, 30
 
 
 def convert(
@@ -152,13 +153,18 @@ def _write_manifest(work, say):
     windows = sum(record.windows for record in manifest.records)
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     say(f"{len(manifest.records)} records, {windows} windows ({splits}) in {out}.")
-    kinds = [found for found in kinds_of_notes(manifest.records) if found[0] != ABSENT]
+    kinds = [found for found in kinds_of_notes(manifest.records) if not found[0].startswith(ABSENT)]
     for _, count, example in kinds[:_SHOWN]:
         say(f"Note: {example}" + (f" ({count} such)" if count > 1 else ""))
     if len(kinds) > _SHOWN:
         say(f"Notes of {len(kinds) - _SHOWN} more kinds are in {FILE}.")
     for entry in manifest.set_aside:
         say(f"Set aside: {entry['record']}: {entry['reason']}")
+    lines = list(shortfalls(manifest.records, definition))
+    for line in lines[:_LINES]:
+        say(f"{line}.")
+    if len(lines) > _LINES:
+        say(f"{len(lines) - _LINES} more lines of this kind are in report.md.")
     for line in (*lacking(manifest.records, definition)[1], *manifest.problems):
         say(f"In the whole data set: {line}.")
     return manifest

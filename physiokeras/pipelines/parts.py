@@ -31,7 +31,8 @@ class Channel:
 
     Args:
         name: The name that the record's header gives, or the name of ours if `alias` lists the header's.
-        alias: Other names under which headers carry it; the first that matches is taken.
+        alias: Other names under which headers carry it; the first that matches is taken. One with `*` (any characters)
+            or `?` (any one) is a pattern, which ignores case and may match one channel of a record.
         required: A record without this channel is set aside; otherwise the channel is marked absent.
     """
 

@@ -9,6 +9,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines import edf, edf_times, flac, sample_formats
+from physiokeras.pipelines.channel_names import matches
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.segments import NOTHING, Segment, match_signals, parse_segment_lines, parts_of
 from physiokeras.pipelines.units import convert_unit
@@ -69,16 +70,43 @@ class Header:
         Raises:
             DataError: The record has it twice, lacks it although it is required, or its samples mean nothing.
         """
-        names = [signal.name for signal in self.signals]
-        for name in channel.names:
-            if names.count(name) > 1:
-                raise DataError("the header names it twice; rename one of them.", file=self.path, channel=name)
-            if name in names:
-                return self.usable(names.index(name))
-        if channel.required:
-            message = f"the definition requires it, under any of {', '.join(channel.names)}. The record has: "
-            raise DataError(f"{message}{', '.join(names)}.", file=self.path, channel=channel.name)
+        index = self.find(channel.names)
+        if index is None and channel.required:
+            self.lacks(channel)
+        return index
+
+    def find(self, names):
+        """Position of the first of `names` that the record has, or None.
+
+        Raises:
+            DataError: The record has it twice, a pattern matches several, or its samples mean nothing.
+        """
+        here = [signal.name for signal in self.signals]
+        for name in names:
+            found = matches(name, here)
+            if len({here[place] for place in found}) > 1:
+                several = ", ".join(here[place] for place in found)
+                raise DataError(
+                    f"the alias matches several channels: {several}. Narrow it.", file=self.path, channel=name
+                )
+            if len(found) > 1:
+                raise DataError(
+                    "the header names it twice; rename one of them.", file=self.path, channel=here[found[0]]
+                )
+            if found:
+                return self.usable(found[0])
         return None
+
+    def lacks(self, channel, also=""):
+        """Refuse the record, which lacks a channel that is required.
+
+        Raises:
+            DataError: Always.
+        """
+        message = f"the definition requires it, under any of {', '.join(channel.names)}{also}. The record has: "
+        raise DataError(
+            f"{message}{', '.join(signal.name for signal in self.signals)}.", file=self.path, channel=channel.name
+        )
 
     def usable(self, index):
         """`index`, of a signal without a fault.

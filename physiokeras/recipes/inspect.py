@@ -13,11 +13,13 @@ from pathlib import Path
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines import Definition
+from physiokeras.pipelines.derivation import Reader
 from physiokeras.pipelines.inspection import inspect_record, label_counts
 from physiokeras.pipelines.label_tables import read_tables
+from physiokeras.pipelines.montage import find_sources
 from physiokeras.pipelines.people import without_missing_people
 from physiokeras.pipelines.record_list import left_out
-from physiokeras.pipelines.records import find_records, read_signal
+from physiokeras.pipelines.records import find_records
 
 _MINUTE = 60.0
 
@@ -94,15 +96,15 @@ def draw(found, path):
     header, definition = found.header, found.definition
     span = min(_MINUTE, header.seconds)
     start, pieces = (header.seconds - span) / 2, {}
+    sources = find_sources(header, definition)
+    reader = Reader(header, False, cut=lambda values, rate: values[round(start * rate) : round((start + span) * rate)])
     for channel in definition.channels:
-        index = header.index(channel)
-        if index is None:
+        source = sources[channel.name]
+        if source.absent:
             pieces[channel.name] = None
             continue
-        signal = header.signals[index]
-        values = read_signal(header, index, strict=False)
-        piece = slice(round(start * signal.rate), round((start + span) * signal.rate))
-        pieces[channel_text(channel.name, signal.unit if signal.unit_stated else None)] = values[piece]
+        signal = reader.signal_of(source)
+        pieces[channel_text(channel.name, signal.unit if signal.unit_stated else None)] = reader.read(source)[0]
     labels = {name: (values, definition.labels[name].classes) for name, values in dict(found.labels).items()}
     labels = {name: (values, classes) for name, (values, classes) in labels.items() if classes}
     note = "; ".join([found.verdict, *found.doubts])[:100]
@@ -159,7 +161,7 @@ def _table(found):
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    used = {channel.get("source") for channel in found.channels}
+    used = {name for channel in found.channels for name in channel.get("parts", [channel.get("source")])}
     others = [signal.name for signal in found.header.signals if signal.name not in used]
     return lines + ([f"In the file, not in the definition: {', '.join(others)}"] if others else [])
 
