@@ -79,6 +79,7 @@ class Definition:
         if self.person is not None:
             check(_groups(self.person), "person", "must be a regular expression with one group", self.person)
         check(not self.person_column or self.people, "person_column", "is a column of `people`", self.people)
+        check(not self.split.column or self.people, "[split] column", "is a column of `people`", self.people)
         check(not self.person_column or not self.person, "person_column", "takes the place of `person`", self.person)
         for label in self.labels.values():
             check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
@@ -113,10 +114,7 @@ class Definition:
             check(isinstance(entries, dict), f"[{name}]", "must be a table of tables", entries)
             table[name] = {key: kind(key, entry) for key, entry in entries.items()}
         if "split" in table:
-            split = table["split"]
-            if isinstance(split, dict) and isinstance(split.get("pretrain"), str):
-                split = {**split, "pretrain": [split["pretrain"]]}
-            table["split"] = build(Split, split, "[split]")
+            table["split"] = build(Split, _with_lists(table["split"]), "[split]")
         if isinstance(table.get("alias"), dict):
             table["alias"] = {name: _listed(names) for name, names in table["alias"].items()}
         if "montage" in table:
@@ -190,6 +188,17 @@ def _listed(names):
 
 def _label(name, entry):
     return build(Label, _named(name, entry, f"[labels.{name}]"), f"[labels.{name}]")
+
+
+def _with_lists(split):
+    """The table `[split]` with its lists of people under `people`, as `Split` has them."""
+    if not isinstance(split, dict):
+        return split
+    split = {name: [value] if isinstance(value, str) and name in SPLITS else value for name, value in split.items()}
+    lists = {name: split.pop(name) for name in SPLITS[1:] if isinstance(split.get(name), list | tuple)}
+    drawn = () if "train" in lists else ("test", "validation")
+    shares = {name: 0.0 for name in ("test", "validation") if lists and (name in lists or name not in drawn)}
+    return {**shares, **split, **({"people": lists} if lists else {})}
 
 
 def _named(name, entry, key):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from physiokeras.errors import DataError
-from physiokeras.files import locked, remove_temporaries
+from physiokeras.files import locked, remove_temporaries, write_csv
 from physiokeras.pipelines import pool
 from physiokeras.pipelines.channels import ABSENT
 from physiokeras.pipelines.checksums import FILE as SUMS
@@ -21,6 +21,9 @@ from physiokeras.pipelines.record_list import left_out
 from physiokeras.pipelines.split import assign_splits
 from physiokeras.pipelines.survey import describe, survey
 from physiokeras.pipelines.work import Work
+
+SPLITS_FILE = "splits.csv"
+"""File beside the manifest: whose split is which."""
 
 _SHOWN, _LINES = 10, 30
 
@@ -122,6 +125,8 @@ def _say_names(work, say):
     """What names alone tell: files that are left out, records that are kept out, files that are missing."""
     for line in left_out(work.source, work.headers, work.definition):
         say(line)
+    for line in work.notes:
+        say(f"Note: {line}")
     for path, reason in work.refused.items():
         say(f"Set aside by its name: {path.stem}: {reason}")
     missing = work.missing()
@@ -150,6 +155,9 @@ def _write_manifest(work, say):
     splits = assign_splits(definition, work.persons, kept=_people_of(out, definition))
     manifest = combine(out, definition, sidecars, work.persons, splits, _versions())
     manifest.write()
+    # Others repeat the split with `[split] file`.
+    by_person = sorted({person: splits[record] for record, person in work.persons.items()}.items())
+    write_csv(out / SPLITS_FILE, [("person", "split"), *by_person])
     windows = sum(record.windows for record in manifest.records)
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     say(f"{len(manifest.records)} records, {windows} windows ({splits}) in {out}.")

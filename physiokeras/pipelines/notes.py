@@ -73,6 +73,9 @@ def lacking(records, definition):
         counts = [record.labels.get(name, {}) for record in records if record.split != "pretrain"]
         if any(counts) and not any(key != "-1" and count for found in counts for key, count in found.items()):
             problems.append(f"no window has a label of [labels.{name}], of kind {label.kind}; see the notes")
+        events = [found.get("1") for found in counts] if label.kind == "events" else [True]
+        if any(counts) and not any(events):
+            problems.append(f"no window has an event of [labels.{name}], events = {list(label.events)}; see the notes")
     shares = {name: getattr(definition.split, name) for name in ("test", "validation")}
     splits = {record.split for record in records}
     lines += [f"nobody falls into the split {name}, a share of {share:g}. Take another `seed` or more people"

@@ -27,6 +27,7 @@ class Work:
         refused: Record's path -> why its name, or that of its annotations, keeps it out.
         persons: Record name -> person, of the others.
         sums: Folder below `source` -> file name -> SHA-256.
+        notes: What was found in the tables besides: messages.
     """
 
     source: Path
@@ -39,6 +40,7 @@ class Work:
     refused: dict
     persons: dict
     sums: dict
+    notes: list
 
     @classmethod
     def of(cls, source, definition, out, shard_index, num_shards, strict):
@@ -49,13 +51,15 @@ class Work:
             definition = Definition.read(definition)
         source = Path(source)
         headers, sums = find_records(source, definition), read_checksums(source)
-        tables = {definition.people, *tables_of(definition).values()} - {None} if strict else ()
-        for table in sorted(tables):
+        tables = {definition.people, definition.split.file, *tables_of(definition).values()} - {None}
+        for table in sorted(tables) if strict else ():
             check_file(source / table, source, sums)
-        definition, people = read_tables(source, definition, [path.stem for path in headers])
+        notes = []
+        definition, people = read_tables(source, definition, [path.stem for path in headers], notes)
         refused, persons = check_names(source, headers, definition, people)
         mine = [path for path in headers[shard_index::num_shards] if path not in refused]
-        return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, by_folder(sums))
+        sums = by_folder(sums)
+        return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, sums, notes)
 
     def arguments(self, path):
         """Arguments of `convert_one` for a record."""

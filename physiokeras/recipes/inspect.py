@@ -72,7 +72,9 @@ def run(settings):
     folder = source if source.is_dir() else _root(source, definition)
     definition = without_missing_people(definition, folder)
     paths = find_records(source, definition) if source.is_dir() else [source]
-    definition, people = read_tables(folder, definition, [path.stem for path in paths])
+    notes = []
+    definition, people = read_tables(folder, definition, [path.stem for path in paths], notes)
+    print("".join(f"Note: {note}\n" for note in notes), end="")
     chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
     if len(chosen) < len(paths):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
