@@ -37,6 +37,7 @@ def shortfalls(records, definition):
         records: The manifest's.
         definition: `Definition`.
     """
+    missing, unusable = {}, {}
     for (_, name), sources in channel_sources(records).items():
         if set(sources) == {None}:
             continue
@@ -45,11 +46,13 @@ def shortfalls(records, definition):
             ways = "; ".join(f"{source} in {of(names, records)}" for source, names in others)
             yield f"Channel {name} is taken from {ways}"
         if None in sources:
-            yield f"Channel {name} is missing in {of(sources[None], records)}"
-        unusable = [record.name for record in records for channel in record.channels
-                    if channel["channel"] == name and not is_absent(channel) and not channel["present"]]  # fmt: skip
-        if unusable:
-            yield f"Channel {name} has no usable window in {of(unusable, records)}"
+            missing.setdefault(tuple(sources[None]), []).append(name)
+        bad = [record.name for record in records for channel in record.channels
+               if channel["channel"] == name and not is_absent(channel) and not channel["present"]]  # fmt: skip
+        if bad:
+            unusable.setdefault(tuple(bad), []).append(name)
+    for what, groups in (("Missing", missing), ("Without a usable window", unusable)):
+        yield from (f"{what} in {of(names, records)}: {', '.join(channels)}" for names, channels in groups.items())
     labelled = [record for record in records if record.split != "pretrain"]
     for name, label in definition.labels.items():
         counts = {record.name: _counts(record.labels.get(name, {})) for record in labelled}

@@ -133,7 +133,8 @@ def class_reader(label, annotations=None):
 
     It is -1 for what is listed as unscored, None for what is no mark of the label, and `UNKNOWN` for a mark of the
     label that is none of its classes. What is listed as unscored need not have the prefix, and what is listed with it
-    need not have it twice. Names of stages that the field knows need no entry.
+    need not have it twice. Names of stages that the field knows need no entry. Of the patterns, those with `*`, the
+    first that matches counts, where no text matches whole.
 
     Args:
         label: `Label`.
@@ -146,6 +147,7 @@ def class_reader(label, annotations=None):
     standard = {UNSCORED: -1, **standard_classes(label.classes, label.mapping)} if label.kind == "stages" else {}
     coding = None if annotations is None else annotations.coding or coding_of(annotations.notes)
     coding = KALES if label.prefix else coding
+    patterns = [(text, value) for text, value in known.items() if "*" in text]
 
     def read(mark):
         symbol, text = mark
@@ -156,7 +158,9 @@ def class_reader(label, annotations=None):
         belongs = symbol == STAGE or (text.startswith(label.prefix) if label.prefix else not is_event(text))
         if not belongs:
             return None
-        return standard.get(standard_stage(text.removeprefix(label.prefix), coding), UNKNOWN)
+        bare = text.removeprefix(label.prefix)
+        found = next((value for pattern, value in patterns if fnmatch.fnmatchcase(bare, pattern)), None)
+        return standard.get(standard_stage(bare, coding), UNKNOWN) if found is None else found
 
     return functools.lru_cache(256)(read)
 

@@ -39,9 +39,9 @@ def prepared(tmp_path_factory):
 def test_the_terminal_names_what_some_records_lack(prepared):
     lines = prepared[1]
     assert "Channel C3-M2 is taken from C3 - M2 in 1 of 6 records (b); C3 - A2 in 1 of 6 records (c)." in lines
-    assert "Channel C3-M2 is missing in 2 of 6 records (e, f)." in lines
+    assert "Missing in 2 of 6 records (e, f): C3-M2." in lines
     assert "Channel ECG is taken from EKG in 1 of 6 records (e)." in lines
-    assert "Channel ECG has no usable window in 1 of 6 records (d)." in lines
+    assert "Without a usable window in 1 of 6 records (d): ECG." in lines
     assert "Label stage: no window has one in 1 of 6 records (e)." in lines
     assert "Label stage: no window of any record is of the class N1." in lines
 
@@ -54,7 +54,7 @@ def test_the_report_says_of_each_source_which_records_have_it(prepared):
     assert ["eeg", "C3-M2", "C3 - A2", "1", "c"] in rows
     assert ["eeg", "C3-M2", "missing", "2", "e, f"] in rows
     assert ["ecg", "ECG", "ECG", "5", "a, b, c and 2 more"] in rows
-    assert "- Channel C3-M2 is missing in 2 of 6 records (e, f)" in lines
+    assert "- Missing in 2 of 6 records (e, f): C3-M2" in lines
 
 
 def test_names_are_listed_up_to_three():

@@ -1,0 +1,178 @@
+"""Files of scores beside recordings: by which pattern of names they belong together, and what their marks say."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines.edf_plus import Layout
+from physiokeras.pipelines.parts import Label
+from physiokeras.pipelines.scores import BEATS, _read, annotation_file
+from physiokeras.pipelines.spans import grid_of
+
+_SHORTEST = 3
+_NO_SCORES = frozenset((".py", ".md", ".pdf", ".png", ".jpg", ".json", ".m", ".html", ".zip", ".mat", ".sha256"))
+"""Extensions that are not tried as annotations of WFDB."""
+
+SCORES = frozenset((".edf", ".xml", ".csv", ".tsv", ".txt"))
+"""Extensions of files of scores that a label's `file` may name."""
+
+ITSELF = "{record}.edf"
+"""Pattern of annotations in the recording's own file."""
+
+_SEPARATOR = re.compile(r"[-_. ]")
+
+
+@dataclass
+class Companions:
+    """Files of scores that belong to recordings by one pattern.
+
+    Attributes:
+        pattern: `file` of a label, such as "{record:.6}*-Hypnogram.edf"; or None, where `annotator` says it.
+        annotator: Extension of annotation files of WFDB.
+        files: Path of a recording -> path of its file.
+        marks: `(symbol, text)` -> how many.
+        records: `(symbol, text)` -> in how many files.
+        first: Seconds from each recording's start to its first mark.
+        last: Seconds from each recording's end to the end of the last mark, negative before it.
+        grid: Seconds by which most marks lie off multiples of 30 s.
+        lasting: Whether marks have durations of their own.
+    """
+
+    pattern: str | None
+    annotator: str | None
+    files: dict = field(default_factory=dict)
+    marks: Counter = field(default_factory=Counter)
+    records: Counter = field(default_factory=Counter)
+    first: list = field(default_factory=list)
+    last: list = field(default_factory=list)
+    grid: list = field(default_factory=list)
+    lasting: bool = False
+
+    @property
+    def name(self):
+        """The pattern as a file name."""
+        return self.pattern or f"{{record}}.{self.annotator}"
+
+    @property
+    def is_beats(self):
+        """Whether most marks are heart beats."""
+        return sum(count for (symbol, _), count in self.marks.items() if symbol in BEATS) > self.marks.total() / 2
+
+    @property
+    def texts(self):
+        """Text -> how many, of the marks that have one."""
+        found = Counter()
+        for (_, text), count in self.marks.items():
+            found[text] += count if text else 0
+        return +found
+
+
+def find_companions(recordings, files, bad):
+    """Files of scores, grouped by the patterns by which they belong to recordings.
+
+    Args:
+        recordings: list of `physiokeras.pipelines.folder.Recording`.
+        files: The other files.
+        bad: dict that receives path -> why it cannot be read.
+
+    Returns: `(companions, rest)`: list of `Companions`, and the files that are none.
+    """
+    found, rest = [Companions(None, annotator) for annotator in _annotators(recordings, files)], list(files)
+    paths = [recording.path for recording in recordings]
+    for suffix in sorted({file.suffix.lower() for file in files} & SCORES):
+        pattern = find_pattern(paths, [file for file in files if file.suffix.lower() == suffix])
+        found += [Companions(pattern, None)] if pattern else []
+    inside = [recording for recording in recordings if recording.path.suffix.lower() == ".edf"]
+    found += [Companions(ITSELF, None)] if inside else []
+    for group in found:
+        label = Label("x", "stages", annotator=group.annotator, file=group.pattern, classes=("a", "b"))
+        for recording in inside if group.pattern == ITSELF else recordings:
+            _add(group, recording, label, bad)
+        rest = [file for file in rest if file not in group.files.values()]
+    found = [group for group in found if group.files]
+    return found, [file for file in rest if file not in bad]
+
+
+def _annotators(recordings, files):
+    """Extensions of files that are called as a recording of WFDB is."""
+    names = {recording.path.with_suffix("") for recording in recordings if recording.path.suffix.lower() == ".hea"}
+    skip = _NO_SCORES | SCORES
+    found = {file.suffix for file in files if file.with_suffix("") in names and file.suffix.lower() not in skip}
+    return sorted(suffix[1:] for suffix in found if re.fullmatch(r"\.[\w-]+", suffix))
+
+
+def _add(group, recording, label, bad):
+    header = recording.header
+    try:
+        path = annotation_file(header.path, label)
+        if path is None or (path == header.path and not _has_marks(path)):
+            return
+        annotations = _read(path, header, label)
+    except (DataError, OSError) as error:
+        if path is not None and path != header.path:
+            bad[path] = str(error)
+        return
+    group.files[header.path] = path
+    marks = list(zip(annotations.symbols, annotations.notes, strict=True))
+    group.marks.update(marks)
+    group.records.update(set(marks))
+    rate = annotations.rate or header.rate
+    if not len(marks):
+        return
+    begins = annotations.samples / rate
+    ends = begins if annotations.durations is None else begins + annotations.durations / rate
+    group.first.append(float(begins[0]))
+    group.last.append(float(ends.max() - header.seconds))
+    group.grid.append(grid_of(begins, 30.0))
+    group.lasting |= annotations.durations is not None and bool(annotations.durations.any())
+
+
+def _has_marks(path):
+    """Whether an EDF file of signals has a list of annotations, too."""
+    return bool(Layout.of(path).slots)
+
+
+def find_pattern(records, files):
+    """The pattern by which files belong to recordings, as a label's `file`; None where there is none.
+
+    The longest beginning of the recordings' names is taken with which every one of them has one file at most, no file
+    is of two, and half of the files are of any.
+
+    Args:
+        records: Paths of recordings.
+        files: Paths of files of one extension.
+    """
+    longest = max((len(path.stem) for path in records), default=0)
+    for length in range(longest, _SHORTEST - 1, -1):
+        cut = None if length == longest else length
+        tails = [file.name[len(path.stem[:cut]) :] for path in records for file in files
+                 if file.parent == path.parent and file.name.startswith(path.stem[:cut])]  # fmt: skip
+        if not tails:
+            continue
+        end = _common_end(tails)
+        if cut or set(tails) != {end}:
+            separator = _SEPARATOR.search(end)
+            end = "*" + end[separator.start() :] if separator else "*"
+        pattern = ("{record}" if cut is None else f"{{record:.{cut}}}") + end
+        if set(end) <= {"*"} or not _fits(pattern, records, files):
+            continue
+        return pattern
+    return None
+
+
+def _common_end(texts):
+    """The longest text with which all end."""
+    shortest = min(texts, key=len)
+    ends = (shortest[start:] for start in range(len(shortest) + 1))
+    return next(end for end in ends if all(text.endswith(end) for text in texts))
+
+
+def _fits(pattern, records, files):
+    try:
+        label = Label("x", "stages", file=pattern, classes=("a", "b"))
+        taken = [annotation_file(path, label) for path in records]
+    except DataError:
+        return False
+    taken = [file for file in taken if file is not None]
+    return len(set(taken)) == len(taken) and 2 * len(set(taken) & set(files)) >= len(files)
