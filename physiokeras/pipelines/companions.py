@@ -1,13 +1,16 @@
 """Files of scores beside recordings: by which pattern of names they belong together, and what their marks say."""
 
+import itertools
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.edf_plus import Layout
 from physiokeras.pipelines.parts import Label
-from physiokeras.pipelines.scores import BEATS, _read, annotation_file
+from physiokeras.pipelines.scores import BEATS, _read, annotation_file, escaped
 from physiokeras.pipelines.spans import grid_of
 
 _SHORTEST = 3
@@ -81,8 +84,8 @@ def find_companions(recordings, files, bad):
     found, rest = [Companions(None, annotator) for annotator in _annotators(recordings, files)], list(files)
     paths = [recording.path for recording in recordings]
     for suffix in sorted({file.suffix.lower() for file in files} & SCORES):
-        pattern = find_pattern(paths, [file for file in files if file.suffix.lower() == suffix])
-        found += [Companions(pattern, None)] if pattern else []
+        group = [file for file in files if file.suffix.lower() == suffix]
+        found += [Companions(pattern, None) for pattern in find_patterns(paths, group)]
     inside = [recording for recording in recordings if recording.path.suffix.lower() == ".edf"]
     found += [Companions(ITSELF, None)] if inside else []
     for group in found:
@@ -133,32 +136,48 @@ def _has_marks(path):
     return bool(Layout.of(path).slots)
 
 
-def find_pattern(records, files):
-    """The pattern by which files belong to recordings, as a label's `file`; None where there is none.
+def find_patterns(records, files):
+    """The patterns by which files belong to recordings, each as a label's `file`.
 
-    The longest beginning of the recordings' names is taken with which every one of them has one file at most, no file
-    is of two, and half of the files are of any.
+    A file belongs to the recording with whose name its own begins, in whatever folder it lies. Where none does, the
+    longest beginning of the recordings' names is taken with which each has one file at most in its folder, no file is
+    of two recordings, and half of the files are of any.
 
     Args:
         records: Paths of recordings.
         files: Paths of files of one extension.
     """
+    named, tails = {path.stem: path for path in records}, Counter()
+    for file in files:
+        stems = (file.stem[:length] for length in range(len(file.stem), 0, -1))
+        stem = next((stem for stem in stems if stem in named), None)
+        if stem is not None:
+            tails[_way(named[stem], file) + "{record}" + escaped(file.name[len(stem) :])] += 1
+    most = max(tails.values(), default=0)
+    whole = [pattern for pattern, count in tails.items() if 2 * count >= most]
+    if whole:
+        return sorted(whole)
     longest = max((len(path.stem) for path in records), default=0)
-    for length in range(longest, _SHORTEST - 1, -1):
-        cut = None if length == longest else length
-        tails = [file.name[len(path.stem[:cut]) :] for path in records for file in files
-                 if file.parent == path.parent and file.name.startswith(path.stem[:cut])]  # fmt: skip
-        if not tails:
-            continue
-        end = _common_end(tails)
-        if cut or set(tails) != {end}:
-            separator = _SEPARATOR.search(end)
-            end = "*" + end[separator.start() :] if separator else "*"
-        pattern = ("{record}" if cut is None else f"{{record:.{cut}}}") + end
-        if set(end) <= {"*"} or not _fits(pattern, records, files):
-            continue
-        return pattern
-    return None
+    lengths = range(longest - 1, _SHORTEST - 1, -1)
+    fitting = filter(None, (_cut_pattern(records, files, length) for length in lengths))
+    return list(itertools.islice(fitting, 1))
+
+
+def _way(record, file):
+    """The way from a recording's folder to a file's, as a label's `file` has it."""
+    parts = Path(os.path.relpath(file.parent, record.parent)).parts
+    return "".join("{folder}/" if part == record.parent.name else f"{part}/" for part in parts)
+
+
+def _cut_pattern(records, files, length):
+    """A pattern of the first letters of recordings' names; None where it does not fit."""
+    tails = [file.name[length:] for path in records for file in files
+             if file.parent == path.parent and file.name.startswith(path.stem[:length])]  # fmt: skip
+    separator = _SEPARATOR.search(end) if tails and (end := _common_end(tails)) else None
+    if separator is None:
+        return None
+    pattern = f"{{record:.{length}}}*{escaped(end[separator.start() :])}"
+    return pattern if _fits(pattern, records, files) else None
 
 
 def _common_end(texts):

@@ -13,7 +13,7 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines.draft_labels import label_lines, table_lines
 from physiokeras.pipelines.folder import spread
 from physiokeras.pipelines.folder_text import channels_of, unit_of
-from physiokeras.pipelines.modality_guesses import GUESSES, VOLTS, guess
+from physiokeras.pipelines.modality_guesses import ELECTRODE, GUESSES, VOLTS, guess
 
 _NIGHTS, _LISTED = 4, 40
 _PERSONS = {r"^(.+)[_-][^_-]+$": "what stands before the last _ or -", r"^(.*?\d+)[A-Za-z]?$": "all but a last letter"}
@@ -60,9 +60,9 @@ def draft(found, name):
             yield f"#   {quoted(channel)}, {_in(channels[channel], len(recordings))}"
         yield from [f"#   and {len(kinds[None]) - _LISTED} more"] if len(kinds[None]) > _LISTED else []
         yield ""
-    yield "# Derived channels, such as:"
-    yield "# [montage]"
-    yield '# "C3-M2" = ["C3", "M2"]\n'
+    if any(len(signals) < len(recordings) for signals in channels.values()):
+        yield "# Channels that are never in one recording together may be one under several names; see `alias`.\n"
+    yield from _montage(list(channels))
     yield from label_lines(found.companions, recordings)
     yield from table_lines(found.tables, found.root)
     yield "# Shares of the labelled people. `pretrain` lists patterns of unlabelled recordings."
@@ -132,6 +132,23 @@ def _modality(kind, names, channels, recordings):
     yield "channels = ["
     yield from (f"  {quoted(name)},  # {_in(channels[name], recordings)}" for name in names)
     yield "]\n"
+
+
+def _montage(names):
+    """Commented rules for electrodes without a reference: each against the mastoid of the other side."""
+    by_place = {name.upper().removeprefix("EEG ").strip(): name for name in names}
+    rules = []
+    for place, name in by_place.items():
+        match = re.fullmatch(ELECTRODE, place, re.IGNORECASE)
+        sides = ("M2", "A2") if match and match[2].isdigit() and int(match[2]) % 2 else ("M1", "A1")
+        reference = next((side for side in sides if side in by_place), None)
+        if match and reference:
+            rules.append(f"# {quoted(f'{name}-{reference}')} = [{quoted(name)}, {quoted(by_place[reference])}]")
+    if rules:
+        yield "# GUESS: electrodes and mastoids are recorded apart. For derivations, take these names into `channels`:"
+    else:
+        yield "# Derived channels, such as:"
+    yield from ("# [montage]", *(rules or ['# "C3-M2" = ["C3", "M2"]']), "")
 
 
 def _whole(rate):

@@ -1,5 +1,6 @@
 """Labels of a draft: from the marks of score files, and from the columns of tables."""
 
+import fnmatch
 import json
 import re
 from collections import Counter
@@ -8,12 +9,15 @@ from pathlib import Path
 from physiokeras.pipelines.companions import ITSELF
 from physiokeras.pipelines.modality_guesses import GUESSES
 from physiokeras.pipelines.parts import RESERVED
-from physiokeras.pipelines.stage_names import UNSCORED, standard_stage
+from physiokeras.pipelines.score_marks import EVENT
+from physiokeras.pipelines.scores import escaped, is_event
+from physiokeras.pipelines.stage_names import AMBIGUOUS, KALES, UNSCORED, coding_of, standard_stage
 
 _STAGES = ("W", "N1", "N2", "N3", "R")
 _ABNORMAL = ("A", "a", "J", "S", "V", "E", "F")
 _NORMAL = ("N", "L", "R", "e", "j")
 _CLASSES = 12
+_SHARE = 0.2
 _PREFIX = "Sleep stage "
 
 
@@ -47,6 +51,7 @@ def _label(group, name):
         yield f"# GUESS: stages, from the marks of {of}."
         yield from (f"[labels.{name}]", 'kind = "stages"', where)
         yield from _stage_lines(group, stages)
+        yield from _event_lines(group, where)
     elif group.is_beats:
         yield f"# GUESS: beats, normal against abnormal after ANSI/AAMI EC57, from the marks of {of}."
         yield from (f"[labels.{name}]", 'kind = "beats"', where)
@@ -63,37 +68,61 @@ def _label(group, name):
 
 
 def _stages(group):
-    """Text -> stage, or None for what is unscored, of a group's texts; empty where they are no stages."""
-    found = {text: _stage(text) for text in group.texts}
+    """Text -> stage of a group's texts, with the prefix of EDF+; empty where they are no stages."""
+    coding = _coding(group.texts)
+    found = {text: _stage(text, coding) for text in group.texts}
     known = {text: stage for text, stage in found.items() if stage}
     share = sum(group.texts[text] for text in known) / max(1, group.texts.total())
-    return known if len({stage for stage in known.values() if stage in _STAGES}) > 1 and share > 0.2 else {}
+    return known if len({stage for stage in known.values() if stage in _STAGES}) > 1 and share > _SHARE else {}
 
 
-def _stage(text):
+def _stage(text, coding):
     """A text's stage; "4 HA" is stage 4 with an event."""
-    stage = standard_stage(text) or standard_stage(text.split(" ")[0])
-    stage = stage or ("N3" if text.split(" ")[0] == "4" else None)
+    stage = standard_stage(text, coding) or standard_stage(text.split(" ")[0], coding)
     return {"S4": "N3"}.get(stage, stage)
 
 
+def _coding(texts):
+    """What numbers of stages mean; those beside letters, as of W and R, are of Rechtschaffen and Kales."""
+    return KALES if {"W", "R"} & set(texts) else coding_of(texts)
+
+
 def _stage_lines(group, stages):
+    """Keys of a label of stages besides those that say where they are."""
     prefix = _PREFIX if sum(group.texts[t] for t in stages if t.startswith(_PREFIX)) > group.texts.total() / 2 else ""
-    bare = {text.removeprefix(prefix): stage for text, stage in stages.items()}
     if prefix:
         yield f'prefix = "{prefix}"'
-    yield f"classes = {json.dumps(_STAGES)}"
-    mapping = {text: stage for text, stage in bare.items() if stage in _STAGES and text != stage}
+    yield f"classes = {_text(_STAGES)}"
+    mapping, unscored = {}, []
+    for text, stage in stages.items():
+        bare = text.removeprefix(prefix)
+        if standard_stage(bare) and bare != AMBIGUOUS:
+            continue  # known without being told
+        name = bare if standard_stage(bare, KALES) else f"{bare.split(' ')[0]} *"
+        if stage in _STAGES:
+            mapping[name] = stage
+        elif name not in unscored:
+            unscored.append(name)
     if mapping:
-        entries = ", ".join(f"{_text(text)} = {_text(stage)}" for text, stage in sorted(mapping.items()))
-        yield f"mapping = {{ {entries} }}"
-    unscored = sorted(text for text, stage in bare.items() if stage not in _STAGES)
-    others = sorted(text for text in group.texts if text not in stages and not (prefix and not text.startswith(prefix)))
-    others = [text for text in others if not (text.startswith("(") or text.endswith(")"))]
-    if unscored + others:
-        yield f"unscored = {_text(unscored + others)}"
+        yield f"mapping = {{ {', '.join(f'{_text(name)} = {_text(mapping[name])}' for name in sorted(mapping))} }}"
+    if unscored:
+        yield f"unscored = {_text(unscored)}"
+    others = [text for (symbol, text) in group.marks if text and symbol != EVENT and text not in stages]
+    others = [text for text in dict.fromkeys(others) if not is_event(text) and text.startswith(prefix)]
+    if AMBIGUOUS in others:
+        others.remove(AMBIGUOUS)
+        yield '# Say what 4 is: `mapping = { 4 = "N3" }` by Rechtschaffen and Kales, `{ 4 = "R" }` by YASA.'
     if others:
-        yield "# GUESS: these texts are no stages: " + _text(others[:_CLASSES])
+        yield f"ignore = {_text([escaped(text) for text in others])}  # GUESS: no stages"
+
+
+def _event_lines(group, where):
+    """Commented labels of events that a name tells."""
+    for name, word in (("apnea", "*pnea*"), ("arousal", "*arousal*")):
+        found = [text for text in group.texts if fnmatch.fnmatchcase(text.lower(), word) and not is_event(text)]
+        if found and (group.lasting or group.pattern):
+            yield f"# Windows with an event, such as {_text(found[0])}, would be labelled by:"
+            yield f'#   [labels.{name}]\n#   kind = "events"\n#   {where}\n#   events = ["{word}"]'
 
 
 def _text(value):

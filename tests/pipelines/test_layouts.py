@@ -7,6 +7,9 @@ import pytest
 import wfdb
 
 from physiokeras.pipelines import Definition, convert
+from physiokeras.pipelines.draft import write_draft
+from physiokeras.pipelines.folder import look
+from physiokeras.pipelines.folder_text import describe_folder
 from physiokeras.pipelines.labels import read_labels
 from physiokeras.pipelines.montage import find_sources
 from physiokeras.pipelines.records import read_header
@@ -160,3 +163,28 @@ def test_slpdb_stages_of_real_records_are_those_that_wfdb_reads(real_data):
         np.testing.assert_array_equal(labels["stage"][known], expected[known])
         found += known.sum()
     assert found > 5000
+
+
+@pytest.mark.parametrize("name", ["shhs", "isruc", "slpdb"])
+def test_a_draft_finds_the_stages_that_the_definition_names(tmp_path, name):
+    source = tmp_path / "source"
+    source.mkdir()
+    LAYOUTS[name][0](source)
+    write_draft(look(source), tmp_path / "draft.toml")
+    drafted = convert(source, tmp_path / "draft.toml", tmp_path / "out", progress=None)
+    assert not drafted.set_aside
+    for record in drafted.records:
+        assert record.labels["stage"] == {str(number): 1 for number in (-1, 0, 1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize("folder", ["slpdb", "mitdb", "drivedb", "cinc2018", "formats/wfdb", "formats/edf"])
+def test_real_folders_are_listed_and_drafted(real_data, tmp_path, folder):
+    found = look(real_data / folder)
+    text = "\n".join(describe_folder(found))
+    names = {signal.name for recording in found.recordings for signal in recording.header.signals}
+    assert names
+    assert all(f"\n{name} " in text for name in names)
+    assert all(path.name in text for path in found.bad)
+    write_draft(found, tmp_path / "draft.toml")
+    definition = Definition.read(tmp_path / "draft.toml")
+    assert {channel.name for channel in definition.channels} <= names
