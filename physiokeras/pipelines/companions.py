@@ -8,20 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines import edf, mne_scores, score_tables
 from physiokeras.pipelines.edf_plus import Layout
 from physiokeras.pipelines.parts import Label
 from physiokeras.pipelines.scores import BEATS, _read, annotation_file, escaped
 from physiokeras.pipelines.spans import grid_of
 
 _SHORTEST = 3
-_NO_SCORES = frozenset((".py", ".md", ".pdf", ".png", ".jpg", ".json", ".m", ".html", ".zip", ".mat", ".sha256"))
+_NO_SCORES = frozenset((*edf.SUFFIXES, ".xml", *score_tables.SUFFIXES, *mne_scores.ANNOTATED))
 """Extensions that are not tried as annotations of WFDB."""
 
-SCORES = frozenset((".edf", ".xml", ".csv", ".tsv", ".txt"))
+SCORES = frozenset((*edf.SUFFIXES, ".xml", *score_tables.SUFFIXES, *mne_scores.ANNOTATED))
 """Extensions of files of scores that a label's `file` may name."""
-
-ITSELF = "{record}.edf"
-"""Pattern of annotations in the recording's own file."""
 
 _SEPARATOR = re.compile(r"[-_. ]")
 
@@ -33,6 +31,7 @@ class Companions:
     Attributes:
         pattern: `file` of a label, such as "{record:.6}*-Hypnogram.edf"; or None, where `annotator` says it.
         annotator: Extension of annotation files of WFDB.
+        inside: Extension of the recordings, where they hold the marks themselves; else None.
         files: Path of a recording -> path of its file.
         marks: `(symbol, text)` -> how many.
         records: `(symbol, text)` -> in how many files.
@@ -44,6 +43,7 @@ class Companions:
 
     pattern: str | None
     annotator: str | None
+    inside: str | None = None
     files: dict = field(default_factory=dict)
     marks: Counter = field(default_factory=Counter)
     records: Counter = field(default_factory=Counter)
@@ -86,12 +86,13 @@ def find_companions(recordings, files, bad):
     for suffix in sorted({file.suffix.lower() for file in files} & SCORES):
         group = [file for file in files if file.suffix.lower() == suffix]
         found += [Companions(pattern, None) for pattern in find_patterns(paths, group)]
-    inside = [recording for recording in recordings if recording.path.suffix.lower() == ".edf"]
-    found += [Companions(ITSELF, None)] if inside else []
+    inside = {recording.path.suffix.lower() for recording in recordings} - {".hea"}
+    found += [Companions(f"{{record}}{suffix}", None, inside=suffix) for suffix in sorted(inside)]
     for group in found:
         label = Label("x", "stages", annotator=group.annotator, file=group.pattern, classes=("a", "b"))
-        for recording in inside if group.pattern == ITSELF else recordings:
-            _add(group, recording, label, bad)
+        for recording in recordings:
+            if group.inside in (None, recording.path.suffix.lower()):
+                _add(group, recording, label, bad)
         rest = [file for file in rest if file not in group.files.values()]
     found = [group for group in found if group.files]
     return found, [file for file in rest if file not in bad]
@@ -109,7 +110,11 @@ def _add(group, recording, label, bad):
     header = recording.header
     try:
         path = annotation_file(header.path, label)
-        if path is None or (path == header.path and not _has_marks(path)):
+        if (
+            path is None
+            or (path == header.path) != (group.inside is not None)
+            or (group.inside and not _may_have(path))
+        ):
             return
         annotations = _read(path, header, label)
     except (DataError, OSError) as error:
@@ -131,9 +136,9 @@ def _add(group, recording, label, bad):
     group.lasting |= annotations.durations is not None and bool(annotations.durations.any())
 
 
-def _has_marks(path):
-    """Whether an EDF file of signals has a list of annotations, too."""
-    return bool(Layout.of(path).slots)
+def _may_have(path):
+    """Whether a file may hold marks: EDF without a list of annotations does not."""
+    return path.suffix.lower() not in edf.SUFFIXES or bool(Layout.of(path).slots)
 
 
 def find_patterns(records, files):

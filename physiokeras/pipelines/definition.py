@@ -26,7 +26,8 @@ class Definition:
         window: Length of one example in seconds.
         patch: Length of one token in seconds; divides the window.
         description: One or two sentences.
-        records: Pattern of the header files (or EDF files) below the source folder, or the name of a list (`RECORDS`).
+        records: Pattern of the files that name a record (`.hea`, `.edf`, `.vhdr`, ...) below the source folder, or the
+            name of a list (`RECORDS`).
         people: Table with `Record,Sex,Age` below the source folder, where there is one.
         person: Regular expression on the record's name whose first group is the person; None: every record is a person.
         labels: Label by name.

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from physiokeras.pipelines.companions import ITSELF
 from physiokeras.pipelines.modality_guesses import GUESSES
 from physiokeras.pipelines.parts import RESERVED
 from physiokeras.pipelines.score_marks import EVENT
@@ -31,7 +30,7 @@ def label_lines(companions, recordings):
         name = _free("stage" if _stages(group) else "beat" if group.is_beats else group.annotator or "label", taken)
         taken.add(name)
         lines = list(_label(group, name))
-        if group.pattern == ITSELF and len(group.files) < len(recordings):
+        if group.inside and len(group.files) < len(recordings):
             yield f"# Only {len(group.files)} of {len(recordings)} recordings have marks; a label needs them in all."
             lines = [line if line.startswith("#") else f"# {line}" for line in lines]
         yield from (*lines, "")

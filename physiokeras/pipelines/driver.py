@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from physiokeras.errors import DataError
 from physiokeras.files import locked, remove_temporaries, write_csv
@@ -29,7 +30,7 @@ _SHOWN, _LINES = 10, 30
 
 
 def convert(
-    source: str | os.PathLike,
+    source: Any,
     definition: Definition | str | os.PathLike,
     out: str | os.PathLike,
     *,
@@ -48,7 +49,8 @@ def convert(
     source has a `SHA256SUMS.txt`, each file must agree with it.
 
     Args:
-        source: The data set's folder.
+        source: The data set's folder; or, in memory, a recording or a list of them: `mne.io.Raw`, or what
+            `from_arrays` and `from_raw` return. Files that the definition names are not looked for then.
         definition: `Definition`, a shipped name, or the path of a TOML file.
         out: The prepared folder; made if missing.
         workers: Processes. Above 1 the calling script needs `if __name__ == "__main__":`.
@@ -89,7 +91,7 @@ def convert(
 
 
 def plan(
-    source: str | os.PathLike,
+    source: Any,
     definition: Definition | str | os.PathLike,
     out: str | os.PathLike,
     *,
@@ -123,7 +125,7 @@ def plan(
 
 def _say_names(work, say):
     """What names alone tell: files that are left out, records that are kept out, files that are missing."""
-    for line in left_out(work.source, work.headers, work.definition):
+    for line in left_out(work.source, work.headers, work.definition) if work.source is not None else ():
         say(line)
     for line in work.notes:
         say(f"Note: {line}")

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines import edf
 from physiokeras.pipelines.companions import Companions, find_companions
-from physiokeras.pipelines.edf_plus import Layout
 from physiokeras.pipelines.edf_start import Start
-from physiokeras.pipelines.record_list import SUFFIXES
+from physiokeras.pipelines.mne_files import is_part
+from physiokeras.pipelines.record_list import SUFFIXES, holds_scores_alone, recordings_below
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.segments import without_segments
 from physiokeras.pipelines.wfdb_header import read_lines
@@ -77,17 +78,20 @@ def look(source):
     """
     source = Path(source)
     found = Folder(source if source.is_dir() else source.parent)
-    files = _files(found)
-    headers = [file for file in files if file.suffix.lower() in SUFFIXES and not _scores_alone(file)]
-    headers = without_segments(headers)
-    for path in headers if source.is_dir() else [source]:
+    files = _files(found.root)
+    if source.is_dir():
+        headers, found.links = recordings_below(source)
+        headers = without_segments([path for path in headers if not holds_scores_alone(path)])
+    else:
+        headers = [source]
+    for path in headers:
         _read(path, found)
     if not found.recordings and not found.bad:
         raise DataError(
             f"must hold recordings: {', '.join(SUFFIXES)}. Received: {len(files)} other files.", file=source
         )
     parts = {file for recording in found.recordings for file in (recording.path, *recording.header.files)}
-    parts |= {file for file in files if file.suffix.lower() == ".hea"} | set(found.bad)
+    parts |= {file for file in files if file.suffix.lower() == ".hea" or is_part(file)} | set(found.bad)
     rest = [file for file in files if file not in parts]
     rest = [file for file in rest if not _read_table(file, found)]
     found.companions, rest = find_companions(found.recordings, rest, found.bad)
@@ -95,25 +99,12 @@ def look(source):
     return found
 
 
-def _files(found):
-    files = []
-    for folder, folders, names in os.walk(found.root):
-        here = Path(folder)
+def _files(folder):
+    found = []
+    for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found.links += [here / name for name in folders if (here / name).is_symlink()]
-        files += [here / name for name in sorted(names) if not name.startswith(".")]
-    return files
-
-
-def _scores_alone(path):
-    """Whether a file is EDF+ of annotations alone."""
-    if path.suffix.lower() != ".edf":
-        return False
-    try:
-        layout = Layout.of(path)
-    except (DataError, OSError):
-        return False
-    return bool(layout.slots) and not layout.signals
+        found += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
+    return found
 
 
 def _read(path, found):
@@ -133,7 +124,7 @@ def _read(path, found):
 def _start(path):
     """Date and time of a recording's start in words, as far as its file has them."""
     try:
-        if path.suffix.lower() == ".edf":
+        if path.suffix.lower() in edf.SUFFIXES:
             start = Start.of(path)
             return f"{start.moment:%Y-%m-%d %H:%M:%S}" if start.dated else f"{start.moment:%H:%M:%S}"
         if path.suffix.lower() == ".hea":
