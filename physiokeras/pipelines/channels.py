@@ -80,8 +80,7 @@ def refuse_strange(header, definition, sources):
 def _channel(source, reader, modality, window, out):
     """Fill `out` `(windows, samples)`; return which windows are usable, and the channel's quality."""
     if source.absent:
-        lacks = f", and {source.text} lacks {', '.join(source.missing)}" if source.missing else ""
-        return np.zeros(len(out), bool), {"present": 0.0, "notes": [ABSENT + lacks]}
+        return np.zeros(len(out), bool), {"present": 0.0, "notes": [absence(source)]}
     reader.report, header, found = [], reader.header, reader.signal_of(source)
     reader.flat = lambda values, rate: _flat(*signals.extremes(values, rate, len(out), window), modality)
     values, flat = reader.read(source, modality.lowest)
@@ -99,6 +98,11 @@ def _channel(source, reader, modality, window, out):
         "unit": modality.unit or (found.unit if found.unit_stated else None),
         **quality,
     }
+
+
+def absence(source):
+    """The note on a channel that a record lacks, by its `Source`."""
+    return ABSENT + (f", and {source.text} lacks {', '.join(source.missing)}" if source.missing else "")
 
 
 def is_absent(channel):

@@ -30,12 +30,11 @@ def source_rows(records):
             yield modality, name, "missing" if source is None else source, len(names), some(names)
 
 
-def shortfalls(records, definition):
-    """Lines on what some records lack, or have under another name; what all lack, `notes.lacking` says.
+def channel_lines(records):
+    """Lines on the channels that some records lack, or have under another name; what all lack, `notes.lacking` says.
 
     Args:
-        records: The manifest's.
-        definition: `Definition`.
+        records: Those of a manifest, or others with `name` and `channels`.
     """
     missing, unusable = {}, {}
     for (_, name), sources in channel_sources(records).items():
@@ -48,11 +47,21 @@ def shortfalls(records, definition):
         if None in sources:
             missing.setdefault(tuple(sources[None]), []).append(name)
         bad = [record.name for record in records for channel in record.channels
-               if channel["channel"] == name and not is_absent(channel) and not channel["present"]]  # fmt: skip
+               if channel["channel"] == name and not is_absent(channel) and not channel.get("present", True)]  # fmt: skip
         if bad:
             unusable.setdefault(tuple(bad), []).append(name)
     for what, groups in (("Missing", missing), ("Without a usable window", unusable)):
         yield from (f"{what} in {of(names, records)}: {', '.join(channels)}" for names, channels in groups.items())
+
+
+def shortfalls(records, definition):
+    """Lines on what some of a manifest's records lack: channels, usable windows, labels, classes.
+
+    Args:
+        records: The manifest's.
+        definition: `Definition`.
+    """
+    yield from channel_lines(records)
     labelled = [record for record in records if record.split != "pretrain"]
     for name, label in definition.labels.items():
         counts = {record.name: _counts(record.labels.get(name, {})) for record in labelled}

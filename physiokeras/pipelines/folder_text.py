@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 
 from physiokeras.pipelines.folder import spread
 from physiokeras.pipelines.modality_guesses import guess
+from physiokeras.pipelines.survey import duration
 
 _MARKS, _BAD = 30, 50
 _ROUND = 0.5
@@ -65,13 +66,6 @@ def _times(recordings):
     gaps = [recording.path.stem for recording in recordings if len(recording.header.runs) > 1]
     if gaps:
         yield f"With gaps in time: {len(gaps)} recordings, {gaps[0]} among them."
-
-
-def duration(seconds):
-    """Seconds in words: "40 s", "12.5 min", "8.1 h"."""
-    if seconds < 90:
-        return f"{seconds:.4g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
 
 
 def channels_of(recordings):

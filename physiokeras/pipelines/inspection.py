@@ -46,6 +46,11 @@ class Inspection:
     notes: tuple = ()
 
     @property
+    def name(self):
+        """The record's name."""
+        return self.path.stem
+
+    @property
     def doubts(self):
         """Sentences on what a person should look at before trusting what a model says of this record."""
         found = []

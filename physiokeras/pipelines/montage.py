@@ -15,9 +15,12 @@ A channel that the record holds under its own name or an alias is taken from the
 """
 
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.parts import check
+
+_DEEPEST = 10
 
 
 @dataclass(frozen=True)
@@ -135,14 +138,20 @@ def check_montage(definition):
     used = channels.union(*parts.values())
     for name in rules:
         check(name in used, f"[montage] {name!r}", "must be a channel of a modality or a part of another rule", name)
-        _refuse_cycle(name, parts, ())
+    try:
+        order = [*TopologicalSorter(parts).static_order()]
+    except CycleError as error:
+        check(
+            False,
+            "[montage]",
+            "a rule must not need itself, directly or through others",
+            " -> ".join(error.args[1][::-1]),
+        )
+    depths = {}
+    for name in order:
+        depths[name] = 1 + max((depths[part] for part in parts.get(name, ())), default=0)
+    deep = [name for name, depth in depths.items() if depth > _DEEPEST]
+    check(not deep, "[montage]", f"rules may build on each other {_DEEPEST - 1} times", deep[:1])
     for name, others in (definition.alias or {}).items():
         check(name in used, f"[alias] {name!r}", "must be a channel of a modality or a part in [montage]", name)
         check(others and all(others), f"[alias] {name!r}", "must list other names", list(others))
-
-
-def _refuse_cycle(name, parts, above):
-    rule = "must not need itself, directly or through other rules"
-    check(name not in above, f"[montage] {name!r}", rule, " -> ".join([*above, name]))
-    for part in parts.get(name, ()):
-        _refuse_cycle(part, parts, (*above, name))

@@ -16,6 +16,7 @@ from pathlib import Path
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines import Definition
+from physiokeras.pipelines.coverage import channel_lines
 from physiokeras.pipelines.derivation import Reader
 from physiokeras.pipelines.draft import write_draft
 from physiokeras.pipelines.folder import look
@@ -83,7 +84,7 @@ def run(settings):
     Returns: exit status.
     """
     if settings.dataset is None:
-        return survey(settings)
+        return list_folder(settings)
     source, definition = Path(settings.source), Definition.read(settings.dataset)
     folder = source if source.is_dir() else _root(source, definition)
     definition = without_missing_people(definition, folder)
@@ -96,17 +97,20 @@ def run(settings):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
     for line in left_out(source, paths, definition) if source.is_dir() else ():
         print(line)
-    bad = 0
+    bad, read_whole = 0, []
     for number, path in enumerate(chosen):
         found = inspect_record(path, definition, people)
         bad += found.verdict == "unusable"
+        read_whole += [found] if found.channels else []
         print("\n".join(details(found) if len(chosen) == 1 else [summary(found)]), flush=True)
         if settings.figure and not number and found.channels:
             draw(found, settings.figure)
+    for line in channel_lines(read_whole) if len(chosen) > 1 else ():
+        print(f"{line}.")
     return int(bool(bad))
 
 
-def survey(settings):
+def list_folder(settings):
     """Print what a folder holds, and write a draft of its definition.
 
     Returns: exit status: 0, or 1 where a file cannot be read.
