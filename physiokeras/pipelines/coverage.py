@@ -47,7 +47,7 @@ def channel_lines(records):
         if None in sources:
             missing.setdefault(tuple(sources[None]), []).append(name)
         bad = [record.name for record in records for channel in record.channels
-               if channel["channel"] == name and not is_absent(channel) and not channel.get("present", True)]  # fmt: skip
+               if channel["channel"] == name and not (is_absent(channel) or channel.get("present", True))]  # fmt: skip
         if bad:
             unusable.setdefault(tuple(bad), []).append(name)
     for what, groups in (("Missing", missing), ("Without a usable window", unusable)):

@@ -141,12 +141,8 @@ def check_montage(definition):
     try:
         order = [*TopologicalSorter(parts).static_order()]
     except CycleError as error:
-        check(
-            False,
-            "[montage]",
-            "a rule must not need itself, directly or through others",
-            " -> ".join(error.args[1][::-1]),
-        )
+        rule = "a rule must not need itself, directly or through others"
+        check(False, "[montage]", rule, " -> ".join(error.args[1][::-1]))
     depths = {}
     for name in order:
         depths[name] = 1 + max((depths[part] for part in parts.get(name, ())), default=0)

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import tomli_w
 import wfdb
 
-from physiokeras.pipelines import Definition, convert
+from physiokeras.pipelines import convert, plan
 from physiokeras.pipelines.coverage import some
 from physiokeras.pipelines.quality import page, summary
+from physiokeras.recipes import inspect
 
 CHANNELS = {"a": ["C3-M2", "ECG"], "b": ["C3", "M2", "ECG"], "c": ["C3", "A2", "ECG"], "d": ["C3-M2", "ECG"],
             "e": ["EKG"], "f": ["C3", "ECG"]}  # fmt: skip
@@ -33,7 +35,8 @@ def prepared(tmp_path_factory):
                     fmt=["16"] * len(channels), write_dir=str(folder))  # fmt: skip
         if name != "e":
             wfdb.wrann(name, "st", np.array([0, 3000]), ['"', '"'], aux_note=["W", "R"], write_dir=str(folder))
-    return convert(folder, Definition.from_dict(DEFINITION), folder / "out", progress=lines.append), lines
+    (folder / "d.toml").write_text(tomli_w.dumps(DEFINITION))
+    return convert(folder, folder / "d.toml", folder / "out", progress=lines.append), lines
 
 
 def test_the_terminal_names_what_some_records_lack(prepared):
@@ -44,6 +47,18 @@ def test_the_terminal_names_what_some_records_lack(prepared):
     assert "Without a usable window in 1 of 6 records (d): ECG." in lines
     assert "Label stage: no window has one in 1 of 6 records (e)." in lines
     assert "Label stage: no window of any record is of the class N1." in lines
+
+
+def test_a_dry_run_and_inspect_say_it_too(prepared, tmp_path, capsys):
+    folder = prepared[0].folder.parent
+    lines = plan(folder, folder / "d.toml", tmp_path)
+    assert "Missing in 2 of 6 records (e, f): C3-M2." in lines
+    assert "Channel ECG is taken from EKG in 1 of 6 records (e)." in lines
+    assert "Not asked for: C3 (1)." in lines
+    inspect.main([str(folder), "--dataset", str(folder / "d.toml")])
+    lines = capsys.readouterr().out.splitlines()
+    assert "Missing in 2 of 6 records (e, f): C3-M2." in lines
+    assert "Without a usable window in 1 of 6 records (d): ECG." in lines
 
 
 def test_the_report_says_of_each_source_which_records_have_it(prepared):
