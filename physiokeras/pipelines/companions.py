@@ -176,8 +176,8 @@ def _way(record, file):
 
 def _cut_pattern(records, files, length):
     """A pattern of the first letters of recordings' names; None where it does not fit."""
-    tails = [file.name[length:] for path in records for file in files
-             if file.parent == path.parent and file.name.startswith(path.stem[:length])]  # fmt: skip
+    begins = {(path.parent, path.stem[:length]) for path in records}
+    tails = [file.name[length:] for file in files if (file.parent, file.name[:length]) in begins]
     separator = _SEPARATOR.search(end) if tails and (end := _common_end(tails)) else None
     if separator is None:
         return None

@@ -28,8 +28,10 @@ def draft(found, name):
         name: Name of the data set.
 
     Raises:
-        DataError: No channel is of a kind that its name tells.
+        DataError: No recording can be read, or no channel is of a kind that its name tells.
     """
+    if not found.recordings:
+        raise DataError("no recording can be read, so there is nothing to draft from.", file=found.root)
     suffix, recordings = _most(found.recordings)
     channels, kinds = channels_of(recordings), {}
     for channel, signals in channels.items():

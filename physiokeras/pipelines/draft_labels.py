@@ -44,7 +44,7 @@ def _free(name, taken):
 
 def _label(group, name):
     where = f"file = {_text(group.pattern)}" if group.pattern else f'annotator = "{group.annotator}"'
-    of = f"{group.name}, of {len(group.files)} recordings"
+    of = f"{_text(group.name)}, of {len(group.files)} recordings"
     stages, classes = _stages(group), [text for text in group.texts if standard_stage(text) != UNSCORED]
     if stages:
         yield f"# GUESS: stages, from the marks of {of}."
@@ -62,7 +62,7 @@ def _label(group, name):
         yield f"classes = {_text(sorted(classes))}"
         yield f"unscored = {_text(sorted(set(group.texts) - set(classes)))}  # what stands for no class"
     else:
-        texts = ", ".join(repr(text) for text, _ in group.texts.most_common(_CLASSES)) or "none"
+        texts = _text([text for text, _ in group.texts.most_common(_CLASSES)])
         yield f"# Marks of {of} are no stages, beats or spans that names tell. Texts: {texts}"
 
 
@@ -134,8 +134,8 @@ def table_lines(tables, root):
     for path, (columns, _, shared) in tables.items():
         if shared is None:
             continue
-        where = Path(path).relative_to(root).as_posix()
-        yield f"# {where} names recordings in its column {json.dumps(shared)}. Labels by recording may come from there:"
+        where = _text(Path(path).relative_to(root).as_posix())
+        yield f"# {where} names recordings in its column {_text(shared)}. Labels by recording may come from there:"
         for name, cells in columns.items():
             values = Counter(cell for cell in cells if cell)
             if name == shared or not re.fullmatch(r"[A-Za-z][\w-]*", name) or len(values) < 2:
@@ -144,6 +144,6 @@ def table_lines(tables, root):
             kind = "number" if numbers else "class"
             if kind == "class" and len(values) > _CLASSES:
                 continue
-            key = f', key = "{shared}"' if shared.lower() != "record" else ""
-            yield f'#   labels.{name} = {{ kind = "{kind}", table = "{where}"{key} }}  # {", ".join(list(values)[:4])}'
+            key = f", key = {_text(shared)}" if shared.lower() != "record" else ""
+            yield f'#   labels.{name} = {{ kind = "{kind}", table = {where}{key} }}  # {_text(list(values)[:4])}'
         yield ""

@@ -78,10 +78,11 @@ def look(source):
     """
     source = Path(source)
     found = Folder(source if source.is_dir() else source.parent)
-    files = _files(found.root)
+    files, (below, links) = _files(found.root), recordings_below(found.root)
+    headers = without_segments([path for path in below if not holds_scores_alone(path)])
+    others = set(headers)
     if source.is_dir():
-        headers, found.links = recordings_below(source)
-        headers = without_segments([path for path in headers if not holds_scores_alone(path)])
+        found.links = links
     else:
         headers = [source]
     for path in headers:
@@ -91,11 +92,12 @@ def look(source):
             f"must hold recordings: {', '.join(SUFFIXES)}. Received: {len(files)} other files.", file=source
         )
     parts = {file for recording in found.recordings for file in (recording.path, *recording.header.files)}
-    parts |= {file for file in files if file.suffix.lower() == ".hea" or is_part(file)} | set(found.bad)
+    parts |= {file for file in files if file.suffix.lower() == ".hea" or is_part(file)} | set(found.bad) | others
     rest = [file for file in files if file not in parts]
     rest = [file for file in rest if not _read_table(file, found)]
     found.companions, rest = find_companions(found.recordings, rest, found.bad)
-    found.others.update(file.suffix.lower() or file.name for file in rest)
+    if source.is_dir():
+        found.others.update(file.suffix.lower() or file.name for file in rest)
     return found
 
 

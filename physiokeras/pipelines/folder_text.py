@@ -57,7 +57,8 @@ def _bad(found):
 def _times(recordings):
     low, middle, high = (duration(value) for value in spread([r.header.seconds for r in recordings]))
     total = sum(recording.header.seconds for recording in recordings) / 3600
-    yield f"Durations: {low} to {high}, median {middle}; {total:.1f} h in all."
+    several = f"Durations: {low} to {high}, median {middle}; {total:.1f} h in all."
+    yield several if len(recordings) > 1 else f"Duration: {middle}."
     starts = sorted(recording.start for recording in recordings if recording.start)
     if starts:
         without = len(recordings) - len(starts)
