@@ -1,12 +1,20 @@
 """Score files in the layouts that their makers document, generated; labels worked out by hand."""
 
+import dataclasses
+import hashlib
+import re
+from pathlib import Path
+
 import edf_bytes
 import numpy as np
 import pytest
+import wfdb
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines import convert
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.labels import first_window, read_labels
+from physiokeras.pipelines.parts import Label, Split
 from physiokeras.pipelines.records import Header, read_header
 from physiokeras.pipelines.stage_names import KALES, YASA, standard_stage
 
@@ -342,6 +350,52 @@ def test_scores_may_lie_in_another_folder(tmp_path):
     for file in ("/etc/{record}", "a/../../x", "*/x.xml", "a//x", "..", "{name}.xml"):
         with pytest.raises(DataError, match="must be a pattern from the record's folder on"):
             Definition.from_dict({**table, "labels": {"own": {**label, "file": file}}})
+
+
+def test_events_of_wfdb_and_edf(tmp_path, night):
+    notes = [(300, "(resp_hypopnea"), (420, "resp_hypopnea)"), (1000, "(arousal_rera"), (1005, "arousal_rera)")]
+    samples, texts = zip(*notes, strict=True)
+    wfdb.wrann("r", "arousal", np.array(samples), ['"'] * 4, aux_note=list(texts), fs=10, write_dir=str(tmp_path))
+    events = {"kind": "events", "file": "r.arousal"}
+    content = (tmp_path / "r.arousal").read_bytes()
+    # Begin and end of an event are samples 300 and 420 of 10 Hz: 30 to 42 s.
+    assert read(tmp_path, "r.arousal", content, events, events=["resp*"])[0] == [0, 1] + [0] * 8
+    assert read(tmp_path, "r.arousal", content, events, events=["*rera"])[0] == [0, 0, 0, 1] + [0] * 6
+    content = edf_bytes.write_scores(
+        tmp_path / "e.edf", [(10, 25, "Apnea"), (30, 30, "Sleep stage W")], time="22.00.00", date="02.03.03"
+    ).read_bytes()
+    assert read(tmp_path, "e.edf", content, events, record=night, events=["apnea"])[0] == [1, 1] + [0] * 8
+
+
+def test_files_of_no_record_are_said_and_sums_of_other_folders_are_checked(tmp_path):
+    for folder in ("edfs", "scores"):
+        (tmp_path / folder).mkdir()
+    for name in ("r", "stray"):
+        (tmp_path / "scores" / f"{name}-nsrr.xml").write_text(nsrr(clock="00.00.00 00.00.00"))
+    edf_bytes.write(tmp_path / "edfs" / "r.edf", [edf_bytes.channel("X", seconds=300)])
+    table = {"name": "d", "records": "edfs/*.edf", "modalities": {"x": {"rate": 4, "channels": ["X"]}}}
+    table["labels"] = {"own": {**STAGES, "file": "../scores/{record}-nsrr.xml"}}
+    said = []
+    manifest = convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=said.append)
+    assert manifest.records[0].labels["own"] == {"-1": 1, "0": 2, "1": 1, "2": 2, "3": 2, "4": 2}
+    assert "Annotations of no record, by their names: scores/stray-nsrr.xml." in said
+    sums = hashlib.sha256((tmp_path / "scores" / "r-nsrr.xml").read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS.txt").write_text(f"{sums}  scores/r-nsrr.xml\n")
+    said.clear()
+    convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=said.append)
+    assert "d: 1 records, 0 to convert by 1 worker(s)." in said
+    (tmp_path / "SHA256SUMS.txt").write_text(f"{sums[::-1]}  scores/r-nsrr.xml\n")
+    manifest = convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=None)
+    assert "r-nsrr.xml" in manifest.set_aside[0]["reason"]
+
+
+@pytest.mark.parametrize("kind", [Label, Split])
+def test_every_key_is_documented(kind):
+    page = (Path(__file__).parents[2] / "docs" / "scores.md").read_text()
+    missing = [
+        field.name for field in dataclasses.fields(kind) if not re.search(rf"`{field.name}\b|\n{field.name} = ", page)
+    ]
+    assert missing == (["name"] if kind is Label else [])
 
 
 def test_spans_of_a_table(tmp_path):
