@@ -164,6 +164,7 @@ def test_events_among_stages_are_ignored_by_name(tmp_path):
 def test_the_number_4_is_read_where_the_file_tells_what_it_is(tmp_path):
     assert read(tmp_path, "r.txt", "3\n4\n5\n" + "0\n" * 7)[0][:3] == [3, 3, 4]
     assert read(tmp_path, "r.txt", "3\n4\n-1\n" + "0\n" * 7)[0][:3] == [3, 4, -1]
+    assert read(tmp_path, "r.txt", "3\n4\nR\n" + "M\n" * 7)[0][:4] == [3, 3, 4, -1]
     for numbers in ("3\n4\n", "4\n5\n-1\n"):
         with pytest.raises(DataError, match=r"line [12]: .*REM in YASA's numbers, stage 4 in others"):
             read(tmp_path, "r.txt", numbers)
@@ -245,6 +246,9 @@ FAULTS = {
     "encoding": ("r.xml", nsrr().replace("UTF-8", "EBCDIC-X"), "must be .*XML"),
     "bytes": ("r.xml", nsrr().encode().replace(b"REM sleep", b"REM \xe9"), "must be whole XML"),
     "too large": ("r.xml", " " * ((8 << 20) + 1), "may have 8388608 bytes"),
+    "tags": ("r.xml", "<a>" + "<b/>" * 1_000_000 + "</a>", "may have 1000000 tags"),
+    "lines": ("r.txt", "0\r\n" * 200_001, "may have 200000 lines. Received: 200001"),
+    "columns": ("r.csv", "a," * 2000 + "\n", "may have 1000 columns. Received: 2000"),
     "empty": ("r.xml", "", "an empty file"),
     "other XML": ("r.xml", "<patient/>", "NSRR's or Profusion's XML.*<patient>"),
     "no events": ("r.xml", nsrr([], []), "must hold scores. Received: none"),
@@ -259,7 +263,7 @@ FAULTS = {
     "Latin-1": ("r.csv", rows(ONSET).encode() + b"270,5,r\xe9veil\n", r"byte \d+: must be UTF-8. Received: byte 0xe9"),
     "UTF-16": ("r.csv", rows(ONSET).encode("utf-16"), "must be UTF-8"),
     "NUL": ("r.txt", "W\nW\n\0\n", "byte 4: must be a text"),
-    "columns": ("r.csv", "when,what\n0,W\n", r"line 1: must have a header line .* Received: \['when', 'what'\]"),
+    "no columns": ("r.csv", "when,what\n0,W\n", r"line 1: must have a header line .* Received: \['when', 'what'\]"),
     "cells": ("r.csv", rows(ONSET) + "270,30\n", "line 9: must have 3 cells. Received: 2"),
     "quote": ("r.csv", rows(ONSET) + '270,30,"W\n', "must be a table"),
     "number": ("r.csv", rows(ONSET).replace("\n60,", "\nsixty,"), "line 3: the onset must be a number of seconds"),
