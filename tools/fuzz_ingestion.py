@@ -3,12 +3,12 @@
 
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
-Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram
-in EDF+, a recording in EDF+D with a gap, a FLAC file and its header, a record of segments, its layout, a table of
-labels, scores in NSRR's and Profusion's XML, in a table and in a list, splits in a table and in JSON, a shard,
-`manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted or doubled, the file is truncated, or
-numbers alone are changed; child processes with limits read it. Seed and number of a case reproduce it. The exit status
-is 1 if there is a finding.
+Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+,
+a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a
+FLAC file and its header, a record of segments, its layout, a table of labels, scores in NSRR's and Profusion's XML,
+in a table and in a list, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
+Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
+read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
 
 import argparse
@@ -91,6 +91,7 @@ def prepare(folder):
     edfio.Edf([], annotations=marks).write(hypnogram)
 
     segments = write_segments(folder / "segments")
+    others = write_others(folder / "others")
 
     def record(path):
         header = read_header(path)
@@ -100,7 +101,17 @@ def prepare(folder):
     def labels(path, definition):
         read_labels(read_header(path), definition, {})
 
+    stage = replace(edf.labels["stage"], prefix="", mapping={"Comment/W": "W"})
+
+    def scored(path):
+        """Samples and scores of a recording that has them inside, or in a file of annotations beside it."""
+        path = path.with_name(OTHERS[path.name])
+        record(path)
+        file = "r-annot.fif" if path.suffix == ".fif" else path.name
+        labels(path, replace(edf, labels={} if path.suffix == ".gdf" else {"stage": replace(stage, file=file)}))
+
     return [
+        *((others / name, scored) for name in OTHERS),
         (header_path, record),
         (header_path.with_suffix(".arousal"), lambda _: labels(header_path, definition)),
         (header_path.with_name(f"{header_path.stem}-arousal.mat"), lambda path: read_targets(path, frames)),
@@ -185,6 +196,31 @@ def write_segments(folder):
     (folder / "layout.hea").write_text("layout 2 100 0\n~ 0 200/mV 16 0 0 0 0 a\n~ 0 200/mV 16 0 0 0 0 b\n")
     (folder / "whole.hea").write_text("whole/3 2 100 3000\nlayout 0\n~ 1000\nflac 2000\n")
     (folder / "table.csv").write_text("record,task,dose\nflac,rest,1\nwhole,sums,2.5\n")
+    return folder
+
+
+OTHERS = {name: name for name in ("r.bdf", "r.vhdr", "r_raw.fif", "r.set", "r.gdf")}
+OTHERS |= {"r.vmrk": "r.vhdr", "r.eeg": "r.vhdr", "r-annot.fif": "r_raw.fif"}
+"""Files that `write_others` writes -> the one that names the recording."""
+
+
+def write_others(folder):
+    """Write one recording of two minutes in BDF, BrainVision, FIF, EEGLAB and GDF."""
+    import edfio
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    import mne_files
+
+    folder.mkdir()
+    mne_files.write_brainvision(folder, "r", marks=[(1, 7500, "W")])
+    mne_files.write_eeglab(folder, "r", marks=[(1, 7500, "W")])
+    mne_files.write_gdf(folder, "r")
+    raw = mne_files.make_raw(marks=[(0, 30, "W")])
+    raw.save(folder / "r_raw.fif", verbose="ERROR")
+    raw.annotations.save(folder / "r-annot.fif")
+    values = mne_files.digital()[0].astype(float)
+    signal = edfio.BdfSignal(values, mne_files.RATE, label="Fp1", physical_dimension="uV", physical_range=(-3e3, 3e3))
+    edfio.Bdf([signal], annotations=[edfio.EdfAnnotation(0, 30, "W")]).write(folder / "r.bdf")
     return folder
 
 

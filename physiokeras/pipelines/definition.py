@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from physiokeras import catalogue
 from physiokeras.errors import DataError
+from physiokeras.pipelines.montage import check_montage, plain_rules
 from physiokeras.pipelines.parts import LABEL_KINDS, SPLITS, Channel, Label, Modality, Split, check
 from physiokeras.pipelines.tables import build, plain
 
@@ -25,7 +26,8 @@ class Definition:
         window: Length of one example in seconds.
         patch: Length of one token in seconds; divides the window.
         description: One or two sentences.
-        records: Pattern of the header files (or EDF files) below the source folder, or the name of a list (`RECORDS`).
+        records: Pattern of the files that name a record (`.hea`, `.edf`, `.vhdr`, ...) below the source folder, or the
+            name of a list (`RECORDS`).
         people: Table with `Record,Sex,Age` below the source folder, where there is one.
         person: Regular expression on the record's name whose first group is the person; None: every record is a person.
         labels: Label by name.
@@ -33,6 +35,8 @@ class Definition:
         same_person: Person by record name, for the records that `person` cannot tell.
         person_column: Column of `people` that names each record's person, instead of `person`.
         grid: Label of stages or spans on whose grid windows begin; None: windows begin where the record does.
+        alias: Name of a channel, or of a part in `montage`, to other names or patterns under which headers carry it.
+        montage: Name of a derived channel to its rule; see `physiokeras.pipelines.montage`.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Definition:
     same_person: dict[str, str] = field(default_factory=dict)
     person_column: str | None = None
     grid: str | None = None
+    alias: dict[str, tuple[str, ...]] | None = None
+    montage: dict[str, tuple[tuple[str, ...], ...]] | None = None
 
     def __post_init__(self):
         check(self.modalities, "[modalities]", "must define at least one modality", self.modalities)
@@ -64,7 +70,7 @@ class Definition:
                 check(_whole(modality.rate * length), f"[modalities.{modality.name}] rate", rule, modality.rate)
         seen = {}
         for modality in self.modalities.values():
-            for name in (name for channel in modality.channels for name in channel.names):
+            for name in (name for channel in modality.channels for name in self.names_of(channel)):
                 rule = f"a channel belongs to one modality; this one is in {seen.get(name)} already"
                 check(name not in seen, f"[modalities.{modality.name}] channels", rule, name)
                 seen[name] = modality.name
@@ -81,6 +87,7 @@ class Definition:
         spans = [label.name for label in self.labels.values() if label.kind in ("stages", "spans")]
         rule = f"must name a label of stages or spans: {', '.join(spans) or 'there is none'}"
         check(self.grid is None or self.grid in spans, "grid", rule, self.grid)
+        check_montage(self)
 
     @classmethod
     def read(cls, name_or_path: str | os.PathLike) -> "Definition":
@@ -109,6 +116,10 @@ class Definition:
             table[name] = {key: kind(key, entry) for key, entry in entries.items()}
         if "split" in table:
             table["split"] = build(Split, _with_lists(table["split"]), "[split]")
+        if isinstance(table.get("alias"), dict):
+            table["alias"] = {name: _listed(names) for name, names in table["alias"].items()}
+        if "montage" in table:
+            table["montage"] = plain_rules(table["montage"])
         return build(cls, table, "definition")
 
     def to_dict(self):
@@ -129,6 +140,10 @@ class Definition:
     def channels(self):
         """All channels, modality by modality: the order of `present`."""
         return tuple(channel for modality in self.modalities.values() for channel in modality.channels)
+
+    def names_of(self, channel):
+        """All names and patterns under which records may hold a `Channel`, the first to be looked for first."""
+        return (*channel.names, *(self.alias or {}).get(channel.name, ()))
 
     @property
     def defaults(self):
@@ -166,6 +181,10 @@ def _modality(name, entry):
         tables = [{"name": channel} if isinstance(channel, str) else channel for channel in channels]
         entry = {**entry, "channels": [build(Channel, table, f"{key} channels") for table in tables]}
     return build(Modality, _named(name, entry, key), key)
+
+
+def _listed(names):
+    return [names] if isinstance(names, str) else names
 
 
 def _label(name, entry):

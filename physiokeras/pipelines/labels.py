@@ -121,7 +121,7 @@ def arousal_targets(header, label, report=None):
     report = [] if report is None else report
     annotations = scores(header, label, report)
     events = [] if annotations is None else _events(annotations, label, header, report)
-    path = header.path.with_name(f"{header.name}{label.vector}") if label.vector else None
+    path = header.path.with_name(f"{header.name}{label.vector}") if label.vector and not header.recording else None
     if path is not None and path.exists():
         refuse_link_out(path, header.path.parent)
         return read_targets(path, header.frames)

@@ -31,7 +31,8 @@ class Channel:
 
     Args:
         name: The name that the record's header gives, or the name of ours if `alias` lists the header's.
-        alias: Other names under which headers carry it; the first that matches is taken.
+        alias: Other names under which headers carry it; the first that matches is taken. One with `*` (any characters)
+            or `?` (any one) is a pattern, which ignores case and may match one channel of a record.
         required: A record without this channel is set aside; otherwise the channel is marked absent.
     """
 
@@ -113,7 +114,8 @@ class Label:
         classes: Class names in the order of their numbers.
         mapping: Annotated string to class; strings that equal a class need no entry, nor do the names of stages in
             `physiokeras.pipelines.stage_names` ("stages").
-        unscored: Annotated strings that stand for no class.
+        unscored: Annotated strings that stand for no class. Here and in `mapping`, one with `*` (any characters) is a
+            pattern: "2*" for "2 HA".
         share: Least share of the window that one class must cover ("stages", "spans").
         vector: Suffix of the Challenge's file with one target per sample ("arousal"); used where the file exists.
         first_sample: Number that the annotator gives to a record's first sample: 0, or 1 in the Challenge's files.

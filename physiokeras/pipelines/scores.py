@@ -13,8 +13,8 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
+from physiokeras.pipelines import edf, mne_scores
 from physiokeras.pipelines.annotations import read_annotations
-from physiokeras.pipelines.edf import read_edf_annotations
 from physiokeras.pipelines.score_marks import EVENT, STAGE
 from physiokeras.pipelines.score_tables import SUFFIXES, read_text_scores
 from physiokeras.pipelines.score_xml import read_xml_scores
@@ -102,12 +102,13 @@ def _any_case(file):
 
 def scores(header, label, report):
     """A label's `Annotations`, timed from the record's first frame, or None where the record has no such file."""
-    path = annotation_file(header.path, label)
-    if path is None:
-        wanted = label.file or wanted_file(header.path, label)
+    source = _source(header, label)
+    if source is None:
+        wanted = "scores" if header.recording else wanted_file(header.path, label)
         report.append(f"{header.name}: no {wanted}; without the label {label.name}")
         return None
-    annotations = _read(path, header, label)
+    annotations = _read(source, header, label)
+    path = annotations.path
     report += annotations.report
     marks = zip(annotations.symbols, annotations.notes, strict=True)
     # A recorder's own remarks in EDF+ may come after its last sample.
@@ -133,7 +134,8 @@ def class_reader(label, annotations=None):
 
     It is -1 for what is listed as unscored, None for what is no mark of the label, and `UNKNOWN` for a mark of the
     label that is none of its classes. What is listed as unscored need not have the prefix, and what is listed with it
-    need not have it twice. Names of stages that the field knows need no entry.
+    need not have it twice. Names of stages that the field knows need no entry. Of the patterns, those with `*`, the
+    first that matches counts, where no text matches whole.
 
     Args:
         label: `Label`.
@@ -146,6 +148,7 @@ def class_reader(label, annotations=None):
     standard = {UNSCORED: -1, **standard_classes(label.classes, label.mapping)} if label.kind == "stages" else {}
     coding = None if annotations is None else annotations.coding or coding_of(annotations.notes)
     coding = KALES if label.prefix else coding
+    patterns = [(text, value) for text, value in known.items() if "*" in text]
 
     def read(mark):
         symbol, text = mark
@@ -156,7 +159,9 @@ def class_reader(label, annotations=None):
         belongs = symbol == STAGE or (text.startswith(label.prefix) if label.prefix else not is_event(text))
         if not belongs:
             return None
-        return standard.get(standard_stage(text.removeprefix(label.prefix), coding), UNKNOWN)
+        bare = text.removeprefix(label.prefix)
+        found = next((value for pattern, value in patterns if fnmatch.fnmatchcase(bare, pattern)), None)
+        return standard.get(standard_stage(bare, coding), UNKNOWN) if found is None else found
 
     return functools.lru_cache(256)(read)
 
@@ -191,11 +196,12 @@ def unused_marks(header, definition):
     """Lines on the annotations that no label makes anything of, for each annotation file of a record."""
     readers = {}
     for label in definition.labels.values():
-        path = annotation_file(header.path, label)
-        if path is not None:
-            readers.setdefault((path, label.column, label.epoch, label.times), []).append(label)
-    for (path, *_), labels in readers.items():
-        annotations, used = _read(path, header, labels[0]), [uses(label) for label in labels]
+        source = _source(header, label)
+        if source is not None:
+            key = getattr(source, "path", source), label.column, label.epoch, label.times
+            readers.setdefault(key, (source, []))[1].append(label)
+    for (path, *_), (source, labels) in readers.items():
+        annotations, used = _read(source, header, labels[0]), [uses(label) for label in labels]
         marks = Counter(zip(annotations.symbols, annotations.notes, strict=True))
         unused = {mark: count for mark, count in marks.items() if not any(use(mark) for use in used)}
         for (symbol, text), count in list(unused.items())[:_KINDS]:
@@ -205,13 +211,23 @@ def unused_marks(header, definition):
             yield f"{path.name}: {rest} marks of {len(unused) - _KINDS} more kinds, without effect on labels"
 
 
-def _read(path, header, label):
+def _source(header, label):
+    """Where a label's annotations are: the path of a file, `Annotations` in memory, or None."""
+    return header.recording.annotations if header.recording else annotation_file(header.path, label)
+
+
+def _read(source, header, label):
+    if header.recording:
+        return source
+    path = source
     # A label may name a file of another folder, as far above the record's as it says.
     above = len(re.match(r"(?:\.\./)*", label.file or "")[0]) // 3
     refuse_link_out(path, os.path.normpath(header.path.parent.joinpath(*[".."] * above)))
     suffix = path.suffix.lower()
-    if suffix == ".edf":
-        return read_edf_annotations(path, header.path, header.seconds)
+    if suffix in edf.SUFFIXES:
+        return edf.read_edf_annotations(path, header.path, header.seconds)
+    if path.name.lower().endswith(mne_scores.ANNOTATED):
+        return mne_scores.read_mne_annotations(path, header)
     if suffix == ".xml":
         return read_xml_scores(path, label, header)
     if suffix in SUFFIXES:

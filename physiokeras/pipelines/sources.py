@@ -5,12 +5,15 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.checksums import contradiction, sha256
+from physiokeras.pipelines.memory import Recording
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.scores import annotation_file
 
 
 def source_files(header_path, definition):
-    """The files that a record is made of: header, signal files, annotations; missing ones left out."""
+    """The files that a record is made of: header, signal files, annotations; missing ones left out; none in memory."""
+    if isinstance(header_path, Recording):
+        return []
     path = Path(header_path)
     files = [path, *read_header(path).files]
     for label in definition.labels.values():
@@ -21,7 +24,12 @@ def source_files(header_path, definition):
 
 
 def fingerprint(header_path, definition):
-    """Size, times and SHA-256 of each of a record's files, by its path from the header's folder on."""
+    """Size, times and SHA-256 of each of a record's files, by its path from the header's folder on.
+
+    Of a recording in memory, its SHA-256.
+    """
+    if isinstance(header_path, Recording):
+        return {str(header_path): {"sha256": header_path.digest()}}
     files = source_files(header_path, definition)
     return {from_record(file, header_path): {**_stat(file), "sha256": sha256(file)} for file in files}
 
@@ -37,6 +45,8 @@ def unchanged(sidecar, header_path, definition):
     Size and times are compared first; a file is read and hashed only where its times moved. The change time is among
     them, which no ordinary tool can set back.
     """
+    if isinstance(header_path, Recording):
+        return fingerprint(header_path, definition) == sidecar["sources"]
     try:
         files, known = source_files(header_path, definition), sidecar["sources"]
     except DataError:

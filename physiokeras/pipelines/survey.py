@@ -11,6 +11,7 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.channels import channel_windows, refuse_strange
+from physiokeras.pipelines.montage import find_sources
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.sources import source_files
 
@@ -42,9 +43,7 @@ def survey(paths, definition):
 def _found(path, definition):
     try:
         header = read_header(path)
-        refuse_strange(header, definition)
-        for channel in definition.channels:
-            header.index(channel)  # raises where one that is required lacks
+        refuse_strange(header, definition, find_sources(header, definition))
         if definition.windows(header.seconds) < 1:
             raise DataError(f"lasts {header.seconds:g} s, less than a window of {definition.window:g} s.", file=path)
         size = sum(file.stat().st_size for file in source_files(path, definition))
@@ -76,9 +75,10 @@ def seconds_per_hour(found, definition):
     if good is None:
         return 0.0
     header, total = read_header(good.path), 0.0
-    random = np.random.default_rng(0)
+    random, sources = np.random.default_rng(0), find_sources(header, definition)
     for modality in definition.modalities.values():
-        rates = [header.signals[index].rate for index in map(header.index, modality.channels) if index is not None]
+        found = [sources[channel.name].signals for channel in modality.channels]
+        rates = [header.signals[places[0]].rate for places in found if places]
         if rates:
             out = np.zeros((definition.windows(_PROBE) or 1, definition.samples(modality.name)), np.int16)
             noise = random.normal(modality.offset, 1, round(max(_PROBE, definition.window) * rates[0]))

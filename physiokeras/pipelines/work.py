@@ -10,6 +10,7 @@ from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.label_tables import read_tables, tables_of
 from physiokeras.pipelines.names import check_names
 from physiokeras.pipelines.record_list import find_records
+from physiokeras.pipelines.recordings import about_people, check_recordings, recordings_of
 from physiokeras.pipelines.scores import annotation_file
 from physiokeras.pipelines.sources import from_record, unchanged
 
@@ -19,11 +20,11 @@ class Work:
     """What is converted.
 
     Attributes:
-        source: The data set's folder.
+        source: The data set's folder; None where recordings are in memory.
         definition: `Definition`.
         out: The prepared folder.
         strict: Whether what contradicts a checksum is set aside.
-        headers: Paths of all records.
+        headers: Paths of all records, or `Recording`s.
         mine: Those of this run's part.
         people: Record name -> `Person`.
         refused: Record's path -> why its name, or that of its annotations, keeps it out.
@@ -51,6 +52,11 @@ class Work:
             raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
         if not isinstance(definition, Definition):
             definition = Definition.read(definition)
+        recordings = recordings_of(source)
+        if recordings is not None:
+            definition, people = about_people(recordings, definition)
+            persons, mine = check_recordings(recordings, definition), recordings[shard_index::num_shards]
+            return cls(None, definition, Path(out), strict, recordings, mine, people, {}, persons, {}, [])
         source = Path(source)
         headers, sums = find_records(source, definition), read_checksums(source)
         tables = {definition.people, definition.split.file, *tables_of(definition).values()} - {None}
@@ -101,6 +107,8 @@ class Work:
 
     def _sums_beside(self, path):
         """SHA-256 that the files of a record must have, by their paths from its folder on."""
+        if self.source is None:
+            return {}
         sums = dict(self._sums_in(path.parent))
         for label in self.definition.labels.values():
             file = annotation_file(path, label) if "/" in (label.file or "") else None

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import edf_bytes
@@ -322,6 +323,18 @@ def test_times_of_day_are_placed_on_the_recording(tmp_path, night, case):
     assert read(tmp_path, "n.csv", content, record=night, **options)[0] == [-1, 0, 0, 4] + [-1] * 6
 
 
+def test_times_of_day_are_placed_on_what_mne_reads(tmp_path):
+    mne = pytest.importorskip("mne")
+    raw = mne.io.RawArray(np.zeros((1, 3000)), mne.create_info(["X"], 10, "eeg"), verbose="ERROR")
+    raw.set_meas_date(datetime(2003, 3, 2, 22, tzinfo=UTC))
+    raw.save(tmp_path / "n_raw.fif.gz", verbose="ERROR")
+    record = read_header(tmp_path / "n_raw.fif.gz")
+    content, _ = CLOCKS["dates"]
+    assert read(tmp_path, "n.csv", content, record=record)[0] == [-1, 0, 0, 4] + [-1] * 6
+    with pytest.raises(DataError, match="its scores begin at 21:00:00, the recording at 22:00:00"):
+        read(tmp_path, "n.xml", nsrr(clock="02.03.03 21.00.00"), record=record)
+
+
 def test_times_of_day_pass_midnight(tmp_path):
     path = edf_bytes.write(tmp_path / "r.edf", [edf_bytes.channel(seconds=300)], time="23.59.00")
     table = "onset,end,stage\n23:59:00,00:00:00,W\n00:00:00,00:01:00,R\n"
@@ -332,7 +345,7 @@ def test_times_of_day_of_another_recording_or_of_none_are_refused(tmp_path, nigh
     table = "onset,duration,stage\n2003-03-04 22:00:30,60,W\n"
     with pytest.raises(DataError, match="line 2: must lie in the record"):
         read(tmp_path, "n.csv", table, record=night)
-    with pytest.raises(DataError, match="can be placed on recordings in EDF alone"):
+    with pytest.raises(DataError, match="can be placed only on a recording that keeps when"):
         read(tmp_path, "n.csv", table)
 
 
