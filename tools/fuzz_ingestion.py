@@ -7,12 +7,13 @@ Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arous
 a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a
 FLAC file and its header, a record of segments, its layout, a table of labels, scores in NSRR's and Profusion's XML,
 in a table and in a list, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
-Bytes are changed, deleted or doubled, or the file is truncated; child processes with limits read it. Seed and number
-of a case reproduce it. The exit status is 1 if there is a finding.
+Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
+read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import signal
@@ -149,7 +150,7 @@ def score_targets(record, night, definition, labels):
         "<Start>12.5</Start><Duration>11</Duration></ScoredEvent></ScoredEvents><SleepStages>"
         + "".join(f"<SleepStage>{stage}</SleepStage>" for stage in (0, 1, 2, 5))
         + "</SleepStages></CMPStudyConfig>",
-        "scores.csv": "onset,end,stage\n00:00:10 AM,00:00:40 AM,W\n12:00:40 AM,12:01:10 AM,N2\n",
+        "scores.csv": "onset,end,stage\n12:00:10 AM,12:00:40 AM,W\n12:00:40 AM,12:01:10 AM,N2\n",
         "hypnogram.txt": "0\n1\n2\n5\n",
     }
 
@@ -281,8 +282,18 @@ def used():
 
 
 def mutated(good, random):
-    """A file with one to eight mutations: bytes changed (half in the first 2 KB), pieces deleted or doubled."""
+    """A file with one to eight mutations: bytes changed (half in the first 2 KB), pieces deleted or doubled.
+
+    In one of four cases, numbers alone are changed, so that texts such as XML stay well-formed.
+    """
     data = bytearray(good)
+    if random.random() < 0.25:
+        for _ in range(random.integers(1, 4)):
+            places = [match.span() for match in re.finditer(rb"\d+", data[:4096])]
+            if places:
+                begin, end = places[random.integers(len(places))]
+                data[begin:end] = random.choice([b"-1", b"nan", b"1e9", b"", b"0", b"9" * 12, b"0.5", b"31", b"7:00"])
+        return bytes(data)
     for _ in range(random.integers(1, 9)):
         size = max(1, len(data))
         place = int(random.integers(min(size, 2048) if random.random() < 0.5 else size))

@@ -8,7 +8,7 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines.memory import Recording, from_raw
 from physiokeras.pipelines.parts import TABLE_KINDS, check
 from physiokeras.pipelines.people import Person
-from physiokeras.pipelines.split import assign_splits
+from physiokeras.pipelines.split import assign_splits, check_lists
 
 
 def recordings_of(source):
@@ -94,5 +94,6 @@ def check_recordings(recordings, definition):
     if needed and not any(one.annotations for one in recordings):
         message = f"no recording has scores for [labels.{needed[0]}]. Give `scores`, or annotations of the mne.io.Raw"
         raise DataError(f"{message}, or leave the label out of the definition.", file=recordings[0].name)
+    check_lists(definition, persons.values())
     assign_splits(definition, persons)
     return persons

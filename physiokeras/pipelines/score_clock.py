@@ -4,7 +4,10 @@ import re
 from datetime import date, datetime, timedelta
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.edf import SUFFIXES as EDF
 from physiokeras.pipelines.edf_start import DAY, Start
+from physiokeras.pipelines.mne_files import SUFFIXES as MNE
+from physiokeras.pipelines.mne_files import open_raw
 
 _CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*([AaPp]\.?[Mm]\.?)?")
 _DATED = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](.+?)(?:Z|\+00:?00)?")
@@ -66,7 +69,10 @@ def onsets_of_clock(texts, header, path, places, times):
     if times is None and not certain:
         rule = f"{texts[0]!r} may be a time of day or the time since the recording's start"
         raise DataError(f'{rule}. Write times = "clock" or "elapsed" in the label.', file=path, place=places[0])
-    start = recording_start(header, path)
+    start = recording_start(header)
+    if start is None:
+        rule = "scores at times of day can be placed only on a recording that keeps when it starts, as EDF does"
+        raise DataError(f"{rule}. Write seconds from the recording's start.", file=path)
     if start.dated and all(day for day, _, _ in found):
         midnight = [datetime.combine(day, datetime.min.time()) for day, _, _ in found]
         shifts = [(moment - start.moment) / timedelta(seconds=1) for moment in midnight]
@@ -74,16 +80,16 @@ def onsets_of_clock(texts, header, path, places, times):
     return _near([seconds for _, seconds, _ in found], _of_day(start.moment), start.first)
 
 
-def recording_start(header, path):
-    """The recording's `Start`.
-
-    Raises:
-        DataError: It keeps none.
-    """
-    if header.path.suffix.lower() != ".edf":
-        rule = "scores at times of day can be placed on recordings in EDF alone"
-        raise DataError(f"{rule}. Write seconds from the recording's start.", file=path)
-    return Start.of(header.path)
+def recording_start(header):
+    """The recording's `Start`; None where it keeps none, or none is read."""
+    name = header.path.name.lower()
+    if header.recording or not name.endswith((*EDF, *MNE)):
+        return None
+    if name.endswith(EDF):
+        return Start.of(header.path)
+    raw, _ = open_raw(header.path)
+    moment = raw.info["meas_date"]
+    return None if moment is None else Start(moment.replace(tzinfo=None), True, raw.first_time)
 
 
 def check_clock(seconds, header, path, times):
@@ -92,9 +98,9 @@ def check_clock(seconds, header, path, times):
     Raises:
         DataError: The recording starts at another time of day.
     """
-    if seconds is None or times == "elapsed" or header.path.suffix.lower() != ".edf":
+    start = None if seconds is None or times == "elapsed" else recording_start(header)
+    if start is None:
         return 0.0
-    start = Start.of(header.path)
     own = _of_day(start.moment)
     # Midnight to the second is what whoever removes times writes.
     if 0 in (own, seconds) and times is None:

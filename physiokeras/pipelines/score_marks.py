@@ -17,6 +17,9 @@ STAGE, EVENT, NOTE = "stage", "event", '"'
 EPOCH = 30.0
 """Seconds of a scoring epoch where neither the file nor the definition says."""
 
+MOST = 200_000
+"""Most lines of a file; a night has some thousands."""
+
 _FARTHEST = 1e9
 _SHOWN = 3
 
@@ -94,6 +97,12 @@ def read_bytes(path):
         message = "must hold scores. Received: an empty file. Restore it, or remove it where nothing was scored."
         raise DataError(message, file=path)
     return data
+
+
+def refuse_many(count, path, what="lines", most=MOST):
+    """Refuse a file with more marks than any recording has, before each takes memory."""
+    if count > most:
+        raise DataError(f"a score file may have {most} {what}. Received: {count}. Is it one?", file=path)
 
 
 def seconds_of(text, what, path, place):

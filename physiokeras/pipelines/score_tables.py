@@ -4,13 +4,14 @@ Tables are CSV (comma or semicolon) or TSV with a header line, among them BIDS e
 """
 
 import csv
+import io
 import re
 
 import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.score_clock import check_clock, clock_of, is_clock, onsets_of_clock
-from physiokeras.pipelines.score_marks import EPOCH, Durations, Mark, read_text, seconds_of, to_annotations
+from physiokeras.pipelines.score_marks import EPOCH, Durations, Mark, read_text, refuse_many, seconds_of, to_annotations
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".hyp", ".eannot")
 """Extensions of scores in text."""
@@ -28,6 +29,7 @@ _ROLES = {
 _UNITS = {"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 0.001, "msec": 0.001, "min": 60.0,
           "minutes": 60.0}  # fmt: skip
 _UNIT = re.compile(r"(.+?)(?:[\s_]+|\s*[(\[])(" + "|".join(_UNITS) + r")[)\]]?", re.IGNORECASE)
+_COLUMNS = 1000
 _TIMELIKE = re.compile(r"onset|start|begin|time|clock|date|sample|second|frame|end$|stop")
 
 
@@ -72,6 +74,7 @@ class _Table:
     def __init__(self, path, label, comments, lines):
         self.path, self.scale = path, {}
         delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0][1].count)
+        refuse_many(lines[0][1].count(delimiter), path, "columns", _COLUMNS)
         self.decimal_comma = delimiter == ";"
         reader = csv.reader((line for _, line in lines), delimiter=delimiter, strict=True)
         numbers = [number for number, _ in lines]
@@ -151,7 +154,8 @@ def _described(cells, names, label, path, place):
 
 def _lines(text, path):
     """`(comments, lines)`, each a list of `(number, text)`; comments begin the file, empty lines end it at most."""
-    lines = [(number, line) for number, line in enumerate(text.splitlines(keepends=True), 1)]
+    refuse_many(text.count("\n") + text.count("\r") - text.count("\r\n"), path)
+    lines = list(enumerate(io.StringIO(text, newline=None), 1))
     while lines and not lines[-1][1].strip():
         lines.pop()
     first = next((place for place, (_, line) in enumerate(lines) if line.strip()[:1] not in ("#", "")), len(lines))

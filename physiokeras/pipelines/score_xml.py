@@ -15,10 +15,12 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines.score_clock import check_clock
 from physiokeras.pipelines.score_marks import (
     EVENT,
+    MOST,
     STAGE,
     Durations,
     Mark,
     read_bytes,
+    refuse_many,
     seconds_of,
     to_annotations,
 )
@@ -73,6 +75,7 @@ def read_xml_scores(path, label, header):
 
 def _parse(path):
     data = read_bytes(path)
+    refuse_many(data.count(b"<"), path, "tags", 5 * MOST)
     try:
         return fromstring(data, forbid_dtd=True)
     except ParseError as error:

@@ -47,7 +47,7 @@ def annotation_file(path, label):
         return escaped(known[match[1]][: match[2] and int(match[2])])
 
     *folders, pattern = re.sub(r"\{(record|folder)(?::\.(\d+))?\}", insert, label.file).split("/")
-    folder = path.parent.joinpath(*folders)
+    folder = Path(os.path.normpath(path.parent.joinpath(*folders)))
     files = matching(folder, any_case(pattern)) if folder.is_dir() else []
     if len(files) > 1:
         names, wanted = ", ".join(file.name for file in files), wanted_file(path, label)
@@ -222,7 +222,7 @@ def _read(source, header, label):
     path = source
     # A label may name a file of another folder, as far above the record's as it says.
     above = len(re.match(r"(?:\.\./)*", label.file or "")[0]) // 3
-    refuse_link_out(path, header.path.parent.joinpath(*[".."] * above))
+    refuse_link_out(path, os.path.normpath(header.path.parent.joinpath(*[".."] * above)))
     suffix = path.suffix.lower()
     if suffix in edf.SUFFIXES:
         return edf.read_edf_annotations(path, header.path, header.seconds)

@@ -16,7 +16,7 @@ _NAMES = {
     "R": ("r", "rem", "5", "stage r", "stage rem", "rem sleep", "stage 5", "sdo:rapideyemovementsleep"),
     UNSCORED: (
         *("?", "-1", "-2", "6", "9", "u", "uns", "unscored", "unknown", "undefined", "stage ?", "no stage", "art"),
-        *("artefact", "artifact", "mt", "movement", "movement time", "stage mt", "stage movement"),
+        *("artefact", "artifact", "m", "mt", "movement", "movement time", "stage mt", "stage movement"),
     ),
 }
 _STAGES = {text: stage for stage, texts in _NAMES.items() for text in texts}
@@ -25,7 +25,7 @@ AMBIGUOUS = "4"
 """Stage 4 of Rechtschaffen and Kales, and REM in YASA's numbers."""
 
 KALES, YASA = "Rechtschaffen and Kales", "YASA"
-_OF_KALES, _OF_YASA = frozenset("569"), frozenset(("-1", "-2"))
+_OF_KALES, _OF_YASA = frozenset("69"), frozenset(("-1", "-2"))
 
 
 def standard_stage(text, coding=None):
@@ -46,9 +46,13 @@ def standard_stage(text, coding=None):
 
 
 def coding_of(texts):
-    """`KALES` or `YASA` where the numbers of a file tell; None where they do not, or contradict each other."""
+    """`KALES` or `YASA` where the texts of a file tell; None where they do not, or contradict each other.
+
+    Whoever writes REM otherwise does not mean it by 4.
+    """
     texts = set(texts)
-    kales, yasa = bool(texts & _OF_KALES), bool(texts & _OF_YASA)
+    kales = bool(texts & _OF_KALES) or "R" in map(standard_stage, texts)
+    yasa = bool(texts & _OF_YASA)
     return None if kales == yasa else KALES if kales else YASA
 
 

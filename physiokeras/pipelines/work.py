@@ -1,5 +1,6 @@
 """The records of a data set that a run converts, and whether each is converted already."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from physiokeras.pipelines.label_tables import read_tables, tables_of
 from physiokeras.pipelines.names import check_names
 from physiokeras.pipelines.record_list import find_records
 from physiokeras.pipelines.recordings import about_people, check_recordings, recordings_of
-from physiokeras.pipelines.sources import unchanged
+from physiokeras.pipelines.scores import annotation_file
+from physiokeras.pipelines.sources import from_record, unchanged
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,16 @@ class Work:
         return sorted(name.as_posix() for name in names if not (self.source / name).exists())
 
     def _sums_beside(self, path):
+        """SHA-256 that the files of a record must have, by their paths from its folder on."""
         if self.source is None:
             return {}
-        return self.sums.get(path.parent.relative_to(self.source).as_posix(), {})
+        sums = dict(self._sums_in(path.parent))
+        for label in self.definition.labels.values():
+            file = annotation_file(path, label) if "/" in (label.file or "") else None
+            known = self._sums_in(file.parent) if file else {}
+            sums |= {from_record(file, path): known[file.name]} if file and file.name in known else {}
+        return sums
+
+    def _sums_in(self, folder):
+        inside = Path(os.path.relpath(folder, self.source)).as_posix()
+        return self.sums.get(inside, {})

@@ -1,12 +1,21 @@
 """Score files in the layouts that their makers document, generated; labels worked out by hand."""
 
+import dataclasses
+import hashlib
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
 import edf_bytes
 import numpy as np
 import pytest
+import wfdb
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines import convert
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.labels import first_window, read_labels
+from physiokeras.pipelines.parts import Label, Split
 from physiokeras.pipelines.records import Header, read_header
 from physiokeras.pipelines.stage_names import KALES, YASA, standard_stage
 
@@ -156,6 +165,7 @@ def test_events_among_stages_are_ignored_by_name(tmp_path):
 def test_the_number_4_is_read_where_the_file_tells_what_it_is(tmp_path):
     assert read(tmp_path, "r.txt", "3\n4\n5\n" + "0\n" * 7)[0][:3] == [3, 3, 4]
     assert read(tmp_path, "r.txt", "3\n4\n-1\n" + "0\n" * 7)[0][:3] == [3, 4, -1]
+    assert read(tmp_path, "r.txt", "3\n4\nR\n" + "M\n" * 7)[0][:4] == [3, 3, 4, -1]
     for numbers in ("3\n4\n", "4\n5\n-1\n"):
         with pytest.raises(DataError, match=r"line [12]: .*REM in YASA's numbers, stage 4 in others"):
             read(tmp_path, "r.txt", numbers)
@@ -237,6 +247,9 @@ FAULTS = {
     "encoding": ("r.xml", nsrr().replace("UTF-8", "EBCDIC-X"), "must be .*XML"),
     "bytes": ("r.xml", nsrr().encode().replace(b"REM sleep", b"REM \xe9"), "must be whole XML"),
     "too large": ("r.xml", " " * ((8 << 20) + 1), "may have 8388608 bytes"),
+    "tags": ("r.xml", "<a>" + "<b/>" * 1_000_000 + "</a>", "may have 1000000 tags"),
+    "lines": ("r.txt", "0\r\n" * 200_001, "may have 200000 lines. Received: 200001"),
+    "columns": ("r.csv", "a," * 2000 + "\n", "may have 1000 columns. Received: 2000"),
     "empty": ("r.xml", "", "an empty file"),
     "other XML": ("r.xml", "<patient/>", "NSRR's or Profusion's XML.*<patient>"),
     "no events": ("r.xml", nsrr([], []), "must hold scores. Received: none"),
@@ -251,7 +264,7 @@ FAULTS = {
     "Latin-1": ("r.csv", rows(ONSET).encode() + b"270,5,r\xe9veil\n", r"byte \d+: must be UTF-8. Received: byte 0xe9"),
     "UTF-16": ("r.csv", rows(ONSET).encode("utf-16"), "must be UTF-8"),
     "NUL": ("r.txt", "W\nW\n\0\n", "byte 4: must be a text"),
-    "columns": ("r.csv", "when,what\n0,W\n", r"line 1: must have a header line .* Received: \['when', 'what'\]"),
+    "no columns": ("r.csv", "when,what\n0,W\n", r"line 1: must have a header line .* Received: \['when', 'what'\]"),
     "cells": ("r.csv", rows(ONSET) + "270,30\n", "line 9: must have 3 cells. Received: 2"),
     "quote": ("r.csv", rows(ONSET) + '270,30,"W\n', "must be a table"),
     "number": ("r.csv", rows(ONSET).replace("\n60,", "\nsixty,"), "line 3: the onset must be a number of seconds"),
@@ -310,6 +323,18 @@ def test_times_of_day_are_placed_on_the_recording(tmp_path, night, case):
     assert read(tmp_path, "n.csv", content, record=night, **options)[0] == [-1, 0, 0, 4] + [-1] * 6
 
 
+def test_times_of_day_are_placed_on_what_mne_reads(tmp_path):
+    mne = pytest.importorskip("mne")
+    raw = mne.io.RawArray(np.zeros((1, 3000)), mne.create_info(["X"], 10, "eeg"), verbose="ERROR")
+    raw.set_meas_date(datetime(2003, 3, 2, 22, tzinfo=UTC))
+    raw.save(tmp_path / "n_raw.fif.gz", verbose="ERROR")
+    record = read_header(tmp_path / "n_raw.fif.gz")
+    content, _ = CLOCKS["dates"]
+    assert read(tmp_path, "n.csv", content, record=record)[0] == [-1, 0, 0, 4] + [-1] * 6
+    with pytest.raises(DataError, match="its scores begin at 21:00:00, the recording at 22:00:00"):
+        read(tmp_path, "n.xml", nsrr(clock="02.03.03 21.00.00"), record=record)
+
+
 def test_times_of_day_pass_midnight(tmp_path):
     path = edf_bytes.write(tmp_path / "r.edf", [edf_bytes.channel(seconds=300)], time="23.59.00")
     table = "onset,end,stage\n23:59:00,00:00:00,W\n00:00:00,00:01:00,R\n"
@@ -320,7 +345,7 @@ def test_times_of_day_of_another_recording_or_of_none_are_refused(tmp_path, nigh
     table = "onset,duration,stage\n2003-03-04 22:00:30,60,W\n"
     with pytest.raises(DataError, match="line 2: must lie in the record"):
         read(tmp_path, "n.csv", table, record=night)
-    with pytest.raises(DataError, match="can be placed on recordings in EDF alone"):
+    with pytest.raises(DataError, match="can be placed only on a recording that keeps when"):
         read(tmp_path, "n.csv", table)
 
 
@@ -342,6 +367,52 @@ def test_scores_may_lie_in_another_folder(tmp_path):
     for file in ("/etc/{record}", "a/../../x", "*/x.xml", "a//x", "..", "{name}.xml"):
         with pytest.raises(DataError, match="must be a pattern from the record's folder on"):
             Definition.from_dict({**table, "labels": {"own": {**label, "file": file}}})
+
+
+def test_events_of_wfdb_and_edf(tmp_path, night):
+    notes = [(300, "(resp_hypopnea"), (420, "resp_hypopnea)"), (1000, "(arousal_rera"), (1005, "arousal_rera)")]
+    samples, texts = zip(*notes, strict=True)
+    wfdb.wrann("r", "arousal", np.array(samples), ['"'] * 4, aux_note=list(texts), fs=10, write_dir=str(tmp_path))
+    events = {"kind": "events", "file": "r.arousal"}
+    content = (tmp_path / "r.arousal").read_bytes()
+    # Begin and end of an event are samples 300 and 420 of 10 Hz: 30 to 42 s.
+    assert read(tmp_path, "r.arousal", content, events, events=["resp*"])[0] == [0, 1] + [0] * 8
+    assert read(tmp_path, "r.arousal", content, events, events=["*rera"])[0] == [0, 0, 0, 1] + [0] * 6
+    content = edf_bytes.write_scores(
+        tmp_path / "e.edf", [(10, 25, "Apnea"), (30, 30, "Sleep stage W")], time="22.00.00", date="02.03.03"
+    ).read_bytes()
+    assert read(tmp_path, "e.edf", content, events, record=night, events=["apnea"])[0] == [1, 1] + [0] * 8
+
+
+def test_files_of_no_record_are_said_and_sums_of_other_folders_are_checked(tmp_path):
+    for folder in ("edfs", "scores"):
+        (tmp_path / folder).mkdir()
+    for name in ("r", "stray"):
+        (tmp_path / "scores" / f"{name}-nsrr.xml").write_text(nsrr(clock="00.00.00 00.00.00"))
+    edf_bytes.write(tmp_path / "edfs" / "r.edf", [edf_bytes.channel("X", seconds=300)])
+    table = {"name": "d", "records": "edfs/*.edf", "modalities": {"x": {"rate": 4, "channels": ["X"]}}}
+    table["labels"] = {"own": {**STAGES, "file": "../scores/{record}-nsrr.xml"}}
+    said = []
+    manifest = convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=said.append)
+    assert manifest.records[0].labels["own"] == {"-1": 1, "0": 2, "1": 1, "2": 2, "3": 2, "4": 2}
+    assert "Annotations of no record, by their names: scores/stray-nsrr.xml." in said
+    sums = hashlib.sha256((tmp_path / "scores" / "r-nsrr.xml").read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS.txt").write_text(f"{sums}  scores/r-nsrr.xml\n")
+    said.clear()
+    convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=said.append)
+    assert "d: 1 records, 0 to convert by 1 worker(s)." in said
+    (tmp_path / "SHA256SUMS.txt").write_text(f"{sums[::-1]}  scores/r-nsrr.xml\n")
+    manifest = convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=None)
+    assert "r-nsrr.xml" in manifest.set_aside[0]["reason"]
+
+
+@pytest.mark.parametrize("kind", [Label, Split])
+def test_every_key_is_documented(kind):
+    page = (Path(__file__).parents[2] / "docs" / "scores.md").read_text()
+    missing = [
+        field.name for field in dataclasses.fields(kind) if not re.search(rf"`{field.name}\b|\n{field.name} = ", page)
+    ]
+    assert missing == (["name"] if kind is Label else [])
 
 
 def test_spans_of_a_table(tmp_path):
