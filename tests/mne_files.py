@@ -74,7 +74,7 @@ def make_raw(values=None, marks=(), date=None):
     return raw
 
 
-def write_eeglab(folder, name="night", values=None, marks=(), *, apart=False):
+def write_eeglab(folder, name="night", values=None, marks=(), *, apart=False, packed=False):
     """Write a `.set`, with its samples inside or in a `.fdt`; `marks` are `(first sample from 1, samples, text)`."""
     from scipy.io import savemat
 
@@ -91,7 +91,7 @@ def write_eeglab(folder, name="night", values=None, marks=(), *, apart=False):
     eeg = {"setname": name, "nbchan": len(values), "pnts": values.shape[1], "trials": 1, "srate": float(RATE)}
     eeg |= {"xmin": 0.0, "xmax": values.shape[1] / RATE, "data": data, "chanlocs": channels, "event": events}
     eeg |= {key: [] for key in ("epoch", "icawinv", "icaweights", "icasphere")}
-    savemat(folder / f"{name}.set", {"EEG": eeg}, appendmat=False)
+    savemat(folder / f"{name}.set", {"EEG": eeg}, appendmat=False, do_compression=packed)
     return folder / f"{name}.set"
 
 

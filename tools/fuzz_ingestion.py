@@ -36,9 +36,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--cases", type=int, default=1 << 40, help="stop after so many")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="files whose names contain this")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        targets = prepare(Path(folder))
+        targets = [(path, read) for path, read in prepare(Path(folder)) if arguments.only in path.name]
         end, first, counts, found = time.monotonic() + arguments.seconds, 0, {}, 0
         while time.monotonic() < end and first < arguments.cases:
             for path, read in targets:

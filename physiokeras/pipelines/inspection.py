@@ -88,8 +88,9 @@ def inspect_record(path: Any, definition: Definition | str | os.PathLike, people
     recordings = recordings_of(path)
     if recordings is None:
         return _inspect(Path(path), definition, people or {})
-    (recording,) = recordings
-    return _inspect(recording, *about_people(recordings, definition))
+    if len(recordings) > 1:
+        raise ValueError(f"`path` must be one recording. Received: {len(recordings)}.")
+    return _inspect(recordings[0], *about_people(recordings, definition))
 
 
 def _inspect(path, definition, people):

@@ -81,7 +81,11 @@ def _pairs(path):
 def _text(path):
     if path.stat().st_size > _LARGEST:
         raise DataError(f"may have {_LARGEST} bytes. Received: {path.stat().st_size}.", file=path)
-    return path.read_bytes().decode("utf-8-sig", "replace")
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 def _companion(path, header, key):
@@ -185,7 +189,22 @@ def check_gdf(path):
     if records < 1 or path.stat().st_size < size:
         message = f"must have at least {size} bytes: {records} data records"
         raise DataError(f"{message}. Received: {path.stat().st_size}. Is it cut? Restore it.", file=path)
+    _check_gdf_events(path, size, float(head[4:8]))
     return Checked(units=tuple(_gdf_units(fields, count, first)))
+
+
+def _check_gdf_events(path, place, version):
+    """Refuse a table of events behind the samples that the file cannot hold: MNE makes room for it first."""
+    with open(path, "rb") as file:
+        file.seek(place)
+        head = file.read(8)
+    if len(head) < 8:
+        return
+    count = int.from_bytes(head[4:8] if version < 1.94 else head[1:4], "little")
+    size = place + 8 + count * (12 if head[0] == 3 else 6)
+    if path.stat().st_size < size:
+        message = f"must have at least {size} bytes, with {count} events. Received: {path.stat().st_size}"
+        raise DataError(f"{message}. Is it cut? Restore it.", file=path, place=f"byte {place}")
 
 
 def _gdf_units(fields, count, first):

@@ -14,6 +14,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.fif_tags import check_tags
+from physiokeras.pipelines.mat_elements import check_elements
 from physiokeras.pipelines.mne_checks import Checked, check_brainvision, check_gdf
 from physiokeras.pipelines.wfdb_header import Signal, plain_unit
 
@@ -36,6 +37,9 @@ SUFFIXES = (
     ".snirf",
 )
 """Extensions, in lower case, that no list of records has; a pattern may name any other that MNE reads."""
+
+FOLDERS = (".mff", ".ds", ".mefd")
+"""Extensions, in lower case, of recordings that are folders, which are refused."""
 
 _CHECKS = {".vhdr": check_brainvision, ".ahdr": check_brainvision, ".gdf": check_gdf}
 
@@ -64,13 +68,16 @@ _last: dict = {}
 
 
 def is_part(path):
-    """Whether a FIF file is a later part of another one beside it, as MNE and BIDS name them."""
+    """Whether a FIF file is a later part of another one beside it, by its name and by what the other one says."""
     match = _PARTS.fullmatch(path.name)
     if not match:
         return False
     stem, end, split, rest = match.groups()
     names = [f"{stem}{end}"] if stem is not None else [f"{split}{number}{rest}" for number in ("1", "01", "001")]
-    return any(path.with_name(name).exists() for name in names)
+    with contextlib.suppress(DataError):
+        firsts = [path.with_name(name) for name in names if path.with_name(name).is_file()]
+        return any(path in map(Path, open_raw(first)[0].filenames) for first in firsts)
+    return False
 
 
 def holds_marks_alone(path):
@@ -191,17 +198,19 @@ def open_raw(path):
         return raw, notes
     _last.clear()
     mne = import_mne(path)
-    check_fif(path)
+    check_structure(path)
     raw, notes = listen(path, lambda: mne.io.read_raw(path, preload=False, verbose="WARNING"))
     _last[path] = _stamp(path, raw), raw, notes
     return raw, notes
 
 
-def check_fif(path):
-    """Walk the tags of a file that is FIF by its name."""
-    if path.name.lower().endswith((".fif", ".fif.gz")):
-        with refused(path):
+def check_structure(path):
+    """Walk a file of FIF or EEGLAB before MNE does, which some damage hangs or crashes."""
+    with refused(path):
+        if path.name.lower().endswith((".fif", ".fif.gz")):
             check_tags(path)
+        elif path.suffix.lower() == ".set":
+            check_elements(path)
 
 
 def listen(path, read, channel=None):

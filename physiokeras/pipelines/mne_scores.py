@@ -10,7 +10,7 @@ from physiokeras.pipelines.edf import SUFFIXES as EDF
 from physiokeras.pipelines.edf_start import Start
 from physiokeras.pipelines.mne_files import (
     SUFFIXES,
-    check_fif,
+    check_structure,
     import_mne,
     is_structure,
     listen,
@@ -47,7 +47,7 @@ def read_mne_annotations(path, header):
     if path == header.path:
         raw, _ = open_raw(path)
         return marks_of(raw.annotations, -raw.first_time, path, header)
-    check_fif(path)
+    check_structure(path)
     found, notes = listen(path, lambda: mne.read_annotations(path))
     origin = 0.0 if path.suffix.lower() == ".vmrk" else _seconds_before(found.orig_time, header)
     return marks_of(found, origin, path, header, notes)

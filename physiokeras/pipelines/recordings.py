@@ -1,6 +1,7 @@
 """What a conversion of recordings in memory needs: which they are, of whom, and what they say of labels from tables."""
 
 import math
+import os
 import sys
 from dataclasses import replace
 
@@ -20,9 +21,9 @@ def recordings_of(source):
     Raises:
         ValueError: Something else among them, none, or two of one name.
     """
-    several = source if isinstance(source, list | tuple) else [source]
-    if not isinstance(source, list | tuple) and not isinstance(source, Recording) and not _is_raw(source):
+    if isinstance(source, str | os.PathLike):
         return None
+    several = source if isinstance(source, list | tuple) else [source]
     strange = [type(one).__name__ for one in several if not isinstance(one, Recording) and not _is_raw(one)]
     if strange or not several:
         rule = "`source` must be a folder, or recordings: mne.io.Raw, or what from_arrays and from_raw return"

@@ -66,6 +66,17 @@ def test_memory_gives_the_windows_of_the_same_data_in_a_file(tmp_path):
     assert all(np.abs(stored[name].astype(int) - wanted[name]).max() <= 1 for name in wanted)
 
 
+def test_real_recordings_give_the_same_windows_through_mne(real_data):
+    path = real_data / "formats/edf/short_psg.edf"
+    eeg = {"rate": 100, "unit": "uV", "bandpass": [0.3, 35.0], "channels": ["EEG Fpz-Cz", "EOG horizontal"]}
+    table = definition(modalities={"eeg": eeg}, labels={})
+    raw = mne.io.read_raw(path, verbose="ERROR")
+    (own, present, _), (other, found, _) = (record_windows(read_header(one), table) for one in (path, from_raw(raw)))
+    np.testing.assert_array_equal(present, found)
+    assert present.any()
+    assert np.abs(own["eeg"].astype(int) - other["eeg"]).max() <= 1
+
+
 def test_rates_may_differ_and_gaps_stay_gaps(tmp_path):
     random = np.random.default_rng(0)
     eeg, pulse = random.normal(0, 30, 256 * 60), random.normal(0, 1, 64 * 60)
@@ -201,6 +212,10 @@ def test_a_score_behind_the_end_sets_the_recording_aside(tmp_path):
 def test_bad_arguments_are_value_errors(tmp_path):
     with pytest.raises(ValueError, match=r"`source` must be a folder, or recordings.*dict"):
         convert([{"a": 1}], definition(), tmp_path)
+    with pytest.raises(ValueError, match=r"`source` must be a folder, or recordings.*ndarray"):
+        convert(np.zeros(9), definition(), tmp_path)
+    with pytest.raises(ValueError, match=r"`path` must be one recording. Received: 2"):
+        inspect_record([arrays(), from_raw(made.make_raw())], definition())
     with pytest.raises(ValueError, match=r"different names. Received twice: night_raw"):
         convert([arrays(), arrays(1)], definition(), tmp_path)
     with pytest.raises(ValueError, match="`name` must be a file name"):

@@ -33,6 +33,7 @@ FORMATS = {
     "FIF": fif,
     "FIF, packed": lambda folder: fif(folder, packed=True),
     "EEGLAB": made.write_eeglab,
+    "EEGLAB, packed": lambda folder: made.write_eeglab(folder, packed=True),
     "EEGLAB, samples apart": lambda folder: made.write_eeglab(folder, apart=True),
     "GDF 2": made.write_gdf,
     "GDF 1": lambda folder: made.write_gdf(folder, version="1.25"),
@@ -162,6 +163,12 @@ def test_what_fif_skipped_is_missing_and_joints_are_noted(tmp_path):
 def test_parts_and_files_of_marks_are_no_records(tmp_path):
     first = fif(tmp_path, split_size="2MB", fmt="double")
     mne.Annotations([0], [30], ["W"]).save(tmp_path / "night-annot.fif")
+    fif(tmp_path, "night-2_raw")
+    fif(tmp_path, "night-2_raw-2")
+    own = {"night-2_raw.fif", "night-2_raw-2.fif", "night_raw.fif"}
+    assert {path.name for path in find_records(tmp_path, definition(".fif"))} == own
+    for name in own - {"night_raw.fif"}:
+        (tmp_path / name).unlink()
     assert len(list(tmp_path.glob("night_raw-*.fif"))) >= 1
     assert find_records(tmp_path, definition(".fif")) == [first]
     assert "night_raw-1" not in " ".join(left_out(tmp_path, [first], definition(".fif")))
@@ -214,6 +221,19 @@ def leading_back(path):
     path.write_bytes(data)
 
 
+def unknown_type(path):
+    # SciPy looks the type up beyond the end of its table, and the interpreter crashes.
+    data = bytearray(path.read_bytes())
+    place = data.index((9).to_bytes(4, "little"), 200)
+    data[place] = 200
+    path.write_bytes(data)
+
+
+def many_events(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:-8] + b"\x01\xff\xff\x00" + data[-4:])
+
+
 LATE = [(1, 100, "W"), (29_000, 100, "W")]
 PAUSE = [(1, "20260101220000000000"), (15_001, "20260101220030000000")]
 BACK = r"segments must follow each other. The one at sample 15001 begins 30 s too early"
@@ -251,9 +271,12 @@ FAULTS = {
         damaged(eeglab, lambda path: path.with_suffix(".fdt").unlink(), apart=True),
         r"night.set: MNE cannot read it: .*night.fdt",
     ),
+    "EEGLAB cut inside": (damaged(eeglab, cut(".set", 100)), r"night.set: byte \d+: is cut or damaged: an element"),
+    "EEGLAB, unknown type": (damaged(eeglab, unknown_type), r"night.set: byte \d+: is cut .* unknown type 200"),
+    "GDF with more events": (damaged(gdf, many_events), r"night.gdf: byte 301536: .* with 65535 events"),
     "EEGLAB text": (
         damaged(eeglab, lambda path: path.write_text("x" * 999) and None),
-        r"night.set: MNE cannot read it",
+        "must begin as MATLAB files do",
     ),
     "GDF cut": (damaged(gdf, cut(".gdf", 9)), r"night.gdf: must have at least .* 120 data records. .*Is it cut"),
     "GDF at two rates": (
@@ -292,6 +315,16 @@ def test_missing_markers_are_noted(tmp_path):
     assert header.notes == ("night.vhdr: MarkerFile 'night.vmrk' not found; no annotations.",)
     with pytest.raises(DataError, match="must hold annotations"):
         stages(path)
+
+
+def test_headers_in_latin_1_and_folders_are_told_apart(tmp_path):
+    path = made.write_brainvision(tmp_path, "nächt")
+    text = path.read_text(encoding="utf-8").replace("Codepage=UTF-8", "Codepage=ANSI")
+    path.write_bytes(text.encode("latin-1"))
+    assert read_header(path).signals[0].unit == "uV"
+    (tmp_path / "night.mff").mkdir()
+    manifest = convert(tmp_path, definition(records="*.mff", labels={}), tmp_path / "out", progress=None)
+    assert "physiokeras.pipelines.from_raw" in manifest.set_aside[0]["reason"]
 
 
 def test_a_file_that_changed_is_opened_anew(tmp_path):
