@@ -3,15 +3,17 @@
 
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
-Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+, a
-recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a FLAC
-file and its header, a record of segments, its layout, a table of labels, a shard, `manifest.json`, `age-sex.csv`,
-`SHA256SUMS.txt`. Bytes are changed, deleted or doubled, or the file is truncated; child processes with limits read it.
-Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
+Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+,
+a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a
+FLAC file and its header, a record of segments, its layout, a table of labels, scores in NSRR's and Profusion's XML,
+in a table and in a list, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
+Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
+read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import signal
@@ -126,7 +128,59 @@ def prepare(folder):
         (segments / "layout.hea", lambda path: record(path.with_name("whole.hea"))),
         (segments / "table.csv", lambda path: read_tables(path.parent, with_table(definition), ["flac", "whole"])),
         (source / "SHA256SUMS.txt", lambda _: read_checksums(source)),
+        *score_targets(header_path, night, definition, labels),
+        *split_targets(folder / "splits", definition),
     ]
+
+
+def score_targets(record, night, definition, labels):
+    """Write scores of the simulated record in XML and as a list, and of the night as a table of clock times."""
+    from physiokeras.pipelines.parts import Label
+
+    events = "".join(
+        f"<ScoredEvent><EventType>{kind}</EventType><EventConcept>{text}</EventConcept><Start>{begin}</Start>"
+        f"<Duration>30</Duration></ScoredEvent>\n"
+        for kind, text, begin in [("Stages|Stages", "Wake|0", 0), ("Stages|Stages", "Stage 2 sleep|2", 30.0),
+                                  ("Respiratory|Respiratory", "Hypopnea|Hypopnea", 41.5)]
+    )  # fmt: skip
+    files = {
+        "nsrr.xml": '<?xml version="1.0" encoding="UTF-8"?>\n<PSGAnnotation><EpochLength>30</EpochLength><ScoredEvents>'
+        "<ScoredEvent><EventConcept>Recording Start Time</EventConcept><Duration>120</Duration><ClockTime>"
+        f"00.00.00 22.00.00</ClockTime></ScoredEvent>{events}</ScoredEvents></PSGAnnotation>",
+        "profusion.xml": "<CMPStudyConfig><EpochLength>30</EpochLength><ScoredEvents><ScoredEvent><Name>Hypopnea</Name>"
+        "<Start>12.5</Start><Duration>11</Duration></ScoredEvent></ScoredEvents><SleepStages>"
+        + "".join(f"<SleepStage>{stage}</SleepStage>" for stage in (0, 1, 2, 5))
+        + "</SleepStages></CMPStudyConfig>",
+        "scores.csv": "onset,end,stage\n12:00:10 AM,12:00:40 AM,W\n12:00:40 AM,12:01:10 AM,N2\n",
+        "hypnogram.txt": "0\n1\n2\n5\n",
+    }
+
+    def reader(path, file):
+        def read(_):
+            stages = Label("stage", "stages", file=file, classes=("W", "N1", "N2", "N3", "R"))
+            apneas = Label("apnea", "events", file=file, events=("*",))
+            labels(path, replace(definition, labels={"stage": stages, "apnea": apneas}))
+
+        return read
+
+    for name, text in files.items():
+        path = night if name == "scores.csv" else record
+        path.with_name(name).write_text(text)
+        yield path.with_name(name), reader(path, name)
+
+
+def split_targets(folder, definition):
+    """Write published splits."""
+    from physiokeras.pipelines.parts import Split
+    from physiokeras.pipelines.published_splits import read_split
+
+    folder.mkdir()
+    (folder / "split.csv").write_text("person,split\np1,train\np2,test\n")
+    (folder / "split.json").write_text('{"train": ["p1"], "test": ["p2", "p3"]}')
+    own = replace(definition, person=None)
+    for name in ("split.csv", "split.json"):
+        split = replace(own, split=Split(file=name))
+        yield folder / name, lambda path, split=split: read_split(path.parent, split, ["p1", "p2"], [])
 
 
 def write_segments(folder):
@@ -229,8 +283,18 @@ def used():
 
 
 def mutated(good, random):
-    """A file with one to eight mutations: bytes changed (half in the first 2 KB), pieces deleted or doubled."""
+    """A file with one to eight mutations: bytes changed (half in the first 2 KB), pieces deleted or doubled.
+
+    In one of four cases, numbers alone are changed, so that texts such as XML stay well-formed.
+    """
     data = bytearray(good)
+    if random.random() < 0.25:
+        for _ in range(random.integers(1, 4)):
+            places = [match.span() for match in re.finditer(rb"\d+", data[:4096])]
+            if places:
+                begin, end = places[random.integers(len(places))]
+                data[begin:end] = random.choice([b"-1", b"nan", b"1e9", b"", b"0", b"9" * 12, b"0.5", b"31", b"7:00"])
+        return bytes(data)
     for _ in range(random.integers(1, 9)):
         size = max(1, len(data))
         place = int(random.integers(min(size, 2048) if random.random() < 0.5 else size))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.channel_names import matches
 from physiokeras.pipelines.segments import Segment
 from physiokeras.pipelines.wfdb_header import Signal
 
@@ -61,16 +62,40 @@ class Header:
         Raises:
             DataError: The record has it twice, lacks it although it is required, or its samples mean nothing.
         """
-        names = [signal.name for signal in self.signals]
-        for name in channel.names:
-            if names.count(name) > 1:
-                raise DataError("the header names it twice; rename one of them.", file=self.path, channel=name)
-            if name in names:
-                return self.usable(names.index(name))
-        if channel.required:
-            message = f"the definition requires it, under any of {', '.join(channel.names)}. The record has: "
-            raise DataError(f"{message}{', '.join(names)}.", file=self.path, channel=channel.name)
+        index = self.find(channel.names)
+        if index is None and channel.required:
+            self.lacks(channel)
+        return index
+
+    def find(self, names):
+        """Position of the first of `names` that the record has, or None.
+
+        Raises:
+            DataError: The record has it twice, a pattern matches several, or its samples mean nothing.
+        """
+        here = [signal.name for signal in self.signals]
+        for name in names:
+            found = matches(name, here)
+            several = dict.fromkeys(here[place] for place in found)
+            if len(several) > 1:
+                message = f"the alias matches several channels: {', '.join(several)}. Narrow it."
+                raise DataError(message, file=self.path, channel=name)
+            if len(found) > 1:
+                message = "the header names it twice; rename one of them."
+                raise DataError(message, file=self.path, channel=here[found[0]])
+            if found:
+                return self.usable(found[0])
         return None
+
+    def lacks(self, channel, also=""):
+        """Refuse the record, which lacks a channel that is required.
+
+        Raises:
+            DataError: Always.
+        """
+        message = f"the definition requires it, under any of {', '.join(channel.names)}{also}"
+        has = ", ".join(signal.name for signal in self.signals)
+        raise DataError(f"{message}. The record has: {has}.", file=self.path, channel=channel.name)
 
     def usable(self, index):
         """`index`, of a signal without a fault.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.channels import ABSENT, record_windows
+from physiokeras.pipelines.channels import is_absent, record_windows
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.labels import first_window, read_labels
 from physiokeras.pipelines.recordings import about_people, recordings_of
@@ -46,17 +46,22 @@ class Inspection:
     notes: tuple = ()
 
     @property
+    def name(self):
+        """The record's name."""
+        return self.path.stem
+
+    @property
     def doubts(self):
         """Sentences on what a person should look at before trusting what a model says of this record."""
         found = []
         for name, share in dict(self.modalities).items():
             channels = [channel for channel in self.channels if channel["modality"] == name]
-            if all(channel["notes"] == [ABSENT] for channel in channels):
+            if all(map(is_absent, channels)):
                 found.append(f"{name} is absent: none of its names is in the header; see `alias` in the definition")
             elif share < _ENOUGH:
                 found.append(f"{name} is usable in {share:.0%} of the windows")
         for channel in self.channels:
-            found += [f"{channel['channel']}: {note}" for note in channel["notes"] if note != ABSENT]
+            found += [f"{channel['channel']}: {note}" for note in channel["notes"] if not is_absent(channel)]
         for name, values in dict(self.labels).items():
             if self.windows and not _known(values).any():
                 found.append(f"no window has the label {name}")

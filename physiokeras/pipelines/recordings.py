@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.memory import Recording, from_raw
-from physiokeras.pipelines.parts import TABLE_KINDS
+from physiokeras.pipelines.parts import TABLE_KINDS, check
 from physiokeras.pipelines.people import Person
-from physiokeras.pipelines.split import assign_splits
+from physiokeras.pipelines.split import assign_splits, check_lists
 
 
 def recordings_of(source):
@@ -85,12 +85,16 @@ def check_recordings(recordings, definition):
     """Person of each recording, by name.
 
     Raises:
-        DataError: A label that needs scores where no recording has any; a person in two splits.
+        DataError: A label that needs scores where no recording has any; a person in two splits; a split from a table.
     """
+    split = definition.split
+    given = split.file or split.column
+    check(not given, "[split]", "recordings in memory have no tables; list people under test, validation, train", given)
     persons = {one.name: one.person or definition.person_of(one.name) for one in recordings}
     needed = [name for name, label in definition.labels.items() if label.is_annotated]
     if needed and not any(one.annotations for one in recordings):
         message = f"no recording has scores for [labels.{needed[0]}]. Give `scores`, or annotations of the mne.io.Raw"
         raise DataError(f"{message}, or leave the label out of the definition.", file=recordings[0].name)
+    check_lists(definition, persons.values())
     assign_splits(definition, persons)
     return persons
