@@ -51,7 +51,8 @@ for name in encoder.modalities:
 
 # %%
 attention = encoder({name: values[:32] for name, values in test.items()}, return_attention=True)["attention"]
-maps = np.array(rollout([np.array(block) for block in attention]))
+layers = np.stack([np.array(block).mean(axis=1) for block in attention], axis=1)  # mean over heads
+maps = rollout(layers)
 names, time = list(encoder.modalities), encoder.time
 table = maps.mean(axis=0).reshape(len(names), time, len(names), time).sum(axis=3).mean(axis=1)
 plt.imshow(table, cmap="viridis", vmin=0)
