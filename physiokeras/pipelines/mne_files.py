@@ -39,7 +39,9 @@ SUFFIXES = (
 """Extensions, in lower case, that no list of records has; a pattern may name any other that MNE reads."""
 
 FOLDERS = (".mff", ".ds", ".mefd")
-"""Extensions, in lower case, of recordings that are folders, which are refused."""
+"""Extensions, in lower case, of recordings that are folders."""
+
+NO_FOLDERS = "a recording that is a folder is no record; give it to physiokeras.pipelines.from_raw"
 
 _CHECKS = {".vhdr": check_brainvision, ".ahdr": check_brainvision, ".gdf": check_gdf}
 
@@ -96,8 +98,7 @@ def read_mne_header(path):
     refuse_link_out(path, path.parent)
     suffix = path.suffix.lower()
     if not path.is_file():
-        message = "must be a readable file. A recording that is a folder can be given to physiokeras.pipelines.from_raw"
-        raise DataError(f"{message}.", file=path)
+        raise DataError(f"must be a readable file; {NO_FOLDERS}.", file=path)
     if suffix in _WAYS and suffix != ".eeg":
         raise DataError(f"{_WAYS[suffix]}.", file=path)
     with refused(path):

@@ -25,6 +25,9 @@ ANNOTATED = (*SUFFIXES, ".vmrk")
 _SAME = 1e-4
 """Seconds within which two marks begin together."""
 
+_OPEN = 43200.0
+"""Seconds that a mark without a length lasts at most, where none follows."""
+
 _IN_SAMPLES = (".vhdr", ".ahdr", ".vmrk")
 """Those whose marks count samples, pauses left out."""
 
@@ -70,14 +73,13 @@ def marks_of(found, origin, path, header, notes=()):
     onsets, durations = found.onset[keep] + origin, found.duration[keep]
     if Path(path).suffix.lower() in _IN_SAMPLES and header.path.suffix.lower() in _IN_SAMPLES:
         onsets = _with_pauses(onsets, read_mne_header(header.path))
-    if onsets.min() > header.seconds or (onsets + durations).max() < 0:
+    ends = onsets + np.where(durations > 0, durations, _OPEN)
+    if onsets.min() > header.seconds or ends.max() < 0:
         message = f"no mark meets the recording: they lie {onsets.min():g} to {onsets.max():g} s from its start"
         raise DataError(f"{message}. Is it another night's?", file=path)
     left = _left_by_crops(onsets, durations)
-    report = [
-        *notes,
-        *[f"{path.name}: {left.sum()} marks that end where the recording begins are left out"] * bool(left.any()),
-    ]
+    lost = f"{path.name}: {left.sum()} marks that end where the recording begins are left out"
+    report = [*notes, lost] if left.any() else notes
     texts = [str(found.description[place]) for place, out in zip(keep, left, strict=True) if not out]
     return timed_marks(path, onsets[~left], durations[~left], texts, report)
 

@@ -32,9 +32,11 @@ def find_records(source, definition):
         DataError: No record, a listed one is outside the folder, or two have the same name.
     """
     source = Path(source)
+    if definition.records.lower().endswith(mne_files.FOLDERS):
+        raise DataError(f"{mne_files.NO_FOLDERS}.", file=source, place=f"records = {definition.records!r}")
     _inside(definition.records, source, "records")
     if definition.records.lower().endswith(SUFFIXES) or escaped(definition.records) != definition.records:
-        found = [path for path in source.glob(any_case(definition.records)) if _may_be_record(path)]
+        found = [path for path in source.glob(any_case(definition.records)) if path.is_file()]
         paths = [path for path in found if not _hidden(path, source) and not holds_scores_alone(path)]
     else:
         paths = list(_listed(source, source / definition.records))
@@ -117,11 +119,6 @@ def recordings_below(source):
 def _names(paths, source):
     shown = ", ".join(path.relative_to(source).as_posix() for path in paths[:_SHOWN])
     return shown + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
-
-
-def _may_be_record(path):
-    """Files, and folders that are recordings: these are refused with a way out where they are read."""
-    return path.is_file() or path.suffix.lower() in mne_files.FOLDERS
 
 
 def _hidden(path, source):

@@ -139,6 +139,12 @@ def test_scores_of_another_night_are_refused(tmp_path):
         stages(path)
 
 
+def test_an_open_mark_before_the_start_reaches_into_the_recording(tmp_path):
+    path = fif(tmp_path, date=NIGHT)
+    mne.Annotations([-100, 60], [0, 0], ["W", "N2"], orig_time=NIGHT).save(tmp_path / "night-annot.fif")
+    assert stages(path, file="night-annot.fif")[0] == [0, 0, 1, 1]
+
+
 def test_pauses_are_missing_data_and_later_scores_keep_their_time(tmp_path):
     segments = [(1, "20260101220000000000"), (15_001, "20260101220130000000")]
     path = made.write_brainvision(tmp_path, segments=segments, marks=[(1, 7500, "W"), (15_001, 7500, "N2")])
@@ -322,9 +328,8 @@ def test_headers_in_latin_1_and_folders_are_told_apart(tmp_path):
     text = path.read_text(encoding="utf-8").replace("Codepage=UTF-8", "Codepage=ANSI")
     path.write_bytes(text.encode("latin-1"))
     assert read_header(path).signals[0].unit == "uV"
-    (tmp_path / "night.mff").mkdir()
-    manifest = convert(tmp_path, definition(records="*.mff", labels={}), tmp_path / "out", progress=None)
-    assert "physiokeras.pipelines.from_raw" in manifest.set_aside[0]["reason"]
+    with pytest.raises(DataError, match=r"records = '\*.mff': .*physiokeras.pipelines.from_raw"):
+        find_records(tmp_path, definition(records="*.mff"))
 
 
 def test_a_file_that_changed_is_opened_anew(tmp_path):
