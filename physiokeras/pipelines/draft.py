@@ -34,11 +34,31 @@ def draft(found, name):
         raise DataError("no recording can be read, so there is nothing to draft from.", file=found.root)
     suffix, recordings = _most(found.recordings)
     channels, kinds = channels_of(recordings), {}
+    headers = [Counter(signal.name for signal in recording.header.signals) for recording in recordings]
     for channel, signals in channels.items():
-        kinds.setdefault(_kind(channel, signals), []).append(channel)
+        twice = any(names[channel] > 1 for names in headers)
+        kinds.setdefault(None if twice else _kind(channel, signals), []).append(channel)
     if not set(kinds) & set(GUESSES):
         has = ", ".join(channels) or "none"
         raise DataError(f"no channel's name tells what it measures. It has {has[:400]}.", file=found.root)
+    yield from _head(found, name, suffix, recordings)
+    for kind in GUESSES:
+        if kind in kinds:
+            yield from _modality(kind, kinds[kind], channels, len(recordings))
+    yield from _unused(kinds.get(None, ()), channels, len(recordings))
+    if any(len(signals) < len(recordings) for signals in channels.values()):
+        yield "# Channels that are never in one recording together may be one under several names; see `alias`.\n"
+    yield from _montage(list(channels))
+    yield from label_lines(found.companions, recordings)
+    yield from table_lines(found.tables, found.root)
+    yield "# Shares of the labelled people. `pretrain` lists patterns of unlabelled recordings."
+    yield "[split]"
+    yield "test = 0.22"
+    yield "validation = 0.10"
+    yield "seed = 0"
+
+
+def _head(found, name, suffix, recordings):
     yield "# A draft that `inspect FOLDER --draft` wrote, for a person to complete. Each GUESS is from names alone."
     yield "#   python -m physiokeras.recipes.inspect FOLDER --dataset THIS.toml"
     yield "#   python -m physiokeras.recipes.prepare --dataset THIS.toml --source FOLDER --out DIR"
@@ -53,25 +73,16 @@ def draft(found, name):
         if shared and {"record", "sex", "age"} <= {column.lower() for column in columns}:
             yield f"# people = {quoted(path.relative_to(found.root).as_posix())}  # for sex, age, labels of kind age"
     yield from _window(recordings)
-    for kind in GUESSES:
-        if kind in kinds:
-            yield from _modality(kind, kinds[kind], channels, len(recordings))
-    if None in kinds:
-        yield "# Not used, for their names do not tell what they measure, or their rate is too low for it:"
-        for channel in kinds[None][:_LISTED]:
-            yield f"#   {quoted(channel)}, {_in(channels[channel], len(recordings))}"
-        yield from [f"#   and {len(kinds[None]) - _LISTED} more"] if len(kinds[None]) > _LISTED else []
-        yield ""
-    if any(len(signals) < len(recordings) for signals in channels.values()):
-        yield "# Channels that are never in one recording together may be one under several names; see `alias`.\n"
-    yield from _montage(list(channels))
-    yield from label_lines(found.companions, recordings)
-    yield from table_lines(found.tables, found.root)
-    yield "# Shares of the labelled people. `pretrain` lists patterns of unlabelled recordings."
-    yield "[split]"
-    yield "test = 0.22"
-    yield "validation = 0.10"
-    yield "seed = 0"
+
+
+def _unused(names, channels, recordings):
+    if not names:
+        return
+    yield "# Not used: the name tells nothing, or stands twice in a header, or the rate is too low for what it tells."
+    for name in names[:_LISTED]:
+        yield f"#   {quoted(name)}, {_in(channels[name], recordings)}"
+    yield from [f"#   and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
+    yield ""
 
 
 def quoted(text):

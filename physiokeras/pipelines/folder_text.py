@@ -70,11 +70,11 @@ def _times(recordings):
 
 
 def channels_of(recordings):
-    """Name -> list of the `Signal`s of that name, the most frequent first."""
+    """Name -> list of the `Signal`s of that name, one a recording, the most frequent name first."""
     found = defaultdict(list)
     for recording in recordings:
-        for signal in recording.header.signals:
-            found[signal.name].append(signal)
+        for name, signal in {signal.name: signal for signal in recording.header.signals}.items():
+            found[name].append(signal)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 

@@ -123,6 +123,7 @@ def sleep_edf(folder):
         rates = {"EEG Fpz-Cz": 100, "EOG horizontal": 100, "EMG submental": 1, "Event marker": 1}
         seed = int(name[2:5])
         channels = [edf_bytes.channel(label, rate, seed=seed + n) for n, (label, rate) in enumerate(rates.items())]
+        channels += [edf_bytes.channel("Resp", 10)] * 2
         edf_bytes.write(folder / f"{name}.edf", channels, recording="Startdate 24-APR-1989 X X X", date="24.04.89")
         marks = [(30 * place, 30, f"Sleep stage {stage}") for place, stage in enumerate("WW1234R??")]
         edf_bytes.write_scores(folder / f"{score}.edf", [*marks, (275, 5, "Lights on")], date="24.04.89",
@@ -159,6 +160,7 @@ def test_a_draft_loads_and_converts_the_folder(tmp_path, capsys):
     text = path.read_text()
     assert all("GUESS" in text.split(f"[modalities.{name}]")[0].splitlines()[-1] for name in definition.modalities)
     assert '#   "Event marker", in 3 of 3 recordings, 1 Hz, uV' in text
+    assert '#   "Resp", in 3 of 3 recordings, 10 Hz, uV' in text
     assert 'labels.sex = { kind = "class", table = "list.csv", key = "name" }' in text
     (folder / "bad.edf").unlink()
     manifest = convert(folder, path, tmp_path / "out", progress=None)
