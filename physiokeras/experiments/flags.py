@@ -22,7 +22,7 @@ class _Help(argparse.HelpFormatter):
 def parser(kind, *, prog=None, description=None):
     """An `argparse` parser with a flag for every field of `kind`: its own settings first, the common ones last."""
     result = _Parser(
-        prog=prog or _program(),
+        prog=_program() or prog,
         description=description or (kind.__doc__ or "").strip(),
         formatter_class=_Help,
         usage="%(prog)s [--config NAME ...] [settings]",
@@ -70,8 +70,8 @@ def closest(name, known):
 
 
 def _program():
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name}" if spec else None
+    """The command's name if `physiokeras` started it, such as "physiokeras pretrain"."""
+    return sys.argv[0] if sys.argv[0].startswith("physiokeras ") else None
 
 
 def _options(hint):

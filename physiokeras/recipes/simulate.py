@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
-from physiokeras.pipelines.simulation.simulator import simulate
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ def main(argv=None):
         prog="python -m physiokeras.recipes.simulate",
         description="Simulate polysomnograms as WFDB records in the Challenge-2018 layout.",
     )
+    from physiokeras.pipelines import simulate  # not above: it imports SciPy and WFDB, which `--help` does not need
+
     try:
         simulate(
             settings.out,
