@@ -69,8 +69,8 @@ def completion(shell=None):
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers()
     for name, (_, summary) in COMMANDS.items():
-        settings = importlib.import_module(f"physiokeras.recipes.{name}").Settings
-        commands.add_parser(name, help=summary, parents=[flags.parser(settings)], add_help=False)
+        kind = importlib.import_module(f"physiokeras.recipes.{name}").Settings
+        commands.add_parser(name, help=summary, parents=[flags.parser(kind)], add_help=False)
     return shtab.complete(parser, shell)
 
 

@@ -30,7 +30,14 @@ def find_records(source, definition):
         DataError: No record, a listed one is outside the folder, or two have the same name.
     """
     source = Path(source)
+    if not source.is_dir():
+        there = "this is a file; give its folder." if source.exists() else "there is no such folder."
+        raise DataError(there, file=source)
     _inside(definition.records, source, "records")
+    if any(letter in definition.records for letter in "*?[") and not definition.records.lower().endswith(SUFFIXES):
+        rule = f"`records` must be a pattern that ends in {' or '.join(SUFFIXES)}, or the name of a list of records."
+        advice = "Write recordings of another format as EDF first, for example with the package edfio."
+        raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
     if definition.records.lower().endswith((".hea", ".edf")):
         found = [path for path in source.glob(any_case(definition.records)) if path.is_file()]
         paths = [path for path in found if not _hidden(path, source) and not _holds_scores_alone(path)]
@@ -38,7 +45,7 @@ def find_records(source, definition):
         paths = list(_listed(source, source / definition.records))
     if not paths:
         others = _names(_recordings(source)[0], source)
-        there = f" It holds {others}." if others else ""
+        there = f" It holds {others}." if others else _other_files(source)
         message = f"no record matches {definition.records!r}.{there} Is this the folder of {definition.name}?"
         raise DataError(message, file=source)
     names = {}
@@ -47,6 +54,15 @@ def find_records(source, definition):
         if other != path:
             raise DataError(f"two records are called {path.stem}; the other is {other}. Rename one.", file=path)
     return [names[name] for name in sorted(names)]
+
+
+def _other_files(source):
+    """A sentence on the files of a folder without recordings."""
+    names = sorted(path.name for path in source.iterdir() if not path.name.startswith("."))
+    if not names:
+        return " The folder is empty."
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f" There is no recording below it, only {', '.join(names[:_SHOWN])}{more}."
 
 
 def left_out(source, paths, definition):

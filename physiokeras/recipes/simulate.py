@@ -19,7 +19,7 @@ class Settings:
         None, "TOML files of settings; later ones override earlier ones, and flags override all", "run", "invocation"
     )
     seed: int = setting(0, "seed of all random numbers", "run", "run")
-    out: str = setting(help="folder for the records; created if missing", group="run", role="place")
+    out: str = setting(help="folder for the records; created if missing", group="run", role="place", holds="results")
     people: int = setting(48, "number of people with labels", "cohort", "result")
     unlabelled: int = setting(0, "number of people without labels, for pretraining", "cohort", "result")
     hours: float = setting(
