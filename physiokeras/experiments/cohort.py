@@ -13,6 +13,8 @@ from physiokeras.pipelines.selection import Selection
 SIMULATED = "simulated"
 """The definition of the simulated cohorts."""
 
+HELD_OUT = "the test people are held out, from pretraining too."
+
 
 def prepared(settings):
     """The manifest of the prepared data; without `settings.data` a cohort is simulated and converted, or reused.
@@ -71,11 +73,12 @@ def training_splits(settings, manifest):
     Raises:
         DataError: The test people are among them, or the data lack one.
     """
-    _check_splits(settings.pretrain_on, manifest.folder)
+    if "test" in settings.pretrain_on:
+        raise DataError(HELD_OUT, file=manifest.folder)
     splits = settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
     lacking = [name for name in splits if name not in manifest.splits]
     if lacking:
-        there = ", ".join(manifest.splits) or "none"
+        there = ", ".join(f"{name} ({windows} windows)" for name, windows in manifest.splits.items()) or "none"
         advice = "Name some of them: --pretrain-on train." if "train" in manifest.splits else "Prepare more people."
         message = f"no people in the split {' and '.join(lacking)} to pretrain on. There are: {there}. {advice}"
         raise DataError(message, file=manifest.folder)
@@ -125,7 +128,11 @@ def _check_simulation(settings):
         known = ", ".join(definition.modalities)
         raise DataError(f"simulated recordings have no modality {', '.join(unknown)}. They have: {known}.")
     _check_modalities(settings, asked, "simulated recordings")
-    _check_splits(getattr(settings, "pretrain_on", ()), "simulated recordings")
+    splits = getattr(settings, "pretrain_on", ())
+    if "test" in splits:
+        raise DataError(HELD_OUT)
+    if set(splits) - set(SPLITS):
+        raise DataError(f"pretrain_on must name splits, of {', '.join(SPLITS)}. Received: {', '.join(splits)}.")
     windows, batch = (
         (settings.people + settings.unlabelled) * round(settings.hours * 120),
         getattr(settings, "batch_size", 0),
@@ -133,11 +140,3 @@ def _check_simulation(settings):
     if windows < batch:
         message = f"{windows} simulated windows are fewer than one batch of {batch}; simulate more --people or --hours."
         raise DataError(message)
-
-
-def _check_splits(names, place):
-    if "test" in names:
-        raise DataError("the test people are held out, from pretraining too.", file=place)
-    unknown = [name for name in names if name not in SPLITS]
-    if unknown:
-        raise DataError(f"there is no split {', '.join(unknown)}. Splits are {', '.join(SPLITS)}.", file=place)

@@ -26,6 +26,9 @@ EXTRAS = {
     "edf": ("edfio", "EDF and BDF recordings"),
     "flac": ("soundfile", "WFDB recordings in FLAC"),
     "logging": ("tensorboard", "--log tensorboard"),
+    "mlflow": ("mlflow", "--log mlflow"),
+    "wandb": ("wandb", "--log wandb"),
+    "completion": ("shtab", "completion in the shell"),
     "beam": ("apache_beam", "conversion on Apache Beam"),
 }
 """Extra of the package -> module that it installs, and what it is for."""

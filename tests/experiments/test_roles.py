@@ -38,7 +38,8 @@ def test_unknown_role_is_refused():
             compare,
             ("probe", "readout"),
             "data workers checkpoint_every log tensorboard seeds strategies tasks reference scalings subsets refit "
-            "draws pooling context context_mode probe_folds classifier class_weight label_share age_threshold subset_maps",
+            "draws pooling context context_mode probe_folds classifier class_weight label_share age_threshold "
+            "subset_maps",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", None),

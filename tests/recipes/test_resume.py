@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -108,24 +107,6 @@ def test_bad_loss_names_the_records_of_its_batch(interrupted, monkeypatch):
     records = [names[data["record"][row]] for row in rows]
     expected = ", ".join(f"{name} ({records.count(name)})" for name in sorted(set(records)))
     assert f"The batch of this step: windows of {expected}." in str(caught.value)
-
-
-@pytest.mark.once
-def test_tensorboard_that_is_not_installed_is_said_in_one_sentence(tmp_path, monkeypatch):
-    settings = replace(read(pretrain.Settings, []), tensorboard=True)
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(SystemExit, match=r"pip install 'physiokeras\[logging\]'"):
-        training.tensorboard(settings, tmp_path)
-
-
-@pytest.mark.once
-def test_tensorboard_writes_only_where_asked_to_and_into_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: name)
-    settings = read(pretrain.Settings, [])
-    assert training.tensorboard(settings, tmp_path) == []
-    (callback,) = training.tensorboard(replace(settings, tensorboard=True), tmp_path)
-    assert isinstance(callback, keras.callbacks.TensorBoard)
-    assert callback.log_dir == str(tmp_path / "tensorboard")
 
 
 def test_killed_runs_end_as_one_that_nobody_killed(tmp_path):
