@@ -39,7 +39,9 @@ class Settings(CommonSettings):
         256, "number of windows for tuning and reconstruction, which read each window many times", "data", "result"
     )
     workers: int = setting(2, "number of processes that simulate a missing cohort", "data", "execution")
-    width: int = setting(1, "largest distance in tokens at which attention counts as aligned", "measures", "result")
+    aligned_width: int = setting(
+        1, "largest distance in tokens at which attention counts as aligned", "measures", "result", alias="width"
+    )
     draws: int = setting(1000, "number of bootstrap draws of people for the intervals", "measures", "result")
     pooling: Literal["mean", "concatenate"] = setting(
         "mean", "features of a window: mean over modalities, or modalities concatenated",
