@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.callbacks import Checkpoints, MetricsFile
-from physiokeras.experiments import compiled_models, devices, training
+from physiokeras.experiments import compiled_models, devices, progress, training
 from physiokeras.experiments.build import build_network, build_optimizer
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
@@ -41,7 +41,7 @@ def train(task, manifest, settings, run, *, folder=None, records, validation):
         return fit(network, task, manifest, own, run, folder=folder, **people, name=name, verbose=0)
 
 
-def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name, verbose=2):
+def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name, verbose=None):
     """Train a network, from whatever weights it has, on labels; see `train`.
 
     Args:
@@ -55,7 +55,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         records: Names of the records to train on.
         validation: Names of records of other people.
         name: Name of the files.
-        verbose: As in Keras.
+        verbose: As in Keras; None shows progress as `progress.shown` says.
 
     Returns: `network`.
     """
@@ -76,6 +76,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         facts=training.facts(settings, manifest),
         advice=f"Go on with: {run.resume_command}",
     )
+    lines, verbose = progress.shown(steps, interval) if verbose is None else ([], verbose)
     trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist())
     with damage_named(manifest.folder, records=[*records, *validation]), trained as model:
         training.restore(checkpoints, model, steps, resumed=(folder / f"{name}.csv").exists())
@@ -83,7 +84,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
                 validation_data=valid,
-                callbacks=[MetricsFile(folder / f"{name}.csv"), checkpoints],
+                callbacks=[MetricsFile(folder / f"{name}.csv"), *lines, checkpoints],
                 shuffle=False,
                 verbose=verbose,
                 **part,

@@ -53,7 +53,7 @@ def convert(
             `from_arrays` and `from_raw` return. Files that the definition names are not looked for then.
         definition: `Definition`, a shipped name, or the path of a TOML file.
         out: The prepared folder; made if missing.
-        workers: Processes. Above 1 the calling script needs `if __name__ == "__main__":`.
+        workers: Processes.
         shard_index: Which part of the records this run converts, where several machines share the work.
         num_shards: Into how many parts the records are divided. Whichever run finds all parts done writes the manifest.
         strict: Whether a record is set aside whose checksum, initial value or SHA-256 is wrong; else it gets a note.

@@ -32,17 +32,25 @@ def find_records(source, definition):
         DataError: No record, a listed one is outside the folder, or two have the same name.
     """
     source = Path(source)
+    if not source.is_dir():
+        there = "this is a file; give its folder." if source.exists() else "there is no such folder."
+        raise DataError(there, file=source)
     if definition.records.lower().endswith(mne_files.FOLDERS):
         raise DataError(f"{mne_files.NO_FOLDERS}.", file=source, place=f"records = {definition.records!r}")
     _inside(definition.records, source, "records")
-    if definition.records.lower().endswith(SUFFIXES) or escaped(definition.records) != definition.records:
+    is_pattern = escaped(definition.records) != definition.records
+    if is_pattern and re.search(r"\.\w+$", definition.records) and not definition.records.lower().endswith(SUFFIXES):
+        rule = "`records` must be a pattern that ends in the suffix of a format, or the name of a list of records."
+        advice = f"Suffixes: {', '.join(SUFFIXES)}. Write recordings of another format as EDF first."
+        raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
+    if is_pattern or definition.records.lower().endswith(SUFFIXES):
         found = [path for path in source.glob(any_case(definition.records)) if path.is_file()]
         paths = [path for path in found if not _hidden(path, source) and not holds_scores_alone(path)]
     else:
         paths = list(_listed(source, source / definition.records))
     if not paths:
         others = _names(recordings_below(source)[0], source)
-        there = f" It holds {others}." if others else ""
+        there = f" It holds {others}." if others else _other_files(source)
         message = f"no record matches {definition.records!r}.{there} Is this the folder of {definition.name}?"
         raise DataError(message, file=source)
     names = {}
@@ -51,6 +59,15 @@ def find_records(source, definition):
         if other != path:
             raise DataError(f"two records are called {path.stem}; the other is {other}. Rename one.", file=path)
     return [names[name] for name in sorted(names)]
+
+
+def _other_files(source):
+    """A sentence on the files of a folder without recordings."""
+    names = sorted(path.name for path in source.iterdir() if not path.name.startswith("."))
+    if not names:
+        return " The folder is empty."
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f" There is no recording below it, only {', '.join(names[:_SHOWN])}{more}."
 
 
 def left_out(source, paths, definition):

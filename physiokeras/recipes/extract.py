@@ -27,13 +27,16 @@ from physiokeras.pipelines.record_list import find_records
 class Settings(CommonSettings):
     """Settings of an extraction: model, recordings and output."""
 
-    run: str = setting(help="run folder of the model and its probes", group="data", role="place")
-    source: str = setting(help="folder of recordings", group="data", role="place")
+    run: str = setting(help="run folder of the model and its probes", group="data", role="place", holds="model")
+    source: str = setting(help="folder of recordings", group="data", role="place", holds="recordings")
     dataset: str | None = setting(
         None, "definition of the recordings; none: the definition of the model's data", "data", "result"
     )
     out: str = setting(
-        help="folder for features, predictions and figures; created if missing", group="run", role="place"
+        help="folder for features, predictions and figures; created if missing",
+        group="run",
+        role="place",
+        holds="results",
     )
     workers: int = setting(2, "number of processes that convert", "data", "execution")
     figures: bool = setting(True, "draw a hypnogram for each recording", "data", "result")
@@ -53,14 +56,14 @@ def main(argv=None):
     from physiokeras.pipelines import Definition, convert
 
     model_folder = Path(settings.run) / "model"
-    facts, encoder = metadata(model_folder), encoder_of(load(model_folder))
+    facts = metadata(model_folder)
     definition = Definition.read(settings.dataset) if settings.dataset else Definition.from_dict(facts["definition"])
-    encoder = encoder_for(encoder, definition, facts["definition"])
+    there = without_missing_people(definition, settings.source)
+    there = without_missing_labels(there, find_records(settings.source, there))
+    encoder = encoder_for(encoder_of(load(model_folder)), definition, facts["definition"])
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
-        there = without_missing_people(definition, settings.source)
-        there = without_missing_labels(there, find_records(settings.source, there))
         manifest = convert(settings.source, there, prepared, workers=settings.workers)
         rows = read_rows(encoder, manifest, facts["pooling"], Path(settings.run))
         write_features(rows, out / "features.npz")

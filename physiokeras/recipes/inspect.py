@@ -39,7 +39,10 @@ class Settings:
         None, "TOML files of settings; later ones override earlier ones, and flags override all", "run", "invocation"
     )
     source: str = setting(
-        help="a record's file or a folder of records; also as the first word", group="data", role="place"
+        help="a record's file or a folder of records; also as the first word",
+        group="data",
+        role="place",
+        holds="recordings",
     )
     dataset: str | None = setting(
         None,

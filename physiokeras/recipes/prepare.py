@@ -32,8 +32,8 @@ class Settings:
     dataset: str | None = setting(
         None, "name of a shipped definition (physionet2018, ...) or path of a TOML file", "data", "result"
     )
-    source: str | None = setting(None, "folder of the records", "data", "place")
-    out: str = setting(help="folder for the shards; created if missing", group="data", role="place")
+    source: str | None = setting(None, "folder of the records", "data", "place", holds="recordings")
+    out: str = setting(help="folder for the shards; created if missing", group="data", role="place", holds="results")
     report: bool = setting(True, "write report.md, a page on the converted data, with a figure", "data", "extent")
     workers: int = setting(1, "processes", "work", "execution")
     beam: str | None = setting(

@@ -21,8 +21,8 @@ from physiokeras.experiments.training_settings import ProbeSettings, SubsetSetti
 class Settings(SubsetSettings, ProbeSettings):
     """Settings of probing: model, data and probes."""
 
-    run: str = setting(help="run folder of the model", group="data", role="place")
-    data: str = setting(help="folder that `prepare` wrote", group="data", role="place")
+    run: str = setting(help="run folder of the model", group="data", role="place", holds="model")
+    data: str = setting(help="folder that `prepare` wrote", group="data", role="place", holds="prepared")
 
 
 def main(argv=None):
@@ -31,17 +31,21 @@ def main(argv=None):
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.probe", description=__doc__.split("\n")[0])
+    run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import extraction, leave_one_person_out, missing_modalities, probe_report
     from physiokeras.models import FeatureExtractor
     from physiokeras.pipelines import Manifest
 
     manifest = Manifest.read(settings.data)
+    by_person = not {"train", "test"} <= manifest.splits.keys()
+    if by_person:
+        leave_one_person_out.check(manifest)
     encoder = saved_encoder(settings.run, manifest)
     with run_folder.start(settings, recipe="probe", data_hash=manifest.data_hash) as run:
         encoders = {"pretrained": encoder, "untrained": untrained(encoder, settings.seed)}
         extractors = {title: FeatureExtractor(one, settings.pooling) for title, one in encoders.items()}
-        if not {"train", "test"} <= manifest.splits.keys():
+        if by_person:
             found = {title: extraction.features_of_windows(one, manifest) for title, one in extractors.items()}
             scores = leave_one_person_out.probe_each_person(found, manifest, settings)
             leave_one_person_out.report(run, scores, manifest)

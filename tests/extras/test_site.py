@@ -1,6 +1,7 @@
 """Look at the built site in Chromium: PHYSIOKERAS_SITE=FOLDER pytest tests/extras/test_site.py.
 
-Needs selenium, and Debian's packages chromium and chromium-driver. The site is served on loopback; nothing else is asked.
+Needs selenium, and Debian's packages chromium and chromium-driver. The site is served on loopback;
+nothing else is asked.
 """
 
 import functools
