@@ -72,6 +72,8 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
             code.
         free: Roles of settings that may differ when resuming, besides `FREE`.
 
+    A run that fails before it makes anything else leaves no `run.json`, so that the folder can be used again.
+
     Yields: `Run`.
 
     Raises:
@@ -98,7 +100,20 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
         run = Run(folder, recipe)
         if hasattr(settings, "resume"):
             stack.enter_context(interruption.explained(folder, f"Go on with: {run.resume_command}"))
-        yield run
+        try:
+            yield run
+        except BaseException:
+            _give_back(folder)
+            raise
+
+
+def _give_back(folder):
+    """Forget a run that failed before it made anything, so that its folder can be used again, with other settings.
+
+    `settings.toml` stays: `--resume` reads it and starts the run anew.
+    """
+    if {path.name for path in folder.iterdir()} <= {"settings.toml", "run.json", ".lock"}:
+        (folder / "run.json").unlink(missing_ok=True)
 
 
 def describe(settings, recipe, data_hash=None):
