@@ -1,8 +1,6 @@
 """Predictions as other packages take them: MNE-Python's annotations, YASA's hypnogram."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +8,6 @@ from physiokeras.errors import DataError
 from physiokeras.scoring.events import events_of
 from physiokeras.scoring.prediction import Prediction
 from physiokeras.scoring.statistics import REM, WAKE, is_staging
-
-if TYPE_CHECKING:
-    import mne
 
 UNSCORED = "Sleep stage ?"
 """Text of EDF+ for an epoch without a stage."""
@@ -52,7 +47,7 @@ def stage_text(label: str) -> str:
     return f"Sleep stage {'R' if label in REM else label}" if label else UNSCORED
 
 
-def to_mne(prediction: Prediction) -> mne.Annotations:
+def to_mne(prediction: Prediction) -> Any:
     """A prediction as `mne.Annotations`, timed from the recording's first sample.
 
     `raw.set_annotations(to_mne(model.predict(raw)))` puts them on the recording.

@@ -3,17 +3,23 @@
 import contextlib
 import hashlib
 import json
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.experiments.run_folder import to_json, versions
 from physiokeras.files import locked, remove_temporaries, write_atomic
+from physiokeras.pipelines import Definition
 from physiokeras.scoring import page, record_files
 from physiokeras.scoring.facts import facts_of
 from physiokeras.scoring.inputs import inputs_of, slices
-from physiokeras.scoring.sources import open_source
+from physiokeras.scoring.nights import Night
+from physiokeras.scoring.prediction import Prediction
+from physiokeras.scoring.sources import Source, open_source
+from physiokeras.scoring.trained_model import TrainedModel
 
 FORMAT = 1
 """Raised whenever the same recording and model would give other files; records of another format are scored again."""
@@ -37,8 +43,17 @@ class Outcome:
 
 
 def score_folder(
-    model, source, out, *, definition=None, workers=1, shard_index=0, num_shards=1, figures=True, progress=print
-):
+    model: TrainedModel,
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    definition: Definition | None = None,
+    workers: int = 1,
+    shard_index: int = 0,
+    num_shards: int = 1,
+    figures: bool = True,
+    progress: Callable[[str], object] | None = print,
+) -> Outcome:
     """Score the records of a folder; a rerun scores only what is missing, failed or changed.
 
     Each record gets a CSV file, EDF+ annotations, a figure and a JSON file below `out/records`, the last of which says
@@ -90,8 +105,8 @@ def score_folder(
 class _Job:
     """One run over one folder."""
 
-    model: object
-    records: object
+    model: TrainedModel
+    records: Source
     out: Path
     figures: bool
     digest: str
@@ -136,7 +151,7 @@ class _Job:
         }
 
 
-def predict_all(model, night):
+def predict_all(model: TrainedModel, night: Night) -> tuple[dict[str, Prediction], str]:
     """Predictions of all tasks for a recording; features are computed once for each encoder.
 
     Args:
@@ -152,8 +167,9 @@ def predict_all(model, night):
             batches = slices(inputs_of(night, head.extractor.encoder))
             features[key], note = model.features_of(head.extractor, batches)
             notes += [note] if note and note not in notes else []
-        timing = {"window": night.window, "start": night.start, "clock": night.clock}
-        predictions[name] = model.prediction(head, features[key], **timing)
+        predictions[name] = model.prediction(
+            head, features[key], window=night.window, start=night.start, clock=night.clock
+        )
     return predictions, "".join(notes)
 
 

@@ -172,11 +172,13 @@ class TrainedModel:
         """
         read = head.read(found.values, found.labels["record"], found.labels["window"])
         outputs, distance = np.array(head.outputs(read), float), head.distance(read)
-        there = np.ones(len(outputs), bool) if found.present is None else found.present.any(axis=1)
-        outputs[~there] = distance[~there] = np.nan
-        missing = names_of(head.extractor.encoder.modalities, ~found.present)
+        modalities, present = head.extractor.encoder.modalities, found.present
+        if present is None:
+            present = np.ones((len(outputs), len(modalities)), bool)
+        nothing = ~present.any(axis=1)
+        outputs[nothing] = distance[nothing] = np.nan
         starts = start + found.labels["window"] * window
-        return Prediction(head.task, outputs, starts, window, missing, distance, clock)
+        return Prediction(head.task, outputs, starts, window, names_of(modalities, ~present), distance, clock)
 
     def features_of(self, extractor: FeatureExtractor, batches: Iterable) -> tuple[Features, str]:
         """Features of batches of windows, mapped where modalities are missing.
@@ -255,7 +257,8 @@ def load(name: str | os.PathLike) -> TrainedModel:
         DataError: No such folder or preset, or files that are damaged; the message names them.
     """
     folders = model_folders(presets.find(name))
-    run, models, facts, heads = run_of(folders[0]), {}, {}, {}
+    run, models, facts = run_of(folders[0]), {}, {}
+    heads: dict[str, Head] = {}
     for folder in folders:
         known = facts[folder.name] = metadata(folder)
         if not isinstance(known.get("definition"), dict):

@@ -33,7 +33,7 @@ def tuned(command, tmp_path_factory):
 
 
 def rows(folder):
-    with open(folder / "finetune.csv", newline="") as file:
+    with open(folder / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 

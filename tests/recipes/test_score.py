@@ -177,7 +177,7 @@ def test_model_reads_paths_arrays_streams_and_raws_alike(pretrained, recordings)
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=2e-3)
         assert found.labels == expected.labels
     np.testing.assert_allclose(model.features(inputs), model.features(path), atol=1e-3)
-    assert model.tasks == ("age", "age_years", "arousal", "stage")
+    assert model.tasks == ("age_years", "arousal", "stage")
     assert model.card["modalities"] == {name: dict(sizes) for name, sizes in model.encoder.modalities.items()}
     assert physiokeras.load(pretrained.folder).digest == model.digest
 
@@ -194,7 +194,7 @@ def test_data_that_a_model_cannot_read_is_refused(pretrained, tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             model.predict(x)
-    with pytest.raises(DataError, match=r"no task 'nothing'. Its tasks: age, age_years, arousal, stage"):
+    with pytest.raises(DataError, match=r"no task 'nothing'. Its tasks: age_years, arousal, stage"):
         model.predict({"eeg": np.zeros((2, 3000, 6))}, task="nothing")
     with pytest.raises(DataError, match="no such folder, and no preset"):
         physiokeras.load(tmp_path / "nowhere")

@@ -67,9 +67,9 @@ def test_sleep_statistics_are_those_of_yasa(seed):
     same |= {f"minutes_{name}": YASA.get(name, name) for name in CLASSES}
     same |= {f"percent_{name}": f"%{YASA.get(name, name)}" for name in CLASSES[1:]}
     for name, theirs_called in same.items():
-        assert ours[name] == pytest.approx(theirs[theirs_called]), name
-    assert ours["rem_latency"] == pytest.approx(theirs["Lat_REM"] - theirs["SOL"])
-    assert ours["awakenings"] == pytest.approx(theirs["SFI"] * theirs["TST"] / 60)
+        assert ours[name] == pytest.approx(theirs[theirs_called], abs=1e-3), name
+    assert ours["rem_latency"] == pytest.approx(theirs["Lat_REM"] - theirs["SOL"], abs=1e-3)
+    assert ours["awakenings"] == pytest.approx(theirs["SFI"] * theirs["TST"] / 60, abs=1e-2)
 
 
 def test_night_without_sleep_has_no_latencies():
