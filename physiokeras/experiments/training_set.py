@@ -68,7 +68,7 @@ def split_of(identity, facts, manifest=None, record=None):
 
 def described(split):
     """What `split_of` found, as a sentence for figures and pages; "" where nothing has to be said."""
-    words = {"validation": "was in the validation set", None: "not known whether it was in the training set"}
+    words = {"validation": "was in the validation set", None: "training set unknown"}
     if split in ("pretrain", "train"):
         return "was in the training set"
     return words.get(split, "")

@@ -42,17 +42,19 @@ def scored_night(probabilities, classes, starts, *, window, name, scored=None, c
     heights = [1.6] * len(hypnograms) + [0.25] * len(events) + [1.6]
     figure = new_figure(PAGE, 0.6 + sum(heights))
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    edges = np.append(starts, starts[-1] + window) / 3600
+    edges = np.append(starts, starts[-1] + window)
+    unit, seconds = ("min", 60) if clock is None and edges[-1] - edges[0] < 7200 else ("h", 3600)
+    edges = edges / seconds
     for panel, (label, values, colour) in zip(panels, hypnograms, strict=False):
         _hypnogram(panel, np.asarray(values), classes, order, edges, colour)
         panel.set_ylabel(label)
     for panel, (kind, spans) in zip(panels[len(hypnograms) :], events.items(), strict=False):
-        panel.broken_barh([(onset / 3600, duration / 3600) for onset, duration in spans], (0, 1), color=GREEN)
+        panel.broken_barh([(onset / seconds, duration / seconds) for onset, duration in spans], (0, 1), color=GREEN)
         panel.set_yticks([])
         panel.set_ylabel(kind, rotation=0, ha="right", va="center")
     _density(panels[-1], probabilities, classes, order, edges)
     panels[-1].set_xlim(edges[0], edges[-1])
-    _time_axis(panels[-1], edges, clock)
+    _time_axis(panels[-1], edges, clock, unit)
     title(figure, name, "; ".join(notes) or None)
     return figure
 
@@ -79,8 +81,8 @@ def _density(panel, probabilities, classes, order, edges):
     panel.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), handlelength=1)
 
 
-def _time_axis(panel, edges, clock):
-    panel.set_xlabel("hours from the start" if clock is None else "time of day")
+def _time_axis(panel, edges, clock, unit):
+    panel.set_xlabel(f"time from the start ({unit})" if clock is None else "time of day")
     if clock is None:
         return
     step = max(0.25, 2 ** np.round(np.log2((edges[-1] - edges[0]) / 8)))

@@ -45,6 +45,7 @@ def write(out, model, digest):
         columns=COLUMNS,
         rows=[_row(out, facts) for facts in scored],
         set_aside=set_aside,
+        unknown=sum(facts["seen"] is None for facts in scored),
         others=len(found) - len(own),
         caution=CAUTION if model.definition.name == "simulated" else None,
         colours=STAGE_COLOURS,
