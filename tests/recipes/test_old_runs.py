@@ -11,7 +11,7 @@ import pytest
 
 from physiokeras.comparison import cells, report
 from physiokeras.evaluation import probe_report
-from physiokeras.experiments import training
+from physiokeras.experiments import run_folder, training
 from physiokeras.figures import pretraining_run
 from physiokeras.models import load
 from physiokeras.pipelines import Manifest
@@ -38,7 +38,7 @@ def numbers(table):
 
 def resume(command, folder, data, *more):
     """Resume a run with newer code and packages."""
-    accepted = ["code", *facts(folder / "run.json")["versions"]]
+    accepted = {"code", *facts(folder / "run.json")["versions"], *run_folder.versions()}
     return command.main(["--resume", str(folder), "--data", str(data), *more, "--accept", *accepted])
 
 
