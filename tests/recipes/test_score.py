@@ -3,16 +3,20 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 import physiokeras
 from physiokeras import catalogue
+from physiokeras.analysis import analysed_runs
 from physiokeras.errors import DataError
 from physiokeras.evaluation.probe_files import load_probe
-from physiokeras.models import FeatureExtractor, load
+from physiokeras.models import FeatureExtractor, LinearProbe, digest, load, save
+from physiokeras.models.saving import metadata
 from physiokeras.pipelines import Manifest, stream, windows
 from physiokeras.pipelines.records import read_header, read_signal
 from physiokeras.recipes import finetune, score
@@ -101,6 +105,7 @@ def test_annotations_open_in_mne(recordings, scored):
     assert [text for text in found.description if text.startswith("Sleep")] == stages
 
 
+@pytest.mark.once
 def test_rerun_scores_only_what_is_missing_or_changed(pretrained, recordings, scored, tmp_path, capsys):
     out, (source, names, broken) = shutil.copytree(scored, tmp_path / "out"), recordings
     before = {path.name: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
@@ -116,10 +121,14 @@ def test_rerun_scores_only_what_is_missing_or_changed(pretrained, recordings, sc
         assert (out / path).read_bytes() == (scored / path).read_bytes()
 
 
+@pytest.mark.once
 def test_parts_make_the_same_as_the_whole_from_prepared_data_too(pretrained, recordings, scored, tmp_path):
     prepared = pretrained.cohort / "prepared"
     for part in ("0", "1"):
-        assert command(pretrained.folder, prepared, tmp_path, "--shard-index", part, "--num-shards", "2") == 0
+        assert (
+            command(pretrained.folder, prepared, tmp_path, "--shard-index", part, "--num-shards", "2", "--no-figures")
+            == 0
+        )
     assert len(rows(tmp_path / "statistics.csv")) == len(Manifest.read(prepared).records)
     for name in recordings[1].values():
         ours, theirs = (rows(folder / "records" / f"{name}.csv") for folder in (tmp_path, scored))
@@ -205,6 +214,22 @@ def test_data_that_a_model_cannot_read_is_refused(pretrained, tmp_path):
         command(tmp_path / "run", pretrained.cohort / "source", tmp_path / "out")
 
 
+@pytest.mark.once
+def test_supervised_cell_of_a_comparison_has_a_network_for_each_task(pretrained, recordings, tmp_path):
+    encoder, (source, names, _) = load(pretrained.folder / "model").encoder, recordings
+    facts = {"definition": metadata(pretrained.folder / "model")["definition"], "data_hash": "0", "pooling": "mean"}
+    networks = {}
+    for task, count in (("stage", 5), ("arousal", 2)):
+        networks[task] = LinearProbe(encoder, {task: count}, frozen=False)
+        save(networks[task], tmp_path / "cell" / f"model_{task}", **facts)
+    assert command(tmp_path / "cell", source / "training" / names["test"], tmp_path / "out", "--no-figures") == 0
+    path = tmp_path / "out" / "records" / f"{names['test']}.csv"
+    inputs = windows(pretrained.cohort / "prepared", records=[names["test"]], modalities=list(encoder.modalities))
+    for task, classes in (("stage", ("W", "N1", "N2", "N3", "R")), ("arousal", ("no arousal", "arousal"))):
+        expected = softmax(np.asarray(networks[task].predict(inputs, verbose=0)[task], float), axis=1)
+        np.testing.assert_allclose(numbers(path, task, classes), expected, atol=2e-3)
+
+
 def test_fine_tuned_network_scores_by_its_own_layer(pretrained, recordings, tmp_path):
     data, (source, names, _) = pretrained.cohort / "prepared", recordings
     given = ["--run", str(pretrained.folder), "--data", str(data), *FINETUNE.split()]
@@ -213,9 +238,11 @@ def test_fine_tuned_network_scores_by_its_own_layer(pretrained, recordings, tmp_
     assert command(tmp_path / "run", night, tmp_path / "out", "--no-figures") == 0
     network = load(tmp_path / "run" / "model")
     inputs = windows(data, records=[names["test"]], modalities=list(network.encoder.modalities))
-    logits = np.asarray(network.predict(inputs, verbose=0)["stage"], float)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = softmax(np.asarray(network.predict(inputs, verbose=0)["stage"], float), axis=1)
     path = tmp_path / "out" / "records" / f"{names['test']}.csv"
     np.testing.assert_allclose(numbers(path, "stage", ("W", "N1", "N2", "N3", "R")), expected, atol=2e-3)
+    (model,) = analysed_runs.analysed_models(tmp_path / "run", ())[:1]
+    assert digest(model.encoder) == digest(network.encoder)
+    assert analysed_runs.manifest_of(tmp_path / "run").folder == Path(data)
     layout = {path.name for path in (tmp_path / "run").iterdir()}
     assert layout >= {"settings.toml", "run.json", "metrics.csv", "model", "scores.md", "figures", "checkpoints"}
