@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,16 +11,13 @@ from scipy.special import softmax
 
 import physiokeras
 from physiokeras import catalogue
-from physiokeras.analysis import analysed_runs
 from physiokeras.errors import DataError
 from physiokeras.evaluation.probe_files import load_probe
-from physiokeras.models import FeatureExtractor, LinearProbe, digest, load, save
+from physiokeras.models import FeatureExtractor, LinearProbe, load, save
 from physiokeras.models.saving import metadata
 from physiokeras.pipelines import Manifest, stream, windows
 from physiokeras.pipelines.records import read_header, read_signal
-from physiokeras.recipes import finetune, score
-
-FINETUNE = "--task stage --steps 4 --interval 2 --batch-size 8 --seed 3 --no-subset-maps"
+from physiokeras.recipes import score
 
 
 def command(model, source, out, *more):
@@ -228,21 +224,3 @@ def test_supervised_cell_of_a_comparison_has_a_network_for_each_task(pretrained,
     for task, classes in (("stage", ("W", "N1", "N2", "N3", "R")), ("arousal", ("no arousal", "arousal"))):
         expected = softmax(np.asarray(networks[task].predict(inputs, verbose=0)[task], float), axis=1)
         np.testing.assert_allclose(numbers(path, task, classes), expected, atol=2e-3)
-
-
-def test_fine_tuned_network_scores_by_its_own_layer(pretrained, recordings, tmp_path):
-    data, (source, names, _) = pretrained.cohort / "prepared", recordings
-    given = ["--run", str(pretrained.folder), "--data", str(data), *FINETUNE.split()]
-    assert finetune.main([*given, "--backend", keras.config.backend(), "--out", str(tmp_path / "run")]) == 0
-    night = source / "training" / names["test"]
-    assert command(tmp_path / "run", night, tmp_path / "out", "--no-figures") == 0
-    network = load(tmp_path / "run" / "model")
-    inputs = windows(data, records=[names["test"]], modalities=list(network.encoder.modalities))
-    expected = softmax(np.asarray(network.predict(inputs, verbose=0)["stage"], float), axis=1)
-    path = tmp_path / "out" / "records" / f"{names['test']}.csv"
-    np.testing.assert_allclose(numbers(path, "stage", ("W", "N1", "N2", "N3", "R")), expected, atol=2e-3)
-    (model,) = analysed_runs.analysed_models(tmp_path / "run", ())[:1]
-    assert digest(model.encoder) == digest(network.encoder)
-    assert analysed_runs.manifest_of(tmp_path / "run").folder == Path(data)
-    layout = {path.name for path in (tmp_path / "run").iterdir()}
-    assert layout >= {"settings.toml", "run.json", "metrics.csv", "model", "scores.md", "figures", "checkpoints"}
