@@ -130,7 +130,7 @@ def test_links_lead_to_files_that_exist(page):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml"])
+@pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml" and text.startswith("name = ")])
 def test_definition_is_valid(text, tmp_path):
     (tmp_path / "mine.toml").write_text(text)
     definition = Definition.read(str(tmp_path / "mine.toml"))

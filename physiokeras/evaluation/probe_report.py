@@ -109,12 +109,12 @@ def report(run, columns, manifest, reconstruction, left_out=None, targets="sampl
     """
     parts = []
     if any(columns.values()):
-        parts += [table(columns), how_to_read.scores(columns)]
+        parts += [how_to_read.in_words(columns), table(columns), how_to_read.scores(columns)]
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
     if reconstruction:
         parts += [_reconstruction_table(reconstruction, targets)]
         parts += how_to_read.reconstruction(reconstruction, targets, steps)
-    publish(run.folder, parts or ["No probes: the data have no labels."], manifest)
+    publish(run.folder, [part for part in parts if part] or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
     run.note(scores=scores, reconstruction=reconstruction)
 

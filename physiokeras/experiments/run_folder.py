@@ -1,7 +1,8 @@
 """The folder of a run, and the conditions under which the run is resumed.
 
 Files of a run folder: `settings.toml`, `run.json` (versions, hashes, scores), `metrics.csv`, `checkpoints/`, `model/`,
-`probes/`, `scores.md` and `figures/`; `cells/` of a comparison; `source/` and `prepared/` of a simulated cohort.
+`probes/`, `scores.md`, `report.html` and `figures/`; `cells/` of a comparison; `source/` and `prepared/` of a simulated
+cohort.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from physiokeras import interruption
 from physiokeras.errors import DataError
 from physiokeras.experiments.settings import from_toml, of_role, to_toml
 from physiokeras.files import locked, remove_temporaries, write_atomic
+from physiokeras.html_report import write_run
 
 FREE = ("invocation", "place", "execution", "extent")
 """Roles of settings that may differ when a run is resumed."""
@@ -100,6 +102,7 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
         run = Run(folder, recipe)
         if hasattr(settings, "resume"):
             stack.enter_context(interruption.explained(folder, f"Go on with: {run.resume_command}"))
+<<<<<<< HEAD
         try:
             yield run
         except BaseException:
@@ -114,6 +117,10 @@ def _give_back(folder):
     """
     if {path.name for path in folder.iterdir()} <= {"settings.toml", "run.json", ".lock"}:
         (folder / "run.json").unlink(missing_ok=True)
+=======
+        yield run
+        write_run(folder)
+>>>>>>> main
 
 
 def describe(settings, recipe, data_hash=None):

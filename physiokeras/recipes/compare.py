@@ -8,7 +8,7 @@ A strategy is a file of settings that override those of the run. Each encoder is
 and probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the baseline
 that an encoder has to exceed. The same command with the same `--out`, or `--resume` with the folder, resumes an
 interrupted comparison; added strategies or seeds are computed, finished ones are kept. The run folder gets the page
-`scores.md`, its numbers as CSV, and figures.
+`scores.md`, its numbers as CSV, figures, and `folds.csv`, the people of each fold.
 """
 
 import itertools
@@ -22,6 +22,7 @@ from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
 from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, SubsetSettings, TrainingSettings
+from physiokeras.files import write_csv
 
 STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
@@ -97,6 +98,7 @@ def main(argv=None):
     # Changed settings of probes invalidate the cells that depend on them.
     known = {"data_hash": manifest.data_hash, "resume": True, "free": ("probe", "readout")}
     with run_folder.start(settings, recipe="compare", **known) as run:
+        write_csv(run.folder / "folds.csv", folds.fold_rows(parts))
         plan = cells.plan(settings, manifest, compared, parts, run.folder)
         for number, cell in enumerate(plan):
             if not cells.is_done(cell, tasks):
