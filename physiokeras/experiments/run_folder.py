@@ -102,12 +102,12 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
         run = Run(folder, recipe)
         if hasattr(settings, "resume"):
             stack.enter_context(interruption.explained(folder, f"Go on with: {run.resume_command}"))
-<<<<<<< HEAD
         try:
             yield run
         except BaseException:
             _give_back(folder)
             raise
+        write_run(folder)
 
 
 def _give_back(folder):
@@ -117,10 +117,6 @@ def _give_back(folder):
     """
     if {path.name for path in folder.iterdir()} <= {"settings.toml", "run.json", ".lock"}:
         (folder / "run.json").unlink(missing_ok=True)
-=======
-        yield run
-        write_run(folder)
->>>>>>> main
 
 
 def describe(settings, recipe, data_hash=None):
