@@ -1,12 +1,9 @@
 """Foundation models of physiological signals in Keras 3."""
 
+from physiokeras.lazy_exports import lazy_exports
 
-def __getattr__(name):
-    if name == "__version__":
-        from importlib import metadata  # takes most of the time of an import
+_MODULES = {"__version__": "version", "load": "scoring.trained_model"}
 
-        try:
-            return metadata.version("physiokeras")
-        except metadata.PackageNotFoundError:
-            return "uninstalled"
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# `__all__` has no version: `from physiokeras import *` brings what is to be called.
+__all__ = ["load"]
+__getattr__, __dir__ = lazy_exports(__name__, _MODULES)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "physiokeras"
-QUIET = ("pipelines", "experiments", "evaluation", "figures", "search", "comparison", "analysis", "recipes")
+QUIET = ("pipelines", "experiments", "evaluation", "figures", "scoring", "search", "comparison", "analysis", "recipes")
 CATALOGUES = {"physiokeras.recipes.catalogue": "recipes", "physiokeras.pipelines.catalogue": "pipelines"}
 
 
@@ -92,7 +92,7 @@ def imported(path):
 
 ROOMS = (
     *("layers", "models", "callbacks"),
-    *("pipelines", "experiments", "evaluation", "figures", "search", "comparison", "analysis", "recipes"),
+    *("pipelines", "experiments", "evaluation", "figures", "scoring", "search", "comparison", "analysis", "recipes"),
 )
 """Packages, each of which may import those before it."""
 

@@ -21,6 +21,7 @@ from physiokeras.recipes import (
     prepare,
     pretrain,
     probe,
+    score,
     search,
 )
 
@@ -138,7 +139,7 @@ def test_definition_is_valid(text, tmp_path):
     assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
 
 
-RECIPES = [analyze, compare, inspect, prepare, pretrain, extract, probe, finetune, challenge, search]
+RECIPES = [analyze, compare, inspect, prepare, pretrain, extract, probe, finetune, challenge, score, search]
 
 
 @pytest.mark.once

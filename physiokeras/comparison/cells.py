@@ -15,7 +15,7 @@ from physiokeras.comparison.strategies import Strategy
 from physiokeras.errors import DataError
 from physiokeras.evaluation.features import some_people
 from physiokeras.evaluation.folds import Fold
-from physiokeras.experiments import cohort, supervised, training
+from physiokeras.experiments import cohort, supervised, training, training_set
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
 from physiokeras.experiments.training_settings import ProbeSettings, SubsetSettings, probe_options
@@ -205,7 +205,7 @@ def networks(cell, manifest, tasks, run):
         records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
         network = supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)
         if network is not None:
-            keep(network, folder, cell, manifest)
+            keep(network, folder, cell, manifest, task)
         found[task.name] = network
     return found
 
@@ -215,9 +215,14 @@ def is_kept(folder):
     return (folder / "metadata.json").exists()
 
 
-def keep(model, folder, cell, manifest):
-    """Save a cell's model."""
+def keep(model, folder, cell, manifest, task=None):
+    """Save a cell's model, a supervised one with its task."""
     facts = {"data_hash": manifest.data_hash, "pooling": cell.settings.pooling}
+    splits = {name: manifest.records_of(getattr(cell.fold, name)) for name in training_set.SEEN}
+    if task:
+        del splits["pretrain"]  # supervised networks learn from labels alone
+    facts["seen"] = training_set.seen(manifest, {name: records for name, records in splits.items() if records})
+    facts |= {"tasks": [asdict(task)]} if task else {}
     save(model, folder, definition=manifest.definition, **facts)
 
 

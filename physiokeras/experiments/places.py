@@ -44,6 +44,8 @@ def _complaint(path, holds):
         return f"this is a file. Give its folder, {path.parent}."
     if holds == "prepared":
         return _not_prepared(path)
+    if holds == "model" and (path / "metadata.json").is_file():
+        return None
     if not (path / "settings.toml").is_file() and not (path / "model" / "metadata.json").is_file():
         return f"this is no folder of a run. {_what(path)}"
     if holds == "model" and (path / "cells").is_dir():

@@ -74,6 +74,8 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
             code.
         free: Roles of settings that may differ when resuming, besides `FREE`.
 
+    A run that fails before it makes anything else leaves no `run.json`, so that the folder can be used again.
+
     Yields: `Run`.
 
     Raises:

@@ -66,6 +66,23 @@ def test_start_cut_short_can_be_started_again(tmp_path):
     assert "steps = 10" in (tmp_path / "settings.toml").read_text()
 
 
+def test_run_that_fails_before_it_made_anything_does_not_block_its_folder(tmp_path):
+    def fail(settings, **options):
+        with pytest.raises(ValueError, match="first check"), run_folder.start(settings, recipe="pretrain", **options):
+            raise ValueError("first check")
+
+    fail(Settings(out=str(tmp_path / "a")))
+    started(Settings(out=str(tmp_path / "a"), width=32))
+    fail(Settings(out=str(tmp_path / "b")))
+    again = read(Settings, ["--resume", str(tmp_path / "b"), "--width", "32"])
+    assert "width = 32" in (started(again, resume=True) / "settings.toml").read_text()
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "metrics.csv").write_text("")
+    fail(Settings(out=str(tmp_path / "c")))
+    with pytest.raises(SystemExit, match="holds another run already"):
+        started(Settings(out=str(tmp_path / "c"), width=32))
+
+
 def test_resuming_accepts_settings_on_which_the_run_does_not_depend(tmp_path):
     settings = Settings(out=str(tmp_path))
     started(settings, data_hash="abc")
