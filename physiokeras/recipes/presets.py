@@ -5,11 +5,16 @@
 `physiokeras.load(NAME)` loads one, and `python -m physiokeras.recipes.score --model NAME` scores recordings with it.
 """
 
-import argparse
+from dataclasses import dataclass
 
 from physiokeras.experiments import exit_status
+from physiokeras.experiments.settings import read
 from physiokeras.markdown import markdown_table
-from physiokeras.scoring import presets
+
+
+@dataclass(frozen=True)
+class Settings:
+    """It has none."""
 
 
 def main(argv=None):
@@ -17,10 +22,9 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m physiokeras.recipes.presets", description=__doc__.split("\n")[0], allow_abbrev=False
-    )
-    parser.parse_args(argv)
+    read(Settings, argv, prog="python -m physiokeras.recipes.presets", description=__doc__.split("\n")[0])
+    from physiokeras.scoring import presets
+
     rows = presets.table()
     print(markdown_table(rows) if len(rows) > 1 else "This version ships no presets; train a model with `pretrain`.")
     return 0

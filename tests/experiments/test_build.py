@@ -27,6 +27,11 @@ def settings(**values):
     return TrainingSettings(**SMALL, **values)
 
 
+def test_modalities_keep_the_order_of_the_data_whatever_order_they_are_asked_for_in():
+    # The columns of a stream's `present` are in that order.
+    assert list(build_encoder(settings(modalities=("ecg", "eeg")), MANIFEST).modalities) == ["eeg", "ecg"]
+
+
 @pytest.mark.parametrize(
     ("values", "kind", "fusion"),
     [

@@ -57,7 +57,6 @@ def test_folders_that_hold_what_they_must_are_accepted(root, flag, place):
         ("source", "nihgt.hea", "there is no such file or folder."),
         ("run", "begun", "this run has no model (yet)."),
         ("run", "compared", "this is a comparison. Give one of its cells, such as {root}/compared/cells/mae-seed-0."),
-        ("run", "run/model", "It holds a model alone. Give the folder of its run, {root}/run."),
         ("run", "prepared", "It holds prepared data, which commands take as --data."),
         ("out", "other/notes.txt", "this is a file. Give a folder."),
     ],
