@@ -35,7 +35,7 @@ def main():
 
     run, folder = Path(args.run), Path(physiokeras.__file__).parent / "presets" / args.name
     model, facts, manifest = load(run / "model"), metadata(run / "model"), Manifest.read(args.data)
-    kept = {name: facts[name] for name in ("definition", "data_hash", "pooling")}
+    kept = {name: facts[name] for name in ("definition", "data_hash", "pooling", "seen")}
     shutil.rmtree(folder, ignore_errors=True)
     save(model, folder / "model", **kept, license=args.license)
     (folder / "probes").mkdir()
