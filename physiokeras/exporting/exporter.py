@@ -12,6 +12,7 @@ import numpy as np
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.evaluation.probe import Probe
+from physiokeras.exporting import int8 as eight_bits
 from physiokeras.exporting import parity
 from physiokeras.exporting.formats import usable, write
 from physiokeras.exporting.portable import portable_model
@@ -35,7 +36,8 @@ class Exported:
         inputs: The inputs in order: dicts of name, shape (None: any batch) and dtype.
         output: Name of the output: "features", or the task's.
         classes: Names of the classes of whose probabilities the output consists; () for features and numbers.
-        difference: Largest difference from Keras, relative to values above 1.
+        difference: Largest difference from Keras, relative to values above 1; with 8 bits, before quantization.
+        int8_difference: The same of the 8-bit model, on the windows of the calibration; None without 8 bits.
         windows: Windows that were compared.
         bytes: Size of the files.
         ms: Milliseconds for a window in the format's runtime, on one thread where the runtime has the option.
@@ -49,15 +51,18 @@ class Exported:
     output: str
     classes: tuple[str, ...]
     difference: float
+    int8_difference: float | None
     windows: int
     bytes: int
     ms: float
     keras_ms: float
 
     def __str__(self):
+        eight = f" ({self.int8_difference:.1e} in 8 bits)" if self.int8_difference is not None else ""
         return (
             f"{self.file}: {self.format}, {self.bytes / 1e6:.2f} MB, largest difference from Keras "
-            f"{self.difference:.1e} on {self.windows} windows, {self.ms:.2f} ms a window (Keras {self.keras_ms:.2f} ms)"
+            f"{self.difference:.1e} on {self.windows} windows{eight}, {self.ms:.2f} ms a window "
+            f"(Keras {self.keras_ms:.2f} ms)"
         )
 
 
@@ -71,6 +76,7 @@ def export(
     dtype: str = "int16",
     pooling: str | None = None,
     windows: dict[str, np.ndarray] | None = None,
+    int8: bool = False,
     bound: float = BOUND,
     seed: int = 0,
 ) -> Exported:
@@ -88,7 +94,9 @@ def export(
         batch: Windows of a batch; None: any number.
         dtype: Of the signals: "int16", as stored (scaled value × 32767 / 20), or "float32", in scaled units.
         pooling: As in `FeatureExtractor`, of a model that has none itself; default: that of the run.
-        windows: Further windows to compare on, as in the call of `Encoder`, with "present".
+        windows: Real windows to compare on besides, as in the call of `Encoder`, with "present".
+        int8: Whether to quantize the network's linear layers to 8 bits, calibrated on `windows`; "onnx" and "litert".
+            Spectra and the probe stay in float32.
         bound: Largest difference allowed, absolute for values up to 1 and relative above.
         seed: Seed of the random windows.
 
@@ -100,6 +108,10 @@ def export(
         DataError: No model or probe there, a path that holds something else, or a difference above the bound.
     """
     form, out = usable(format), Path(path)
+    if int8:
+        eight_bits.quantizable(format)
+        if windows is None:
+            raise ValueError("`int8` needs `windows` to calibrate on, such as 128 of the training windows.")
     if dtype not in ("int16", "float32"):
         raise ValueError(f"`dtype` must be 'int16' or 'float32'. Received: {dtype!r}.")
     if batch is not None and batch < 1:
@@ -124,6 +136,13 @@ def export(
                 "Export another format, or report it with the model's config.json.",
                 file=out / form.file,
             )
+        loss = None
+        if int8:
+            real = parity.stored(windows, extractor.encoder, dtype)
+            eight_bits.quantize(format, written / form.file, real, size)
+            run, whole = form.open(written / form.file), len(real["present"]) // size * size
+            real = {name: values[:whole] for name, values in real.items()}
+            loss = parity.difference(parity.by_runtime(run, real, batch), parity.by_keras(extractor, head, real, size))
         first = {name: values[:size] for name, values in inputs.items()}
         ms, keras_ms = (parity.milliseconds(one, first) for one in (run, parity.keras_function(extractor, head)))
         result = Exported(
@@ -134,6 +153,7 @@ def export(
             next(iter(network.output)),
             head.classes if head else (),
             difference,
+            loss,
             len(inputs["present"]),
             sum(file.stat().st_size for file in written.rglob("*") if file.is_file()),
             ms / size,

@@ -39,6 +39,11 @@ def windows(encoder, dtype, size, seed=0, more=None):
     return {name: _stored(values[rows], dtype) for name, values in inputs.items()}
 
 
+def stored(inputs, encoder, dtype):
+    """Windows as in the call of `Encoder`, as the exported model takes them."""
+    return {name: _stored(_scaled(np.asarray(inputs[name])), dtype) for name in (*encoder.modalities, "present")}
+
+
 def _scaled(values):
     return values * INT16_SCALE if values.dtype.kind == "i" else values
 

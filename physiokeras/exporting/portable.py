@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.tasks import Task
 from physiokeras.models import Encoder, FeatureExtractor, LinearProbe
 
 _NEVER = -1e9
@@ -22,20 +23,22 @@ class Head:
         classes: Names of the classes; () for a number.
         weights: float32 `(width, outputs)`.
         bias: float32 `(outputs,)`.
+        task: The `Task` of a probe; None for the output of a fine-tuned model.
     """
 
     name: str
     classes: tuple[str, ...]
     weights: np.ndarray
     bias: np.ndarray
+    task: Task | None = None
 
     @classmethod
-    def of(cls, name, classes, mean, scale, weights, bias):
+    def of(cls, name, classes, mean, scale, weights, bias, task=None):
         """The head of standardised features: `((features - mean) / scale) @ weights + bias`, folded in float64."""
         mean, scale, weights, bias = (np.asarray(values, np.float64) for values in (mean, scale, weights, bias))
         folded = weights / scale[:, None]
         shift = np.maximum(bias - mean @ folded, _NEVER)
-        return cls(name, tuple(classes), folded.astype("float32"), shift.astype("float32"))
+        return cls(name, tuple(classes), folded.astype("float32"), shift.astype("float32"), task)
 
     @classmethod
     def of_probe(cls, probe: Probe):
@@ -49,7 +52,8 @@ class Head:
                 f"The probe of {probe.task.name!r} reads {probe.context} neighbouring windows on either side, and an "
                 "exported model reads one window. Fit a probe with --context 0."
             )
-        return cls.of(probe.task.name, probe.task.classes, probe.mean, probe.scale, probe.weights, probe.bias)
+        task = probe.task
+        return cls.of(task.name, task.classes, probe.mean, probe.scale, probe.weights, probe.bias, task)
 
     @classmethod
     def of_network(cls, network: LinearProbe, label: str, classes):

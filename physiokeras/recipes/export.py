@@ -15,6 +15,9 @@ from physiokeras.experiments import exit_status
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CommonSettings, read, setting
 
+CALIBRATION = 128
+"""Training windows on which 8 bits are calibrated."""
+
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):
@@ -56,14 +59,30 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.export", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.exporting import export
+    from physiokeras.exporting import export, int8, scoring
+    from physiokeras.exporting.formats import usable
+    from physiokeras.exporting.sources import read_source
+    from physiokeras.pipelines import Manifest
 
-    names = ("task", "batch", "dtype", "bound", "seed")
-    options = {name: getattr(settings, name) for name in names}
     try:
-        print(export(settings.model, Path(settings.out), settings.format, **options))
+        usable(settings.format)
+        if settings.int8:
+            int8.quantizable(settings.format)
+        extractor, *_ = read_source(settings.model, settings.task, None)
     except (ValueError, ImportError) as error:
         raise SystemExit(str(error)) from None
+    names = ("task", "batch", "dtype", "int8", "bound", "seed")
+    options = {name: getattr(settings, name) for name in names}
+    manifest = Manifest.read(settings.data) if settings.data else None
+    if manifest:
+        modalities = extractor.encoder.modalities
+        options["windows"] = scoring.calibration_windows(manifest, modalities, CALIBRATION, settings.seed)
+    exported = export(settings.model, Path(settings.out), settings.format, **options)
+    print(exported)
+    if manifest and exported.classes:
+        scores, count = scoring.compare_scores(exported, settings.model, settings.task, manifest, settings.batch)
+        for who, found in scores.items():
+            print(f"{who}: {', '.join(f'{name} {value:.3f}' for name, value in found.items())} ({count} test windows)")
     return 0
 
 
