@@ -2,7 +2,8 @@
 
 from physiokeras.lazy_exports import lazy_exports
 
-_MODULES = {"export": "exporting.exporter"}
+_MODULES = {"__version__": "version", "export": "exporting.exporter", "load": "scoring.trained_model"}
 
-__all__ = sorted(_MODULES)
+# `__all__` has no version: `from physiokeras import *` brings what is to be called.
+__all__ = ["export", "load"]
 __getattr__, __dir__ = lazy_exports(__name__, _MODULES)

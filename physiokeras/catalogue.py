@@ -1,7 +1,9 @@
 """Finds the TOML files that the package ships: definitions of data sets and settings of experiments."""
 
+import difflib
 from pathlib import Path
 
+_WHAT = {"pipelines": "definition of a data set", "recipes": "experiment"}
 _PACKAGE = Path(__file__).parent
 
 
@@ -30,10 +32,18 @@ def find(kind, name):
     if path.suffix == ".toml":
         if path.is_file():
             return path
-        raise FileNotFoundError(f"{path}: no such file.")
+        raise FileNotFoundError(f"{path}: no such file.{_closest(path.stem, kind)}")
     shipped = folder(kind) / f"{name}.toml"
     if name in names(kind):
         return shipped
+    own = path.with_name(f"{path.name}.toml")
+    advice = f" For your own file write {own}." if own.is_file() else _closest(path.name, kind)
     raise FileNotFoundError(
-        f"No {kind} named {name!r}. Shipped: {', '.join(names(kind))}; or give the path of a .toml file."
+        f"No {_WHAT[kind]} named {str(name)!r}.{advice} Shipped: {', '.join(names(kind))}; or give the path of a .toml "
+        "file."
     )
+
+
+def _closest(name, kind):
+    close = difflib.get_close_matches(name, names(kind), 1)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from physiokeras import catalogue
+from physiokeras.commands import COMMANDS, PURPOSES
 
 pytestmark = pytest.mark.once
 
@@ -21,6 +22,7 @@ QUIET = (
     "evaluation",
     "exporting",
     "figures",
+    "scoring",
     "search",
     "comparison",
     "analysis",
@@ -101,7 +103,18 @@ def imported(path):
 
 ROOMS = (
     *("layers", "models", "callbacks"),
-    *("pipelines", "experiments", "evaluation", "exporting", "figures", "search", "comparison", "analysis", "recipes"),
+    *(
+        "pipelines",
+        "experiments",
+        "evaluation",
+        "exporting",
+        "figures",
+        "scoring",
+        "search",
+        "comparison",
+        "analysis",
+        "recipes",
+    ),
 )
 """Packages, each of which may import those before it."""
 
@@ -129,6 +142,7 @@ def test_modules_outside_the_packages_import_none_but_layers():
     wrong = [
         f"{path.name} imports {name}"
         for path in sorted(PACKAGE.glob("*.py"))
+        if path.name != "__main__.py"  # starts the commands
         for name in imported(path)
         if any(f"{name}.".startswith(f"physiokeras.{other}.") for other in ROOMS[1:])
     ]
@@ -142,6 +156,8 @@ def test_every_module_of_recipes_is_a_command():
         assert "main" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
         assert ast.unparse(tree.body[-1].test) == "__name__ == '__main__'", name
         assert f"python -m physiokeras.recipes.{name}" in ast.get_docstring(tree), name
+    assert set(modules) == set(COMMANDS)
+    assert {purpose for purpose, _ in COMMANDS.values()} == set(PURPOSES)
 
 
 def test_only_streams_remote_folders_replicas_and_exports_import_tensorflow():

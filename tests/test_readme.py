@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from physiokeras.experiments import places
 from physiokeras.experiments.settings import read
 from physiokeras.pipelines import Definition, convert, simulate
 from physiokeras.recipes import (
@@ -20,12 +21,24 @@ from physiokeras.recipes import (
     prepare,
     pretrain,
     probe,
+    score,
     search,
 )
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
-SCRIPTS = [text for kind, text in BLOCKS if kind == "python"]
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(path):
+    """Pairs of language and text of a page's code blocks."""
+    return re.findall(r"^```(\w+)\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+SHOWN = [README, *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("script", "resume"))]
+SCRIPTS = [text for page in SHOWN for kind, text in blocks(page) if kind == "python"]
+FIVE_LINES, USER, ARRAYS, SEARCH, RESUME = SCRIPTS
 
 SMALLER = {
     r'batch_size("?[:=] ?)32': r"batch_size\g<1>4",
@@ -62,11 +75,18 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def user(folder):
     """What the user's script leaves."""
-    return run(SCRIPTS[0], folder, {})
+    return run(USER, folder, {})
+
+
+def test_five_lines_train_on_arrays(folder):
+    draw = np.random.default_rng(0)
+    arrays = {"pulse": draw.normal(size=(4, 1920, 1)), "motion": draw.normal(size=(4, 960, 3))}
+    names = run(FIVE_LINES, folder, arrays)
+    assert np.isfinite(names["model"].history.history["loss"]).all()
 
 
 def test_user_script_pretrains_and_probes_in_fifteen_lines(user):
-    assert sum(bool(line) for line in SCRIPTS[0].splitlines()) <= 15
+    assert sum(bool(line) for line in USER.splitlines()) <= 15
     assert user["features"].shape == (12, 8)
     assert np.isfinite(user["features"]).all()
     for model in (user["model"], user["probe"]):
@@ -75,13 +95,13 @@ def test_user_script_pretrains_and_probes_in_fifteen_lines(user):
 
 
 def test_arrays_script_trains_without_a_stream(folder):
-    assert "pipelines" not in SCRIPTS[1]
-    names = run(SCRIPTS[1], folder, {})
+    assert "pipelines" not in ARRAYS
+    names = run(ARRAYS, folder, {})
     assert np.isfinite(names["model"].history.history["loss"]).all()
 
 
 def test_search_script_finds_a_drop_rate(folder, user):
-    names = run(SCRIPTS[2], folder, dict(user))
+    names = run(SEARCH, folder, dict(user))
     (trial,) = names["tuner"].oracle.get_best_trials()
     assert trial.hyperparameters.values["drop_rate"] in (0.0, 0.25, 0.5, 0.75, 1.0)
     assert np.isfinite(trial.score)
@@ -89,7 +109,7 @@ def test_search_script_finds_a_drop_rate(folder, user):
 
 def test_checkpoint_script_goes_on_where_it_was(folder, user):
     for steps in (1, 2):
-        script = SCRIPTS[3].replace("steps=1000, interval=100", f"steps={steps}, interval=1")
+        script = RESUME.replace("steps=1000, interval=100", f"steps={steps}, interval=1")
         names = run(script, folder, dict(user))
         assert names["checkpoints"].step == steps
     assert len((folder / "mine" / "metrics.csv").read_text().splitlines()) == 1 + 2
@@ -97,13 +117,21 @@ def test_checkpoint_script_goes_on_where_it_was(folder, user):
 
 @pytest.mark.once
 def test_every_script_is_tried():
-    assert len(SCRIPTS) == 4
+    assert len([text for kind, text in BLOCKS if kind == "python"]) == len(SCRIPTS)
     for large in SMALLER:
         assert any(re.search(large, script) for script in SCRIPTS), large
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml"])
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_exist(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        made_by_the_build = target.startswith("assets/") or "reference/" in target
+        assert "://" in target or made_by_the_build or (page.parent / target).exists(), target
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("text", [text for kind, text in BLOCKS if kind == "toml" and text.startswith("name = ")])
 def test_definition_is_valid(text, tmp_path):
     (tmp_path / "mine.toml").write_text(text)
     definition = Definition.read(str(tmp_path / "mine.toml"))
@@ -111,19 +139,21 @@ def test_definition_is_valid(text, tmp_path):
     assert all(definition.samples(name) % definition.tokens == 0 for name in definition.modalities)
 
 
-RECIPES = [analyze, compare, inspect, prepare, pretrain, extract, probe, finetune, challenge, search]
+RECIPES = [analyze, compare, inspect, prepare, pretrain, extract, probe, finetune, challenge, score, search]
 
 
 @pytest.mark.once
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_commands_have_the_flags_they_are_shown_with(recipe, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(places, "check", lambda settings: None)  # PREPARED is not here
     run = tmp_path / "runs" / "wristband"
     run.mkdir(parents=True)
     (run / "settings.toml").write_text("backend = 'jax'")
     name = recipe.__name__
     shell = [line for kind, text in BLOCKS if kind == "bash" for line in re.split(r"\n|&&", text)]
-    commands = [shlex.split(line) for line in shell if f"python -m {name} " in f"{line} "]
+    shell = [re.sub(r"^\s*physiokeras (?=[a-z])", "python -m physiokeras.recipes.", line) for line in shell]
+    commands = [shlex.split(line, comments=True) for line in shell if f"python -m {name} " in f"{line} "]
     assert commands
     for command in commands:
         words = command[3:]

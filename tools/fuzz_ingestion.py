@@ -3,15 +3,17 @@
 
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
-Each kind starts from a good file of a small simulated record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram
-in EDF+, a recording in EDF+D with a gap, a FLAC file and its header, a record of segments, its layout, a table of
-labels, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`. Bytes are changed, deleted or doubled, or the file is
-truncated; child processes with limits read it. Seed and number of a case reproduce it. The exit status is 1 if there is
-a finding.
+Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+,
+a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a
+FLAC file and its header, a record of segments, its layout, a table of labels, scores in NSRR's and Profusion's XML,
+in a table and in a list, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
+Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
+read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
 
 import argparse
 import os
+import re
 import resource
 import shutil
 import signal
@@ -34,9 +36,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--cases", type=int, default=1 << 40, help="stop after so many")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="files whose names contain this")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        targets = prepare(Path(folder))
+        targets = [(path, read) for path, read in prepare(Path(folder)) if arguments.only in path.name]
         end, first, counts, found = time.monotonic() + arguments.seconds, 0, {}, 0
         while time.monotonic() < end and first < arguments.cases:
             for path, read in targets:
@@ -89,6 +92,7 @@ def prepare(folder):
     edfio.Edf([], annotations=marks).write(hypnogram)
 
     segments = write_segments(folder / "segments")
+    others = write_others(folder / "others")
 
     def record(path):
         header = read_header(path)
@@ -98,7 +102,17 @@ def prepare(folder):
     def labels(path, definition):
         read_labels(read_header(path), definition, {})
 
+    stage = replace(edf.labels["stage"], prefix="", mapping={"Comment/W": "W"})
+
+    def scored(path):
+        """Samples and scores of a recording that has them inside, or in a file of annotations beside it."""
+        path = path.with_name(OTHERS[path.name])
+        record(path)
+        file = "r-annot.fif" if path.suffix == ".fif" else path.name
+        labels(path, replace(edf, labels={} if path.suffix == ".gdf" else {"stage": replace(stage, file=file)}))
+
     return [
+        *((others / name, scored) for name in OTHERS),
         (header_path, record),
         (header_path.with_suffix(".arousal"), lambda _: labels(header_path, definition)),
         (header_path.with_name(f"{header_path.stem}-arousal.mat"), lambda path: read_targets(path, frames)),
@@ -114,7 +128,59 @@ def prepare(folder):
         (segments / "layout.hea", lambda path: record(path.with_name("whole.hea"))),
         (segments / "table.csv", lambda path: read_tables(path.parent, with_table(definition), ["flac", "whole"])),
         (source / "SHA256SUMS.txt", lambda _: read_checksums(source)),
+        *score_targets(header_path, night, definition, labels),
+        *split_targets(folder / "splits", definition),
     ]
+
+
+def score_targets(record, night, definition, labels):
+    """Write scores of the simulated record in XML and as a list, and of the night as a table of clock times."""
+    from physiokeras.pipelines.parts import Label
+
+    events = "".join(
+        f"<ScoredEvent><EventType>{kind}</EventType><EventConcept>{text}</EventConcept><Start>{begin}</Start>"
+        f"<Duration>30</Duration></ScoredEvent>\n"
+        for kind, text, begin in [("Stages|Stages", "Wake|0", 0), ("Stages|Stages", "Stage 2 sleep|2", 30.0),
+                                  ("Respiratory|Respiratory", "Hypopnea|Hypopnea", 41.5)]
+    )  # fmt: skip
+    files = {
+        "nsrr.xml": '<?xml version="1.0" encoding="UTF-8"?>\n<PSGAnnotation><EpochLength>30</EpochLength><ScoredEvents>'
+        "<ScoredEvent><EventConcept>Recording Start Time</EventConcept><Duration>120</Duration><ClockTime>"
+        f"00.00.00 22.00.00</ClockTime></ScoredEvent>{events}</ScoredEvents></PSGAnnotation>",
+        "profusion.xml": "<CMPStudyConfig><EpochLength>30</EpochLength><ScoredEvents><ScoredEvent><Name>Hypopnea</Name>"
+        "<Start>12.5</Start><Duration>11</Duration></ScoredEvent></ScoredEvents><SleepStages>"
+        + "".join(f"<SleepStage>{stage}</SleepStage>" for stage in (0, 1, 2, 5))
+        + "</SleepStages></CMPStudyConfig>",
+        "scores.csv": "onset,end,stage\n12:00:10 AM,12:00:40 AM,W\n12:00:40 AM,12:01:10 AM,N2\n",
+        "hypnogram.txt": "0\n1\n2\n5\n",
+    }
+
+    def reader(path, file):
+        def read(_):
+            stages = Label("stage", "stages", file=file, classes=("W", "N1", "N2", "N3", "R"))
+            apneas = Label("apnea", "events", file=file, events=("*",))
+            labels(path, replace(definition, labels={"stage": stages, "apnea": apneas}))
+
+        return read
+
+    for name, text in files.items():
+        path = night if name == "scores.csv" else record
+        path.with_name(name).write_text(text)
+        yield path.with_name(name), reader(path, name)
+
+
+def split_targets(folder, definition):
+    """Write published splits."""
+    from physiokeras.pipelines.parts import Split
+    from physiokeras.pipelines.published_splits import read_split
+
+    folder.mkdir()
+    (folder / "split.csv").write_text("person,split\np1,train\np2,test\n")
+    (folder / "split.json").write_text('{"train": ["p1"], "test": ["p2", "p3"]}')
+    own = replace(definition, person=None)
+    for name in ("split.csv", "split.json"):
+        split = replace(own, split=Split(file=name))
+        yield folder / name, lambda path, split=split: read_split(path.parent, split, ["p1", "p2"], [])
 
 
 def write_segments(folder):
@@ -131,6 +197,31 @@ def write_segments(folder):
     (folder / "layout.hea").write_text("layout 2 100 0\n~ 0 200/mV 16 0 0 0 0 a\n~ 0 200/mV 16 0 0 0 0 b\n")
     (folder / "whole.hea").write_text("whole/3 2 100 3000\nlayout 0\n~ 1000\nflac 2000\n")
     (folder / "table.csv").write_text("record,task,dose\nflac,rest,1\nwhole,sums,2.5\n")
+    return folder
+
+
+OTHERS = {name: name for name in ("r.bdf", "r.vhdr", "r_raw.fif", "r.set", "r.gdf")}
+OTHERS |= {"r.vmrk": "r.vhdr", "r.eeg": "r.vhdr", "r-annot.fif": "r_raw.fif"}
+"""Files that `write_others` writes -> the one that names the recording."""
+
+
+def write_others(folder):
+    """Write one recording of two minutes in BDF, BrainVision, FIF, EEGLAB and GDF."""
+    import edfio
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+    import mne_files
+
+    folder.mkdir()
+    mne_files.write_brainvision(folder, "r", marks=[(1, 7500, "W")])
+    mne_files.write_eeglab(folder, "r", marks=[(1, 7500, "W")])
+    mne_files.write_gdf(folder, "r")
+    raw = mne_files.make_raw(marks=[(0, 30, "W")])
+    raw.save(folder / "r_raw.fif", verbose="ERROR")
+    raw.annotations.save(folder / "r-annot.fif")
+    values = mne_files.digital()[0].astype(float)
+    signal = edfio.BdfSignal(values, mne_files.RATE, label="Fp1", physical_dimension="uV", physical_range=(-3e3, 3e3))
+    edfio.Bdf([signal], annotations=[edfio.EdfAnnotation(0, 30, "W")]).write(folder / "r.bdf")
     return folder
 
 
@@ -192,8 +283,18 @@ def used():
 
 
 def mutated(good, random):
-    """A file with one to eight mutations: bytes changed (half in the first 2 KB), pieces deleted or doubled."""
+    """A file with one to eight mutations: bytes changed (half in the first 2 KB), pieces deleted or doubled.
+
+    In one of four cases, numbers alone are changed, so that texts such as XML stay well-formed.
+    """
     data = bytearray(good)
+    if random.random() < 0.25:
+        for _ in range(random.integers(1, 4)):
+            places = [match.span() for match in re.finditer(rb"\d+", data[:4096])]
+            if places:
+                begin, end = places[random.integers(len(places))]
+                data[begin:end] = random.choice([b"-1", b"nan", b"1e9", b"", b"0", b"9" * 12, b"0.5", b"31", b"7:00"])
+        return bytes(data)
     for _ in range(random.integers(1, 9)):
         size = max(1, len(data))
         place = int(random.integers(min(size, 2048) if random.random() < 0.5 else size))

@@ -10,6 +10,7 @@ from physiokeras.errors import DataError
 from physiokeras.evaluation.tasks import tasks_of
 from physiokeras.experiments import cohort
 from physiokeras.experiments.build import untrained
+from physiokeras.experiments.saved_models import model_folder
 from physiokeras.experiments.training_settings import CohortSettings
 from physiokeras.models import encoder_of, load
 from physiokeras.models.saving import metadata
@@ -99,7 +100,7 @@ def _test_people(folder, manifest):
     folder = Path(folder)
     if not _is_cell(folder):
         return sorted({record.person for record in manifest.select("test")} if "test" in manifest.splits else ())
-    if metadata(folder / "model").get("data_hash") != manifest.data_hash:
+    if metadata(model_folder(folder)).get("data_hash") != manifest.data_hash:
         raise DataError(
             f"was trained on other data than {manifest.folder}. Give its own data with --data.", file=folder
         )
@@ -129,7 +130,7 @@ def analysed_models(run, against):
     names = [name.rpartition("-")[0] if _is_cell(folder) else name for name, folder in zip(names, folders, strict=True)]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    models = [AnalysedModel(name, load(folder / "model")) for name, folder in zip(names, folders, strict=True)]
+    models = [AnalysedModel(name, load(model_folder(folder))) for name, folder in zip(names, folders, strict=True)]
     first = models[0].encoder
     if not against:
         return [*models, AnalysedModel("untrained", untrained(first, settings_of(run).get("seed", 0)))]

@@ -9,6 +9,7 @@ from physiokeras.errors import DataError
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.figures.style import save
 from physiokeras.files import write_atomic, write_csv
+from physiokeras.html_report import write_html
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def write(sections, settings, manifest):
             lines += ["Numbers: " + ", ".join(f"[{name}.csv]({name}.csv)" for name in section.tables), ""]
     path = folder / "analysis.md"
     write_atomic(path, "\n".join(lines))
+    write_html(path, "Analysis")
     return path
 
 

@@ -42,10 +42,10 @@ def attention(models, manifest, settings, records=None):
         options = {"seed": settings.seed, "nulls": analysed is models[0]}
         sums[analysed.name] = attention_sums(analysed.encoder, ((x, p) for x, p, _ in windows), **options)
         tables[analysed.name] = attention_table(
-            sums[analysed.name], width=settings.width, draws=settings.draws, seed=settings.seed
+            sums[analysed.name], width=settings.aligned_width, draws=settings.draws, seed=settings.seed
         )
         rows += [{"run": analysed.name, **row} for row in tables[analysed.name]]
-    words = {name: text.format(width=settings.width * step) for name, text in WORDS.items()}
+    words = {name: text.format(width=settings.aligned_width * step) for name, text in WORDS.items()}
     text = [
         f"{int(sums[models[0].name].windows.sum())} windows of {len(sums[models[0].name].people)} people, nothing "
         "masked. Uniform attention gives 1. In brackets: 95 % intervals over people. The rollout combines "
@@ -83,7 +83,7 @@ def _cell(table, condition, measure, layer="rollout"):
 
 def _differences(sums, first, other, words, settings):
     """A sentence on the measures in which two runs differ, by paired intervals over people."""
-    options = {"width": settings.width, "draws": settings.draws, "seed": settings.seed}
+    options = {"width": settings.aligned_width, "draws": settings.draws, "seed": settings.seed}
     more, less, alike = [], [], []
     for measure, (value, low, high) in attention_differences(sums[first], sums[other], **options).items():
         if np.isfinite(value):
@@ -156,7 +156,7 @@ def _attention_figures(sums, tables, manifest, settings, step):
         for name, table in tables.items()
         if sums[name].layers == names
     }
-    titles = {name: text.format(width=settings.width * step) for name, text in MEASURES.items()}
+    titles = {name: text.format(width=settings.aligned_width * step) for name, text in MEASURES.items()}
     seconds = manifest.definition["window"]
     same = {name: each.picture for name, each in sums.items() if each.layers == names}
     drawn = {

@@ -98,7 +98,7 @@ def _measured(folder, manifest, settings):
     return {
         "cell": folder.name,
         **{name: facts[name] for name in ("strategy", "seed", "fold")},
-        "alignment": float(alignment_of_others(mass, even, settings.width)[-1]),
+        "alignment": float(alignment_of_others(mass, even, settings.aligned_width)[-1]),
         "cross_modality": float(cross_modality(mass, even)[-1]),
         "distributedness": float(np.nanmean(tuned.distributedness[-1, -1])),
         "scores": {name: scores[SCORE] for name, scores in facts["scores"].items() if scores.get(SCORE) is not None},

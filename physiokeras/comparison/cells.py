@@ -15,7 +15,7 @@ from physiokeras.comparison.strategies import Strategy
 from physiokeras.errors import DataError
 from physiokeras.evaluation.features import some_people
 from physiokeras.evaluation.folds import Fold
-from physiokeras.experiments import supervised, training
+from physiokeras.experiments import cohort, supervised, training, training_set
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
 from physiokeras.experiments.training_settings import ProbeSettings, SubsetSettings, probe_options
@@ -25,6 +25,8 @@ from physiokeras.seeds import derive
 
 FACTS = "cell.json"
 """Written last: a cell with this file is done, for what it was asked for."""
+
+NO_VALIDATION = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,27 @@ def plan(settings, manifest, strategies, folds, folder):
                 name = f"{strategy.name}-seed-{seed}-fold-{fold.number}-{cache_key(strategy, own, fold, manifest)}"
                 cells.append(Cell(replace(strategy, settings=own), seed, fold, folder / "cells" / name))
     return cells
+
+
+def check(strategies, folds, manifest):
+    """Refuse what any cell would refuse later, before the first is computed.
+
+    Args:
+        strategies: list of `Strategy`.
+        folds: list of `Fold`.
+        manifest: `Manifest`.
+
+    Raises:
+        DataError: As for `cohort.check`, or supervised training without validation people.
+    """
+    for strategy in (one for one in strategies if one.has_encoder):
+        for fold in folds:
+            supervised = strategy.settings.objective == "supervised"
+            cohort.check(
+                strategy.settings, manifest, records=manifest.records_of(fold.train if supervised else fold.pretrain)
+            )
+            if supervised and not fold.validation:
+                raise DataError(NO_VALIDATION, file=manifest.folder)
 
 
 def cache_key(strategy, settings, fold, manifest):
@@ -177,13 +200,12 @@ def networks(cell, manifest, tasks, run):
             found[task.name] = load(folder)
             continue
         if not cell.fold.validation:
-            message = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
-            raise DataError(message, file=manifest.folder)
+            raise DataError(NO_VALIDATION, file=manifest.folder)
         people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
         records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
         network = supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)
         if network is not None:
-            keep(network, folder, cell, manifest)
+            keep(network, folder, cell, manifest, task)
         found[task.name] = network
     return found
 
@@ -193,9 +215,14 @@ def is_kept(folder):
     return (folder / "metadata.json").exists()
 
 
-def keep(model, folder, cell, manifest):
-    """Save a cell's model."""
+def keep(model, folder, cell, manifest, task=None):
+    """Save a cell's model, a supervised one with its task."""
     facts = {"data_hash": manifest.data_hash, "pooling": cell.settings.pooling}
+    splits = {name: manifest.records_of(getattr(cell.fold, name)) for name in training_set.SEEN}
+    if task:
+        del splits["pretrain"]  # supervised networks learn from labels alone
+    facts["seen"] = training_set.seen(manifest, {name: records for name, records in splits.items() if records})
+    facts |= {"tasks": [asdict(task)]} if task else {}
     save(model, folder, definition=manifest.definition, **facts)
 
 

@@ -44,6 +44,22 @@ class Strategy:
         return self.name not in WITHOUT_ENCODER
 
 
+def overrides(settings):
+    """Name of each chosen strategy of a run, and the run's settings with the strategy's laid over them.
+
+    Raises:
+        ValueError: A name twice, a file with an unknown key, or values that contradict the run's settings.
+        FileNotFoundError: No such file or shipped name.
+    """
+    found = []
+    for chosen in settings.strategies:
+        name = Path(chosen).stem
+        own = settings if name in WITHOUT_ENCODER else replace(settings, **from_toml(type(settings), chosen))
+        found.append((name, own))
+    _refuse_twice([name for name, _ in found])
+    return found
+
+
 def strategies_of(settings, manifest):
     """The strategies of a run, in the order in which they are asked for.
 
@@ -58,9 +74,7 @@ def strategies_of(settings, manifest):
         FileNotFoundError: No such file or shipped name.
     """
     found = []
-    for chosen in settings.strategies:
-        name = Path(chosen).stem
-        own = settings if name in WITHOUT_ENCODER else replace(settings, **from_toml(type(settings), chosen))
+    for name, own in overrides(settings):
         modalities = tuple(own.modalities or manifest.defaults)
         if name == TIME:
             found.append(Strategy(name, name, own, ()))
@@ -68,7 +82,10 @@ def strategies_of(settings, manifest):
             found += [Strategy(f"{name}_{m}", name, replace(own, modalities=(m,)), (m,)) for m in modalities]
         else:
             found.append(Strategy(name, name, own, modalities))
-    names = [strategy.name for strategy in found]
+    _refuse_twice([strategy.name for strategy in found])
+    return found
+
+
+def _refuse_twice(names):
     if len(set(names)) < len(names):
         raise ValueError(f"`strategies` must have different names. Received: {', '.join(names)}.")
-    return found

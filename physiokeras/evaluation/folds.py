@@ -87,6 +87,19 @@ def own_splits(manifest, pretrain_on):
     return Fold(0, people("test"), people("train"), validation, people(pretrain_on))
 
 
+def fold_rows(folds):
+    """Rows of a CSV file of folds that others can repeat: fold, person and part, the header first.
+
+    Those who pretrain alone have the part "pretrain"; people of the parts train and validation may pretrain too.
+    """
+    yield "fold", "person", "part"
+    for fold in folds:
+        parts = {"test": fold.test, "validation": fold.validation, "train": fold.train}
+        parts["pretrain"] = sorted(set(fold.pretrain) - fold.labelled)
+        for part, people in parts.items():
+            yield from ((fold.number, person, part) for person in people)
+
+
 def split(manifest, labels, count, validation_share, seed=0):
     """Folds over the people with labels; the data's own splits are not looked at.
 

@@ -1,5 +1,7 @@
 """Sentences that explain a table of scores to somebody who sees one for the first time."""
 
+import math
+
 FEW_STEPS = 200
 """Steps below which a reconstruction cannot be expected to show anything."""
 
@@ -23,6 +25,36 @@ _SPECTRA = (
     "from other modalities, since the noise is new at every moment; its power can, since muscles relax in sleep, which "
     "EEG shows too. The figures `spectrograms*.png` show true and predicted powers."
 )
+
+
+def in_words(columns):
+    """The balanced accuracies in sentences: the first column against each other one.
+
+    Two scores are called level if they are equal in two digits. Whether a difference is more than chance is for the
+    intervals of `physiokeras.recipes.compare`.
+
+    Args:
+        columns: dict of title -> dict of task name -> `ProbeResult`.
+
+    Returns: Markdown list.
+    """
+    (first, results), *others = columns.items()
+    lines = []
+    for name, result in results.items():
+        value = result.windows.get("balanced_accuracy", math.nan)
+        if not result.task.classes or math.isnan(value):
+            continue
+        said = []
+        for title, baseline in others:
+            if name in baseline:
+                other = baseline[name].windows["balanced_accuracy"]
+                difference = round(value, 2) - round(other, 2)
+                how = "above" if difference > 0 else "below" if difference < 0 else "level with"
+                said.append(f"{how} {title} ({other:.2f})")
+        lines.append(
+            f"- **{name}**: {first}, balanced accuracy {value:.2f}" + "".join(f", {text}" for text in said) + "."
+        )
+    return "\n".join(lines)
 
 
 def scores(columns):

@@ -23,14 +23,7 @@ def probe_each_person(features, manifest, settings):
     Raises:
         DataError: Fewer than two people, or no label with a class for each window.
     """
-    tasks = {name: task for name, task in tasks_of(manifest.labels).items() if not task.of_people}
-    people = sorted({record.person for record in manifest.records})
-    if not tasks or len(people) < 2:
-        raise DataError(
-            f"a probe needs two people, and a label with a class for each window. There are {len(people)} people and "
-            f"the labels {', '.join(manifest.labels) or '(none)'}.",
-            file=manifest.folder,
-        )
+    tasks, people = check(manifest)
     found = {name: {person: {} for person in people} for name in tasks}
     for title, one in features.items():
         one = one.with_context(settings.context, settings.context_mode)
@@ -43,6 +36,25 @@ def probe_each_person(features, manifest, settings):
                 except ValueError as error:
                     found[name][person][title] = str(error)
     return found
+
+
+def check(manifest):
+    """What can be probed.
+
+    Returns: dict of task name to `Task`, and sorted names of the people.
+
+    Raises:
+        DataError: Fewer than two people, or no label with a class for each window.
+    """
+    tasks = {name: task for name, task in tasks_of(manifest.labels).items() if not task.of_people}
+    people = sorted({record.person for record in manifest.records})
+    if not tasks or len(people) < 2:
+        raise DataError(
+            f"a probe needs two people, and a label with a class for each window. There are {len(people)} people and "
+            f"the labels {', '.join(manifest.labels) or '(none)'}.",
+            file=manifest.folder,
+        )
+    return tasks, people
 
 
 def report(run, found, manifest):

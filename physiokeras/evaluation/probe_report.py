@@ -7,6 +7,7 @@ from physiokeras.evaluation.evaluate import probe_task
 from physiokeras.evaluation.extraction import SPLITS, features_of
 from physiokeras.evaluation.probe_files import save_probe
 from physiokeras.evaluation.tasks import tasks_of
+from physiokeras.experiments import training_set
 from physiokeras.experiments.reports import publish
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.markdown import markdown_table
@@ -76,7 +77,7 @@ def _missing(manifest):
     return [split for split in ("train", "test") if split not in manifest.splits]
 
 
-def save_all(folder, model, manifest, results, pooling):
+def save_all(folder, model, manifest, results, pooling, earlier=None):
     """Write a run's model and probes.
 
     Args:
@@ -85,8 +86,10 @@ def save_all(folder, model, manifest, results, pooling):
         manifest: `Manifest`, whose definition goes with the model, so that it can read recordings by itself.
         results: dict of task name -> `ProbeResult`.
         pooling: Of the features that the probes read.
+        earlier: Folder of the model from which this one began, if any.
     """
-    save(model, folder / "model", definition=manifest.definition, data_hash=manifest.data_hash, pooling=pooling)
+    facts = {"data_hash": manifest.data_hash, "pooling": pooling, "seen": training_set.seen(manifest, earlier=earlier)}
+    save(model, folder / "model", definition=manifest.definition, **facts)
     (folder / "probes").mkdir(exist_ok=True)
     for name, result in results.items():
         save_probe(result.probe, folder / "probes" / f"{name}.npz")
@@ -106,12 +109,12 @@ def report(run, columns, manifest, reconstruction, left_out=None, targets="sampl
     """
     parts = []
     if any(columns.values()):
-        parts += [table(columns), how_to_read.scores(columns)]
+        parts += [how_to_read.in_words(columns), table(columns), how_to_read.scores(columns)]
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
     if reconstruction:
         parts += [_reconstruction_table(reconstruction, targets)]
         parts += how_to_read.reconstruction(reconstruction, targets, steps)
-    publish(run.folder, parts or ["No probes: the data have no labels."], manifest)
+    publish(run.folder, [part for part in parts if part] or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
     run.note(scores=scores, reconstruction=reconstruction)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 KINDS = ("classes", "threshold", "years", "number")
-_BINARY = {"arousal": ("no arousal", "arousal"), "beats": ("normal", "abnormal")}
+_BINARY = {"arousal": ("no arousal", "arousal"), "beats": ("normal", "abnormal"), "events": ("no event", "event")}
 
 
 @dataclass(frozen=True)

@@ -125,13 +125,10 @@ def _encoder(settings, manifest):
     from physiokeras.models import Encoder
 
     late = settings.fusion < 0 or settings.objective in CONTRASTIVE
-    modalities = {
-        name: {"samples": manifest.modalities[name]["samples"], "channels": len(manifest.modalities[name]["channels"])}
-        for name in settings.modalities or manifest.defaults
-    }
-    return Encoder(
-        modalities,
-        time=manifest.tokens,
+    # The order of a stream's `present` is the manifest's, however the user orders the names.
+    return Encoder.for_data(
+        manifest,
+        settings.modalities,
         width=settings.width,
         depth=settings.depth,
         heads=settings.heads,

@@ -3,9 +3,17 @@
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import Manifest, convert, simulate
+from physiokeras.experiments.training_settings import CONTRASTIVE
+from physiokeras.pipelines import Definition, Manifest, convert, simulate
 from physiokeras.pipelines.checking import check_sizes
+from physiokeras.pipelines.definition import SPLITS
 from physiokeras.pipelines.manifest import TRAINING
+from physiokeras.pipelines.selection import Selection
+
+SIMULATED = "simulated"
+"""The definition of the simulated cohorts."""
+
+HELD_OUT = "the test people are held out, from pretraining too."
 
 
 def prepared(settings):
@@ -15,9 +23,14 @@ def prepared(settings):
         settings: `CohortSettings`. A simulated cohort lies beside the run, in a folder named after its settings.
 
     Returns: `Manifest`.
+
+    Raises:
+        DataError: No folder of prepared data, or a simulated cohort that the settings could not use.
     """
     if settings.data is not None:
+        _say_experiment(settings)
         return Manifest.read(settings.data)
+    _check_simulation(settings)
     s = settings
     beside = Path(s.out).parent if s.out else Path("runs")
     kind = "simulated" if s.coupled else "simulated-uncoupled"
@@ -29,7 +42,19 @@ def prepared(settings):
     source = simulate(
         folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers, coupled=s.coupled
     )
-    return convert(source, "simulated", folder / "prepared", workers=s.workers, progress=None, wait=True)
+    return convert(source, SIMULATED, folder / "prepared", workers=s.workers, progress=None, wait=True)
+
+
+def _say_experiment(settings):
+    """Say which experiment holds where the user, who gave data, named none."""
+    default = type(settings)().config
+    if default and settings.config == default:
+        size = f"{settings.steps} steps, width {settings.width}, depth {settings.depth}"
+        print(
+            f"Settings are those of the experiment {' '.join(default)} ({size}), and flags. The paper's size: "
+            "--config paper.",
+            flush=True,
+        )
 
 
 def _whole(folder):
@@ -46,8 +71,72 @@ def training_splits(settings, manifest):
     """Names of the splits to pretrain on: `settings.pretrain_on`, or "pretrain" and "train" where the data have them.
 
     Raises:
-        DataError: The test people are among them.
+        DataError: The test people are among them, or the data lack one.
     """
     if "test" in settings.pretrain_on:
-        raise DataError("the test people are held out, from pretraining too.", file=manifest.folder)
-    return settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
+        raise DataError(HELD_OUT, file=manifest.folder)
+    splits = settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
+    lacking = [name for name in splits if name not in manifest.splits]
+    if lacking:
+        there = ", ".join(f"{name} ({windows} windows)" for name, windows in manifest.splits.items()) or "none"
+        advice = "Name some of them: --pretrain-on train." if "train" in manifest.splits else "Prepare more people."
+        message = f"no people in the split {' and '.join(lacking)} to pretrain on. There are: {there}. {advice}"
+        raise DataError(message, file=manifest.folder)
+    return splits
+
+
+def check(settings, manifest, splits=None, *, records=None):
+    """Refuse what a training of these settings on these windows would refuse later, before it takes any time.
+
+    Args:
+        settings: `TrainingSettings`.
+        manifest: `Manifest`.
+        splits: Names of the splits to train on.
+        records: Names of records to train on, instead of `splits`.
+
+    Raises:
+        DataError: An unknown modality, fewer windows than a batch, as many `drop_weights` as there are no modalities,
+            one modality for a contrast of several, no validation people for early stopping, or a missing shard.
+    """
+    chosen = Selection.of(manifest, splits, records, settings.modalities or None, (), (0, 1))
+    _check_modalities(settings, chosen.modalities, manifest.folder)
+    if settings.objective != "untrained":
+        chosen.steps(settings.batch_size)
+    if settings.early_stopping and (records is not None or "validation" not in manifest.splits):
+        message = "early_stopping needs a validation loss: people in the split validation, and no comparison of folds."
+        raise DataError(message, file=manifest.folder)
+    check_sizes(manifest, chosen.records)
+
+
+def _check_modalities(settings, modalities, place):
+    """Refuse settings that do not go with these modalities."""
+    weights = getattr(settings, "drop_weights", ())
+    if weights and len(weights) != len(modalities):
+        message = f"drop_weights must be one number for each of {', '.join(modalities)}. Received: {weights}."
+        raise DataError(message, file=place)
+    if getattr(settings, "objective", None) in CONTRASTIVE and len(modalities) < 2:
+        message = f"{settings.objective} contrasts modalities and needs two. Received: {', '.join(modalities)}."
+        raise DataError(message, file=place)
+
+
+def _check_simulation(settings):
+    """Refuse, before a cohort is simulated, what it will not have."""
+    definition = Definition.read(SIMULATED)
+    asked = getattr(settings, "modalities", ()) or definition.defaults
+    unknown = [name for name in asked if name not in definition.modalities]
+    if unknown:
+        known = ", ".join(definition.modalities)
+        raise DataError(f"simulated recordings have no modality {', '.join(unknown)}. They have: {known}.")
+    _check_modalities(settings, asked, "simulated recordings")
+    splits = getattr(settings, "pretrain_on", ())
+    if "test" in splits:
+        raise DataError(HELD_OUT)
+    if set(splits) - set(SPLITS):
+        raise DataError(f"pretrain_on must name splits, of {', '.join(SPLITS)}. Received: {', '.join(splits)}.")
+    windows, batch = (
+        (settings.people + settings.unlabelled) * round(settings.hours * 120),
+        getattr(settings, "batch_size", 0),
+    )
+    if windows < batch:
+        message = f"{windows} simulated windows are fewer than one batch of {batch}; simulate more --people or --hours."
+        raise DataError(message)

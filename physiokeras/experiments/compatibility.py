@@ -18,6 +18,20 @@ def encoder_for(encoder, data, own=None):
         DataError: Windows of another length, a shared modality of another rate or number of channels, or no shared
             modality; the message says what to write in the definition.
     """
+    return encoder.restricted(shared_modalities(encoder, data, own))
+
+
+def shared_modalities(encoder, data, own=None):
+    """Names of the modalities that an encoder shares with the data, in the data's order.
+
+    Args:
+        encoder: As in `encoder_for`.
+        data: As in `encoder_for`.
+        own: As in `encoder_for`.
+
+    Raises:
+        DataError: As `encoder_for`.
+    """
     name, window, tokens, modalities = _read_by(data)
     expected = float(own["window"]) if own else window
     if (window, tokens) != (expected, encoder.time):
@@ -35,7 +49,7 @@ def encoder_for(encoder, data, own=None):
         )
     for modality in shared:
         _check(encoder.modalities[modality], modalities[modality], modality, name, window)
-    return encoder.restricted(shared)
+    return shared
 
 
 def absent(encoder, data):

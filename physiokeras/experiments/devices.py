@@ -6,6 +6,15 @@ import functools
 import keras
 
 
+def check(count):
+    """Refuse more devices than the backend can use here, before anything is read.
+
+    Raises:
+        SystemExit: As for `sharing`.
+    """
+    sharing(count)
+
+
 def sharing(count):
     """Context in which models are built whose training splits every batch over several devices.
 

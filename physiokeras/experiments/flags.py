@@ -19,10 +19,17 @@ class _Help(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=32, width=110)
 
 
-def parser(kind, *, prog=None, description=None):
-    """An `argparse` parser with a flag for every field of `kind`: its own settings first, the common ones last."""
+def parser(kind, *, prog=None, description=None, defaults=None):
+    """An `argparse` parser with a flag for every field of `kind`: its own settings first, the common ones last.
+
+    Args:
+        kind: The settings dataclass.
+        prog: Name of the command, unless `physiokeras` started it.
+        description: What the command does.
+        defaults: dict of field name to the value that holds where no flag is given, instead of the field's default.
+    """
     result = _Parser(
-        prog=prog or _program(),
+        prog=_program() or prog,
         description=description or (kind.__doc__ or "").strip(),
         formatter_class=_Help,
         usage="%(prog)s [--config NAME ...] [settings]",
@@ -35,7 +42,7 @@ def parser(kind, *, prog=None, description=None):
         if title not in groups:
             groups[title] = result.add_argument_group(title)
         options = {"dest": item.name, **_options(types[item.name])}
-        groups[title].add_argument(flag(item.name), help=_help(item), **options)
+        groups[title].add_argument(flag(item.name), help=_help(item, defaults or {}), **options)
         if item.metadata.get("alias"):
             groups[title].add_argument(flag(item.metadata["alias"]), help=argparse.SUPPRESS, **options)
     return result
@@ -52,10 +59,19 @@ def parse(parser, kind, argv):
     if unknown:
         word = unknown[0].split("=")[0]
         if not word.startswith("-"):
-            raise ValueError(f"{word!r} belongs to no flag. Every setting is given by its flag, as in --seed 1.")
+            raise ValueError(
+                f"{word!r} belongs to no flag. Every setting is given by its flag, as in {_example(kind, word)}."
+            )
         raise ValueError(f"unknown flag {word}.{closest(word, [flag(item.name) for item in fields(kind)])}")
     types = hints(kind)
     return {name: _value(value, types[name]) for name, value in vars(given).items()}
+
+
+def _example(kind, word):
+    """A flag with a value: the one that a word without flag is most likely meant for."""
+    names = [item.name for item in fields(kind)]
+    likely = next((name for name in ("run", "data", "source") if name in names), None)
+    return f"{flag(likely)} {word}" if likely else "--seed 1"
 
 
 def flag(name):
@@ -70,8 +86,8 @@ def closest(name, known):
 
 
 def _program():
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name}" if spec else None
+    """The command's name if `physiokeras` started it, such as "physiokeras pretrain"."""
+    return sys.argv[0] if sys.argv[0].startswith("physiokeras ") else None
 
 
 def _options(hint):
@@ -100,8 +116,9 @@ def _value(value, hint):
     return None if value == [None] and without_none(hint)[1] else tuple(value)
 
 
-def _help(item):
+def _help(item, defaults):
     default = item.default if item.default_factory is MISSING else item.default_factory()
+    default = defaults.get(item.name, default)
     shown = "required" if default is MISSING else f"default: {_shown(default)}"
     return f"{item.metadata.get('help', '')} ({shown})".replace("%", "%%")
 

@@ -1,7 +1,8 @@
 """The folder of a run, and the conditions under which the run is resumed.
 
 Files of a run folder: `settings.toml`, `run.json` (versions, hashes, scores), `metrics.csv`, `checkpoints/`, `model/`,
-`probes/`, `scores.md` and `figures/`; `cells/` of a comparison; `source/` and `prepared/` of a simulated cohort.
+`probes/`, `scores.md`, `report.html` and `figures/`; `cells/` of a comparison; `source/` and `prepared/` of a simulated
+cohort.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from physiokeras import interruption
 from physiokeras.errors import DataError
 from physiokeras.experiments.settings import from_toml, of_role, to_toml
 from physiokeras.files import locked, remove_temporaries, write_atomic
+from physiokeras.html_report import write_run
 
 FREE = ("invocation", "place", "execution", "extent")
 """Roles of settings that may differ when a run is resumed."""
@@ -72,11 +74,14 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
             code.
         free: Roles of settings that may differ when resuming, besides `FREE`.
 
+    A run that fails before it makes anything else leaves no `run.json`, so that the folder can be used again.
+
     Yields: `Run`.
 
     Raises:
         SystemExit: The folder cannot be written, is in use, holds another run, or holds one that differs from what is
-            to be resumed; the message shows the difference.
+            to be resumed; the message shows the difference. A run that fails before it has written anything leaves the
+            folder free for the next.
     """
     folder = _make(settings.out, recipe)
     may_differ = {*of_role(settings, *FREE, *free), *getattr(settings, "accept", ())}
@@ -85,7 +90,8 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
             stack.enter_context(locked(folder / ".lock"))
             remove_temporaries(folder)
             if (folder / "run.json").exists():
-                then = _check(folder, settings, data_hash, resume, may_differ)
+                refuse_taken(settings, resume)
+                then = _check(folder, settings, data_hash, may_differ)
                 _write_settings(folder, settings, recipe)
                 now = describe(settings, recipe, data_hash)
                 write_atomic(folder / "run.json", to_json({**then, "resumed": [*then.get("resumed", []), now]}))
@@ -98,7 +104,64 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
         run = Run(folder, recipe)
         if hasattr(settings, "resume"):
             stack.enter_context(interruption.explained(folder, f"Go on with: {run.resume_command}"))
+        stack.enter_context(_free_if_nothing_came(folder))
         yield run
+        write_run(folder)
+
+
+def refuse_taken(settings, resume=False):
+    """Refuse a folder that cannot take a run's results; to be called before anything that takes time.
+
+    Args:
+        settings: The command's settings; without `out` the run gets a new folder.
+        resume: Whether the run that the folder holds, if any, goes on.
+
+    Raises:
+        SystemExit: The folder holds a run that is not to be resumed, or prepared data, or nothing can be written there.
+    """
+    if settings.out is None:
+        return
+    folder = Path(settings.out)
+    if (folder / "run.json").exists() and not resume:
+        raise SystemExit(f"{folder}: holds another run already{_kind_of_run(folder)}. {_way_out(folder, settings)}")
+    if (folder / "manifest.json").exists():
+        raise SystemExit(f"{folder}: holds prepared data. Choose another folder with --out for the results.")
+    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not there.is_dir():
+        raise SystemExit(f"{there}: no folder for the run's results there: Not a directory. Choose one with --out.")
+    if not os.access(there, os.W_OK):
+        raise SystemExit(f"{there}: no folder for the run's results there: Permission denied. Choose one with --out.")
+
+
+def _kind_of_run(folder):
+    """Words on the run that a folder holds."""
+    try:
+        facts = json.loads((folder / "run.json").read_bytes())
+        ended = "finished" if "scores" in facts or "verdict" in facts else "not finished"
+        return f" ({facts['recipe']}, begun {facts['started'][:16].replace('T', ' ')} UTC, {ended})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _way_out(folder, settings):
+    if hasattr(settings, "resume"):
+        return f"Choose another folder with --out, or go on with --resume {shlex.quote(str(folder))}."
+    return "Choose another folder with --out."
+
+
+@contextlib.contextmanager
+def _free_if_nothing_came(folder):
+    """A context from which an error, when no file was written yet, leaves the folder free for another run."""
+    before = set(folder.iterdir())
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        # Signals, whose exit code is a number, leave the run to be resumed.
+        refused = not (isinstance(error, SystemExit) and isinstance(error.code, int))
+        ours = {folder / name for name in ("run.json", "settings.toml", ".lock")}
+        if refused and before <= ours and set(folder.iterdir()) <= ours:
+            (folder / "run.json").unlink(missing_ok=True)
+        raise
 
 
 def describe(settings, recipe, data_hash=None):
@@ -156,16 +219,12 @@ def _write_settings(folder, settings, recipe):
     write_atomic(path, to_toml(settings, note=f"Repeat this run:\n{command}").encode())
 
 
-def _check(folder, settings, data_hash, resume, may_differ):
+def _check(folder, settings, data_hash, may_differ):
     """The content of `run.json` of the run that the folder holds.
 
     Raises:
-        SystemExit: It is not to be resumed, or differs from a run of these settings in more than `may_differ`.
+        SystemExit: It differs from a run of these settings in more than `may_differ`.
     """
-    if not resume:
-        raise SystemExit(
-            f"{folder}: holds another run already. Choose another folder with --out, or go on with --resume {folder}."
-        )
     try:
         then = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         before = _made_by(type(settings)(**from_toml(type(settings), folder / "settings.toml")), then)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from physiokeras import catalogue
-from physiokeras.experiments import flags
+from physiokeras.experiments import flags, places, ranges
 from physiokeras.tables import WrongType, convert, describe, hints, missing
 
 ROLES = {
@@ -28,7 +28,7 @@ ROLES = {
 CONFIG_HELP = "shipped experiments or TOML files of settings; later ones override earlier ones, and flags override all"
 
 
-def setting(default=MISSING, help="", group=None, role=None, *, factory=MISSING, alias=None):
+def setting(default=MISSING, help="", group=None, role=None, *, factory=MISSING, alias=None, within=None, holds=None):
     """A field of a settings dataclass.
 
     Args:
@@ -38,13 +38,16 @@ def setting(default=MISSING, help="", group=None, role=None, *, factory=MISSING,
         role: One of `ROLES`: what depends on the setting.
         factory: Function that returns the default, instead of `default`.
         alias: A name that the setting had earlier; its flag and its TOML key still work.
+        within: Interval of its values, such as "[0, 1)"; see `ranges`.
+        holds: What the folder that it names must hold, one of `places.HOLDS`.
 
     Raises:
-        ValueError: No such role.
+        ValueError: No such role, or no such thing that a folder holds.
     """
-    if role not in (None, *ROLES):
-        raise ValueError(f"`role` must be one of {', '.join(ROLES)}. Received: {role!r}.")
-    metadata = {"help": help, "group": group, "role": role, "alias": alias}
+    for name, value, known in (("role", role, ROLES), ("holds", holds, places.HOLDS)):
+        if value not in (None, *known):
+            raise ValueError(f"`{name}` must be one of {', '.join(known)}. Received: {value!r}.")
+    metadata = {"help": help, "group": group, "role": role, "alias": alias, "within": within, "holds": holds}
     return field(default=default, default_factory=factory, kw_only=True, metadata=metadata)
 
 
@@ -67,10 +70,13 @@ class CommonSettings:
         factory=_backend,
     )  # fmt: skip
     seed: int = setting(0, "seed of all random numbers of the run", "run", "run")
-    out: str | None = setting(None, "folder for the results; created if missing", "run", "place")
+    out: str | None = setting(None, "folder for the results; created if missing", "run", "place", holds="results")
 
     def __post_init__(self):
-        """Subclasses check what they add here, each after `super().__post_init__()`."""
+        """Check the ranges. Subclasses check more of what they add, each after `super().__post_init__()`."""
+        for item in fields(self):
+            if item.metadata.get("within"):
+                ranges.check(item.name, getattr(self, item.name), item.metadata["within"])
 
 
 def read(kind, argv=None, *, prog=None, description=None):
@@ -90,21 +96,29 @@ def read(kind, argv=None, *, prog=None, description=None):
     Returns: an instance of `kind`.
 
     Raises:
-        SystemExit: Status 2 and one message for anything unknown or of a wrong type, including a `ValueError` from the
-            dataclass's own `__post_init__`.
+        SystemExit: Status 2 and one message for anything unknown or of a wrong type, for a folder that does not hold
+            what its setting says, and for a `ValueError` from the dataclass's own `__post_init__`.
     """
-    parser = flags.parser(kind, prog=prog, description=description)
+    experiment = default_experiment(kind)
+    if experiment:
+        description = f"{description or ''} {_of_experiment(kind)}".strip()
+    parser = flags.parser(kind, prog=prog, description=description, defaults=experiment)
     try:
         given = flags.parse(parser, kind, sys.argv[1:] if argv is None else list(argv))
         if given.get("resume"):
             given = _of_run(given["resume"]) | given
-        values = {}
-        for config in given.get("config", _default_config(kind)) or ():
-            values |= from_toml(kind, config)
+        values = dict(experiment)
+        if "config" in given:
+            values = {}
+            for config in given["config"] or ():
+                values |= from_toml(kind, config)
         values |= given
-        for name in missing(kind, values):
-            raise ValueError(f"{flags.flag(name)} must be given.")
-        return kind(**values)
+        absent = missing(kind, values)
+        if absent:
+            raise ValueError(f"{' and '.join(map(flags.flag, absent))} must be given.")
+        settings = kind(**values)
+        places.check(settings)
+        return settings
     except (ValueError, OSError) as error:
         parser.error(str(error))
 
@@ -173,5 +187,17 @@ def _of_run(folder):
     return {"config": (str(path),), "out": folder}
 
 
+def default_experiment(kind):
+    """The settings that hold where `--config` is not given: dict of field name to value."""
+    values = {}
+    for config in _default_config(kind):
+        values |= from_toml(kind, config)
+    return values
+
+
+def _of_experiment(kind):
+    return f"Defaults are those of the experiment {' '.join(_default_config(kind))}; --config names others."
+
+
 def _default_config(kind):
-    return next((item.default for item in fields(kind) if item.name == "config"), None)
+    return next((item.default for item in fields(kind) if item.name == "config"), None) or ()

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.callbacks import Checkpoints, MetricsFile
-from physiokeras.experiments import compiled_models, devices, training
+from physiokeras.experiments import compiled_models, devices, progress, training
 from physiokeras.experiments.build import build_network, build_optimizer
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
@@ -41,7 +41,7 @@ def train(task, manifest, settings, run, *, folder=None, records, validation):
         return fit(network, task, manifest, own, run, folder=folder, **people, name=name, verbose=0)
 
 
-def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name, verbose=2):
+def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name=None, verbose=None):
     """Train a network, from whatever weights it has, on labels; see `train`.
 
     Args:
@@ -54,8 +54,8 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         folder: Where `NAME.csv` and `NAME_checkpoints/` go; None: the run's folder.
         records: Names of the records to train on.
         validation: Names of records of other people.
-        name: Name of the files.
-        verbose: As in Keras.
+        name: Name of the files; None: `metrics.csv` and `checkpoints/`, as of every run.
+        verbose: As in Keras; None shows progress as `progress.shown` says.
 
     Returns: `network`.
     """
@@ -69,21 +69,23 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
     few = sum(record.windows for record in manifest.select(records=validation))
     size = min(settings.batch_size, few)
     valid = stream(manifest.folder, records=validation, batch_size=size, drop_remainder=True, **options)
+    metrics = folder / f"{name or 'metrics'}.csv"
     checkpoints = Checkpoints(
-        folder / f"{name}_checkpoints",
+        folder / (f"{name}_checkpoints" if name else "checkpoints"),
         settings.checkpoint_every,
         patience=settings.patience * interval,
         facts=training.facts(settings, manifest),
         advice=f"Go on with: {run.resume_command}",
     )
+    lines, verbose = progress.shown(steps, interval) if verbose is None else ([], verbose)
     trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist())
     with damage_named(manifest.folder, records=[*records, *validation]), trained as model:
-        training.restore(checkpoints, model, steps, resumed=(folder / f"{name}.csv").exists())
+        training.restore(checkpoints, model, steps, resumed=metrics.exists())
         for part in checkpoints.parts(max(1, steps // interval) * interval, interval):
             model.fit(
                 stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
                 validation_data=valid,
-                callbacks=[MetricsFile(folder / f"{name}.csv"), checkpoints],
+                callbacks=[MetricsFile(metrics), *lines, checkpoints],
                 shuffle=False,
                 verbose=verbose,
                 **part,
@@ -123,7 +125,7 @@ class BalancedCrossEntropy(keras.losses.Loss):
         return -ops.sum(right * ops.convert_to_tensor(self.weights) * ops.log_softmax(y_pred), axis=-1)
 
 
-def predict_proba(model, values):
+def predict_proba(model, values, head=0):
     """Class probabilities `(windows, classes)` of a trained `LinearProbe`, from features `(windows, width)`."""
-    logits = model.heads[0](model.standardize(ops.convert_to_tensor(values), training=False))
+    logits = model.heads[head](model.standardize(ops.convert_to_tensor(values), training=False))
     return ops.convert_to_numpy(ops.softmax(logits))

@@ -1,12 +1,9 @@
 """Training on a stream of windows, with checkpoints, metrics and validation."""
 
 import collections
-import importlib.util
-
-import keras
 
 from physiokeras.callbacks import Checkpoints, MetricsFile
-from physiokeras.experiments import compiled_models, devices
+from physiokeras.experiments import compiled_models, devices, loggers, progress
 from physiokeras.experiments.build import build_encoder, build_model, compile_model
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.streaming import damage_named
@@ -55,7 +52,7 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         folder: Where `metrics.csv` and `checkpoints/` go; None: the run's folder.
         records: Names of records to train on, instead of `splits`; then there is no validation loss, since the split
             "validation" may hold people that these records leave out.
-        verbose: As in Keras; None chooses by the number of rows of `metrics.csv`.
+        verbose: As in Keras; None shows progress as `progress.shown` says.
     """
     folder = folder or run.folder
     options = {"batch_size": settings.batch_size, "modalities": settings.modalities or None}
@@ -67,28 +64,40 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         options["batch_size"] = max(1, count // settings.devices) * settings.devices
         valid = stream(manifest.folder, "validation", seed=derive(settings.seed, "validation stream"), **options)
         valid = valid.take(settings.validation_steps)
+    interval = min(settings.interval, settings.steps)
     checkpoints = Checkpoints(
         folder / "checkpoints",
         settings.checkpoint_every,
+        patience=settings.early_stopping * interval or None,
         facts=facts(settings, manifest),
         describe=lambda step: _names_at(manifest, step, splits, **order),
         advice=f"Go on with: {run.resume_command}",
     )
-    interval = min(settings.interval, settings.steps)
-    callbacks = [MetricsFile(folder / "metrics.csv"), *tensorboard(settings, folder), checkpoints]
-    verbose = (2 if settings.steps > 100 * interval else 1) if verbose is None else verbose
+    lines, verbose = progress.shown(settings.steps, interval) if verbose is None else ([], verbose)
     resumed = (folder / "metrics.csv").exists() or getattr(settings, "resume", None) is not None
     restore(checkpoints, model, settings.steps, resumed)
-    with damage_named(manifest.folder, splits, records):
+    with damage_named(manifest.folder, splits, records), loggers.opened(settings, folder) as logs:
         for part in checkpoints.parts(settings.steps, interval):
             model.fit(
                 stream(manifest.folder, splits, start_step=checkpoints.step, **order),
                 validation_data=valid,
                 shuffle=False,
-                callbacks=callbacks,
+                callbacks=[MetricsFile(folder / "metrics.csv"), *logs, *lines, checkpoints],
                 verbose=verbose,
                 **part,
             )
+    if settings.early_stopping:
+        _take_best(checkpoints, model, settings.steps)
+
+
+def _take_best(checkpoints, model, steps):
+    """Give the model the weights of its lowest validation loss."""
+    checkpoints.restore_best(model)
+    if checkpoints.best:
+        ended = (
+            f"Training ended at step {checkpoints.step} of {steps}" if checkpoints.step < steps else "Training ended"
+        )
+        print(f"{ended}; the weights are those of step {checkpoints.best['step']}, of the lowest validation loss.")
 
 
 def restore(checkpoints, model, steps, resumed):
@@ -134,16 +143,3 @@ def _names_at(manifest, step, splits, **options):
     names = [record.name for record in manifest.records]
     counts = collections.Counter(names[number] for number in labels["record"].numpy())
     return "windows of " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-
-
-def tensorboard(settings, folder):
-    """List with the callback that writes logs for TensorBoard; empty unless the settings ask for it.
-
-    Raises:
-        SystemExit: TensorBoard is not installed.
-    """
-    if not settings.tensorboard:
-        return []
-    if importlib.util.find_spec("tensorboard") is None:
-        raise SystemExit("TensorBoard is not installed here: pip install 'physiokeras[logging]'")
-    return [keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)]

@@ -18,6 +18,7 @@ from physiokeras.figures.style import (
     title,
 )
 
+SHARE = "share of variance"
 CAPTION = (
     "Both are shares of the training windows' variance. Other people vary more or less: compare courses, not heights.\n"
     "Training: mean of the steps since the point before, with new masks at every step; validation: at the point, with "
@@ -48,13 +49,14 @@ def read_metrics(path):
 
 
 @styled
-def loss_curve(metrics, *, x=None, note=None):
+def loss_curve(metrics, *, x=None, unit=SHARE, note=None):
     """Training and validation loss, and beside them the losses of modalities where there are any.
 
     Args:
         metrics: dict of column to `(points,)`, or the path of a `metrics.csv`. "loss" and "val_loss" are the whole,
             "loss_eeg" and "val_loss_eeg" that of a modality.
         x: Name of the column to draw along; default: "step", else "epoch", else the points' numbers.
+        unit: What the losses are, for the axis; shares of variance are explained below the panels.
         note: Word for the title, such as "simulated".
 
     Returns: `Figure`.
@@ -72,7 +74,7 @@ def loss_curve(metrics, *, x=None, note=None):
     panels = figure.subplots(1, 2 if parts else 1, sharey=True, squeeze=False)[0]
     _lines(panels[0], along, columns, [("loss", "training", BLUE)])
     _lines(panels[0], along, columns, [("val_loss", "validation", VERMILION)], marker="o")
-    panels[0].set_ylabel("loss (share of variance)")
+    panels[0].set_ylabel(f"loss ({unit})")
     if parts:
         held = any(f"val_{name}" in columns for name in parts)
         colours = [series_colour(place) for place in range(len(parts))]
@@ -90,7 +92,7 @@ def loss_curve(metrics, *, x=None, note=None):
     panels[0].legend()
     if parts:
         panels[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    if "val_loss" in columns:
+    if "val_loss" in columns and unit == SHARE:
         figure.supxlabel(CAPTION, fontsize=6.5, color=GREY)
     title(figure, "Loss", note)
     return figure

@@ -1,4 +1,4 @@
-"""Figures of a pretraining run: loss curve, reconstructions, confusion matrices, a hypnogram."""
+"""Figures of a training run: loss curve, reconstructions, confusion matrices, a hypnogram."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from physiokeras.experiments.reports import note_of
 from physiokeras.figures import loss, predictions, style
 from physiokeras.figures import reconstruction as reconstructed
 from physiokeras.figures.spectrograms import Spectrogram, spectrograms
-from physiokeras.models import MaskedAutoencoder
+from physiokeras.models import LinearProbe, MaskedAutoencoder
 from physiokeras.pipelines import windows
 
 BATCH = 64
@@ -31,14 +31,15 @@ def draw_all(folder, model, extractor, manifest, results):
         results: dict of task name -> `ProbeResult`.
     """
     note = note_of(manifest)
-    drawn = {"loss": loss.loss_curve(folder / "metrics.csv", note=note)}
+    unit = "cross-entropy" if isinstance(model, LinearProbe) else loss.SHARE
+    drawn = {"loss": loss.loss_curve(folder / "metrics.csv", unit=unit, note=note)}
     if isinstance(model, MaskedAutoencoder):
         drawn |= _reconstructions(model, manifest, note)
     for name, result in results.items():
         if result.task.classes:
             counts = result.windows["confusion"]
             drawn[f"confusion_{name}"] = predictions.confusion_matrix(counts, result.task.classes, note=note)
-    if "stage" in results:
+    if "stage" in results and results["stage"].probe is not None:
         drawn["hypnogram"] = hypnogram(extractor, manifest, results["stage"].probe, note)
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in drawn.items():

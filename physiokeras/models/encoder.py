@@ -1,6 +1,7 @@
 """Multimodal transformer encoder."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -98,6 +99,38 @@ class Encoder(SpectralModel):
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm", dtype=policy)
         self.build()
+
+    @classmethod
+    def for_data(cls, data: Any, modalities: Sequence[str] | None = None, **options) -> "Encoder":
+        """An encoder whose shapes are those of some data.
+
+        ```python
+        encoder = Encoder.for_data(Manifest.read("PREPARED"), width=64, depth=4)
+        encoder = Encoder.for_data({"pulse": pulse, "motion": motion}, time=30)
+        ```
+
+        Args:
+            data: `Manifest`, which also gives `time`; or a stream, or a dict of arrays `(windows, samples, channels)`,
+                for which `time` has its default unless given.
+            modalities: Names of the modalities to use; default: the default modalities of a manifest, otherwise all.
+            **options: Further arguments of `Encoder`.
+
+        Returns: `Encoder`.
+
+        Raises:
+            ValueError: `modalities` names an unknown one, or the samples of one do not divide by `time`.
+        """
+        if hasattr(data, "defaults"):
+            known = {n: {"samples": m["samples"], "channels": len(m["channels"])} for n, m in data.modalities.items()}
+            options, modalities = {"time": data.tokens, **options}, modalities or data.defaults
+        else:
+            arrays = data.element_spec[0] if hasattr(data, "element_spec") else data
+            known = {n: dict(zip(("samples", "channels"), a.shape[1:], strict=True)) for n, a in arrays.items()
+                     if n != "present"}  # fmt: skip
+        unknown = set(modalities or ()) - set(known)
+        if unknown:
+            raise ValueError(f"`modalities` must be among {list(known)}. Received also: {sorted(unknown)}.")
+        return cls({name: known[name] for name in known if name in (modalities or known)}, **options)
 
     @property
     def tokens(self) -> int:

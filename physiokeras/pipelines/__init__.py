@@ -1,12 +1,19 @@
-"""Data preparation: WFDB or EDF records, described by a TOML definition, to TFRecord shards, to `tf.data` streams."""
+"""Data preparation: recordings, described by a TOML definition, to TFRecord shards, to `tf.data` streams.
+
+Recordings are files (WFDB, EDF, BDF, and what MNE-Python reads) or are in memory.
+"""
 
 from physiokeras.lazy_exports import lazy_exports
 
 _MODULES = {
     "Definition": "definition",
     "Manifest": "manifest",
+    "Recording": "memory",
     "convert": "driver",
     "damage_named": "streaming",
+    "from_arrays": "memory",
+    "from_raw": "memory",
+    "inspect_record": "inspection",
     "plan": "driver",
     "simulate": "simulation.simulator",
     "steps_per_pass": "streaming",

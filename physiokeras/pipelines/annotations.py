@@ -33,6 +33,9 @@ class Annotations:
         notes: Texts, empty where there is none; the symbol, where the file itself defines it and there is no text.
         durations: int64 `(annotations,)`, 0 where none is given; None where the format has none.
         report: What was found in the file besides: messages.
+        places: Where each annotation stands in the file, for messages; None: by its sample.
+        coding: What the numbers of stages mean, where the format says so; see `physiokeras.pipelines.stage_names`.
+        scored: Seconds of the recording up to which the file scores it, where the file says so.
     """
 
     path: Path
@@ -42,6 +45,13 @@ class Annotations:
     notes: tuple[str, ...]
     durations: np.ndarray | None = None
     report: tuple[str, ...] = ()
+    places: tuple[str, ...] | None = None
+    coding: str | None = None
+    scored: float | None = None
+
+    def place(self, number, frame=None):
+        """Where an annotation stands, for messages; `frame` is its frame, where that says more than its sample."""
+        return self.places[number] if self.places else f"sample {self.samples[number] if frame is None else frame}"
 
 
 def read_annotations(path):

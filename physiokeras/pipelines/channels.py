@@ -5,7 +5,8 @@ import numpy as np
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.pipelines import signals
-from physiokeras.pipelines.records import read_signal
+from physiokeras.pipelines.derivation import Reader
+from physiokeras.pipelines.montage import find_sources
 from physiokeras.pipelines.units import convert_unit
 
 ABSENT = "not in the record"
@@ -48,56 +49,68 @@ def record_windows(header, definition, *, strict=True, start=0.0):
         raise DataError(
             f"lasts {header.seconds:g} s, less than one window of {definition.window:g} s.", file=header.path
         )
-    refuse_strange(header, definition)
+    sources = find_sources(header, definition)
+    refuse_strange(header, definition, sources)
+    reader = Reader(header, strict, cut=lambda values, rate: values[round(start * rate) :])
     stored, present, quality = {}, [], []
     for modality in definition.modalities.values():
         shape = (windows, definition.samples(modality.name), len(modality.channels))
         stored[modality.name] = np.zeros(shape, np.int16)
         for place, channel in enumerate(modality.channels):
             out = stored[modality.name][:, :, place]
-            usable, notes = _channel(header, channel, modality, definition, out, strict, start)
+            usable, notes = _channel(sources[channel.name], reader, modality, definition.window, out)
             present.append(usable)
             quality.append({"channel": channel.name, "modality": modality.name, **notes})
     return stored, np.stack(present, axis=1), quality
 
 
-def refuse_strange(header, definition):
+def refuse_strange(header, definition, sources):
     """Refuse a record that has none of the definition's channels.
 
     Raises:
         DataError: Names what it has, and what was looked for.
     """
-    if all(header.index(channel) is None for channel in definition.channels):
-        wanted = ", ".join(name for channel in definition.channels for name in channel.names)
+    if all(source.absent for source in sources.values()):
+        wanted = ", ".join(name for channel in definition.channels for name in definition.names_of(channel))
         has = ", ".join(signal.name for signal in header.signals[:_LISTED])
         message = f"no channel of the definition is in the record. It has {has}; looked for were {wanted[:400]}"
         raise DataError(f"{message}. Add the names to `alias`.", file=header.path)
 
 
-def _channel(header, channel, modality, definition, out, strict, start):
+def _channel(source, reader, modality, window, out):
     """Fill `out` `(windows, samples)`; return which windows are usable, and the channel's quality."""
-    index = header.index(channel)
-    if index is None:
-        return np.zeros(len(out), bool), {"present": 0.0, "notes": [ABSENT]}
-    found = header.signals[index]
-    doubts = []
-    values = read_signal(header, index, lowest=modality.lowest, strict=strict, report=doubts)
-    values = values[round(start * found.rate) :]
+    if source.absent:
+        return np.zeros(len(out), bool), {"present": 0.0, "notes": [absence(source)]}
+    reader.report, header, found = [], reader.header, reader.signal_of(source)
+    reader.flat = lambda values, rate: _flat(*signals.extremes(values, rate, len(out), window), modality)
+    values, flat = reader.read(source, modality.lowest)
     try:
         values = convert_unit(values, found.unit, modality.unit)
-        usable, quality = channel_windows(values, found.rate, modality, definition.window, out)
+        usable, quality = channel_windows(values, found.rate, modality, window, out, flat)
     except DataError as error:
-        raise DataError(error.message, file=header.path, channel=found.name, place=error.place) from error
-    quality["notes"] = [*doubts, *quality["notes"]]
+        raise DataError(error.message, file=header.path, channel=source.text, place=error.place) from error
+    quality["notes"] = [*reader.report, *quality["notes"]]
+    parts = {"parts": [header.signals[index].name for index in source.signals]} if source.terms else {}
     return usable, {
-        "source": found.name,
+        "source": source.text,
+        **parts,
         "rate": found.rate,
         "unit": modality.unit or (found.unit if found.unit_stated else None),
         **quality,
     }
 
 
-def channel_windows(values, native, modality, window, out):
+def absence(source):
+    """The note on a channel that a record lacks, by its `Source`."""
+    return ABSENT + (f", and {source.text} lacks {', '.join(source.missing)}" if source.missing else "")
+
+
+def is_absent(channel):
+    """Whether a record lacks a channel, by the dict that `record_windows` gives of it."""
+    return any(note.startswith(ABSENT) for note in channel["notes"])
+
+
+def channel_windows(values, native, modality, window, out, flat=None):
     """Turn one channel's physical values into stored windows.
 
     Args:
@@ -106,6 +119,7 @@ def channel_windows(values, native, modality, window, out):
         modality: `Modality`.
         window: Seconds.
         out: `(windows, samples)` int16 zeros, filled in place; windows that are not usable stay zero.
+        flat: `(windows,)` bool, windows that are flat besides those in which `values` are; None for no others.
 
     Returns: `(usable, quality)`: `(windows,)` bool, and a dict of `present` (share of windows) and `notes`; as far as
         there is anything to measure, `lowest` and `highest` as recorded, `flat` (share of windows), `median` and `iqr`
@@ -127,10 +141,7 @@ def channel_windows(values, native, modality, window, out):
     if modality.bandpass:
         rails = max(np.count_nonzero(values == low), np.count_nonzero(values == high)) / len(values)
         notes += [f"{rails:.0%} of the samples at its extreme value"] if rails > _NOTABLE else []
-        flat = signals.flat_windows(lowest, highest)
-    else:
-        # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
-        flat = np.full(windows, low == high)
+    flat = _flat(lowest, highest, modality) | (False if flat is None else flat)
     quality |= {"lowest": float(low), "highest": float(high), "flat": float(np.mean(flat & usable))}
     notes += [f"flat in {quality['flat']:.0%} of the windows"] if quality["flat"] else []
     usable &= ~flat
@@ -156,6 +167,14 @@ def channel_windows(values, native, modality, window, out):
     out[slice(None) if usable.all() else usable] = stored
     notes += [f"{clipped:.0%} of the samples beyond the scale's range, clipped"] if clipped > _NOTABLE else []
     return usable, quality | {"present": float(usable.mean()), "offset": offset, "factor": factor, "clipped": clipped}
+
+
+def _flat(lowest, highest, modality):
+    """Flat windows, by the lowest and highest values of their seconds."""
+    if modality.bandpass:
+        return signals.flat_windows(lowest, highest)
+    # Without a band-pass the level itself is the information: a steady temperature is no loose electrode.
+    return np.full(len(lowest), lowest.min() == highest.max())
 
 
 def _implausible(middle, spread, modality):

@@ -15,6 +15,7 @@ from physiokeras.files import write_atomic
 from physiokeras.pipelines.channels import record_windows
 from physiokeras.pipelines.labels import Person, first_window, read_labels
 from physiokeras.pipelines.manifest import SCHEMA
+from physiokeras.pipelines.memory import Recording
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.shards import encode_example, write_shard
 from physiokeras.pipelines.sources import differing, fingerprint
@@ -64,7 +65,7 @@ def convert_record(header_path, definition, people, out, *, strict=True, sums=No
     """Convert one record: `out/records/NAME.tfrecord`, then `NAME.json`, whose presence says that the shard is whole.
 
     Args:
-        header_path: The record's `.hea`.
+        header_path: The record's `.hea` or other file that names it, or a `Recording`.
         definition: `Definition`.
         people: Record name -> `Person`, as `physiokeras.pipelines.label_tables.read_tables` gives it.
         out: The prepared folder; its `records` must exist.
@@ -76,7 +77,7 @@ def convert_record(header_path, definition, people, out, *, strict=True, sums=No
     Raises:
         DataError: The record breaks a rule; no file of it is left half written.
     """
-    name = Path(header_path).stem
+    name = header_path.stem if isinstance(header_path, Recording) else Path(header_path).stem
     sources = fingerprint(header_path, definition)
     doubts = differing(header_path, sources, sums or {}, strict)
     header = read_header(header_path)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from physiokeras import catalogue
 from physiokeras.errors import DataError
+from physiokeras.pipelines.montage import check_montage, plain_rules
 from physiokeras.pipelines.parts import LABEL_KINDS, SPLITS, Channel, Label, Modality, Split, check
 from physiokeras.pipelines.tables import build, plain
 
@@ -25,7 +26,8 @@ class Definition:
         window: Length of one example in seconds.
         patch: Length of one token in seconds; divides the window.
         description: One or two sentences.
-        records: Pattern of the header files (or EDF files) below the source folder, or the name of a list (`RECORDS`).
+        records: Pattern of the files that name a record (`.hea`, `.edf`, `.vhdr`, ...) below the source folder, or the
+            name of a list (`RECORDS`).
         people: Table with `Record,Sex,Age` below the source folder, where there is one.
         person: Regular expression on the record's name whose first group is the person; None: every record is a person.
         labels: Label by name.
@@ -33,6 +35,8 @@ class Definition:
         same_person: Person by record name, for the records that `person` cannot tell.
         person_column: Column of `people` that names each record's person, instead of `person`.
         grid: Label of stages or spans on whose grid windows begin; None: windows begin where the record does.
+        alias: Name of a channel, or of a part in `montage`, to other names or patterns under which headers carry it.
+        montage: Name of a derived channel to its rule; see `physiokeras.pipelines.montage`.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Definition:
     same_person: dict[str, str] = field(default_factory=dict)
     person_column: str | None = None
     grid: str | None = None
+    alias: dict[str, tuple[str, ...]] | None = None
+    montage: dict[str, tuple[tuple[str, ...], ...]] | None = None
 
     def __post_init__(self):
         check(self.modalities, "[modalities]", "must define at least one modality", self.modalities)
@@ -64,7 +70,7 @@ class Definition:
                 check(_whole(modality.rate * length), f"[modalities.{modality.name}] rate", rule, modality.rate)
         seen = {}
         for modality in self.modalities.values():
-            for name in (name for channel in modality.channels for name in channel.names):
+            for name in (name for channel in modality.channels for name in self.names_of(channel)):
                 rule = f"a channel belongs to one modality; this one is in {seen.get(name)} already"
                 check(name not in seen, f"[modalities.{modality.name}] channels", rule, name)
                 seen[name] = modality.name
@@ -74,12 +80,14 @@ class Definition:
         if self.person is not None:
             check(_groups(self.person), "person", "must be a regular expression with one group", self.person)
         check(not self.person_column or self.people, "person_column", "is a column of `people`", self.people)
+        check(not self.split.column or self.people, "[split] column", "is a column of `people`", self.people)
         check(not self.person_column or not self.person, "person_column", "takes the place of `person`", self.person)
         for label in self.labels.values():
             check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
         spans = [label.name for label in self.labels.values() if label.kind in ("stages", "spans")]
         rule = f"must name a label of stages or spans: {', '.join(spans) or 'there is none'}"
         check(self.grid is None or self.grid in spans, "grid", rule, self.grid)
+        check_montage(self)
 
     @classmethod
     def read(cls, name_or_path: str | os.PathLike) -> "Definition":
@@ -107,10 +115,11 @@ class Definition:
             check(isinstance(entries, dict), f"[{name}]", "must be a table of tables", entries)
             table[name] = {key: kind(key, entry) for key, entry in entries.items()}
         if "split" in table:
-            split = table["split"]
-            if isinstance(split, dict) and isinstance(split.get("pretrain"), str):
-                split = {**split, "pretrain": [split["pretrain"]]}
-            table["split"] = build(Split, split, "[split]")
+            table["split"] = build(Split, _with_lists(table["split"]), "[split]")
+        if isinstance(table.get("alias"), dict):
+            table["alias"] = {name: _listed(names) for name, names in table["alias"].items()}
+        if "montage" in table:
+            table["montage"] = plain_rules(table["montage"])
         return build(cls, table, "definition")
 
     def to_dict(self):
@@ -131,6 +140,10 @@ class Definition:
     def channels(self):
         """All channels, modality by modality: the order of `present`."""
         return tuple(channel for modality in self.modalities.values() for channel in modality.channels)
+
+    def names_of(self, channel):
+        """All names and patterns under which records may hold a `Channel`, the first to be looked for first."""
+        return (*channel.names, *(self.alias or {}).get(channel.name, ()))
 
     @property
     def defaults(self):
@@ -170,8 +183,23 @@ def _modality(name, entry):
     return build(Modality, _named(name, entry, key), key)
 
 
+def _listed(names):
+    return [names] if isinstance(names, str) else names
+
+
 def _label(name, entry):
     return build(Label, _named(name, entry, f"[labels.{name}]"), f"[labels.{name}]")
+
+
+def _with_lists(split):
+    """The table `[split]` with its lists of people under `people`, as `Split` has them."""
+    if not isinstance(split, dict):
+        return split
+    split = {name: [value] if isinstance(value, str) and name in SPLITS else value for name, value in split.items()}
+    lists = {name: split.pop(name) for name in SPLITS[1:] if isinstance(split.get(name), list | tuple)}
+    drawn = () if "train" in lists else ("test", "validation")
+    shares = {name: 0.0 for name in ("test", "validation") if lists and (name in lists or name not in drawn)}
+    return {**shares, **split, **({"people": lists} if lists else {})}
 
 
 def _named(name, entry, key):

@@ -5,13 +5,15 @@ import functools
 import os
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from physiokeras.errors import DataError
-from physiokeras.files import locked, remove_temporaries
+from physiokeras.files import locked, remove_temporaries, write_csv
 from physiokeras.pipelines import pool
 from physiokeras.pipelines.channels import ABSENT
 from physiokeras.pipelines.checksums import FILE as SUMS
 from physiokeras.pipelines.conversion import convert_one, set_aside
+from physiokeras.pipelines.coverage import shortfalls
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.manifest import FILE, Manifest, combine
 from physiokeras.pipelines.notes import kinds_of_notes, lacking
@@ -21,11 +23,14 @@ from physiokeras.pipelines.split import assign_splits
 from physiokeras.pipelines.survey import describe, survey
 from physiokeras.pipelines.work import Work
 
-_SHOWN = 10
+SPLITS_FILE = "splits.csv"
+"""File beside the manifest: whose split is which."""
+
+_SHOWN, _LINES = 10, 30
 
 
 def convert(
-    source: str | os.PathLike,
+    source: Any,
     definition: Definition | str | os.PathLike,
     out: str | os.PathLike,
     *,
@@ -44,10 +49,11 @@ def convert(
     source has a `SHA256SUMS.txt`, each file must agree with it.
 
     Args:
-        source: The data set's folder.
+        source: The data set's folder; or, in memory, a recording or a list of them: `mne.io.Raw`, or what
+            `from_arrays` and `from_raw` return. Files that the definition names are not looked for then.
         definition: `Definition`, a shipped name, or the path of a TOML file.
         out: The prepared folder; made if missing.
-        workers: Processes. Above 1 the calling script needs `if __name__ == "__main__":`.
+        workers: Processes.
         shard_index: Which part of the records this run converts, where several machines share the work.
         num_shards: Into how many parts the records are divided. Whichever run finds all parts done writes the manifest.
         strict: Whether a record is set aside whose checksum, initial value or SHA-256 is wrong; else it gets a note.
@@ -85,7 +91,7 @@ def convert(
 
 
 def plan(
-    source: str | os.PathLike,
+    source: Any,
     definition: Definition | str | os.PathLike,
     out: str | os.PathLike,
     *,
@@ -119,8 +125,10 @@ def plan(
 
 def _say_names(work, say):
     """What names alone tell: files that are left out, records that are kept out, files that are missing."""
-    for line in left_out(work.source, work.headers, work.definition):
+    for line in left_out(work.source, work.headers, work.definition) if work.source is not None else ():
         say(line)
+    for line in work.notes:
+        say(f"Note: {line}")
     for path, reason in work.refused.items():
         say(f"Set aside by its name: {path.stem}: {reason}")
     missing = work.missing()
@@ -149,16 +157,24 @@ def _write_manifest(work, say):
     splits = assign_splits(definition, work.persons, kept=_people_of(out, definition))
     manifest = combine(out, definition, sidecars, work.persons, splits, _versions())
     manifest.write()
+    # Others repeat the split with `[split] file`.
+    by_person = sorted({person: splits[record] for record, person in work.persons.items()}.items())
+    write_csv(out / SPLITS_FILE, [("person", "split"), *by_person])
     windows = sum(record.windows for record in manifest.records)
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     say(f"{len(manifest.records)} records, {windows} windows ({splits}) in {out}.")
-    kinds = [found for found in kinds_of_notes(manifest.records) if found[0] != ABSENT]
+    kinds = [found for found in kinds_of_notes(manifest.records) if not found[0].startswith(ABSENT)]
     for _, count, example in kinds[:_SHOWN]:
         say(f"Note: {example}" + (f" ({count} such)" if count > 1 else ""))
     if len(kinds) > _SHOWN:
         say(f"Notes of {len(kinds) - _SHOWN} more kinds are in {FILE}.")
     for entry in manifest.set_aside:
         say(f"Set aside: {entry['record']}: {entry['reason']}")
+    lines = list(shortfalls(manifest.records, definition))
+    for line in lines[:_LINES]:
+        say(f"{line}.")
+    if len(lines) > _LINES:
+        say(f"{len(lines) - _LINES} more lines of this kind are in report.md.")
     for line in (*lacking(manifest.records, definition)[1], *manifest.problems):
         say(f"In the whole data set: {line}.")
     return manifest

@@ -1,6 +1,7 @@
-"""EDF and EDF+ files: signals as those of a WFDB record, and annotations; read by edfio, the extra `[edf]`.
+"""EDF, EDF+ and BDF files: signals as those of a WFDB record, and annotations; read by edfio, the extra `[edf]`.
 
-Source: Kemp and Olivan 2003, Clin Neurophysiol 114:1755; edfplus.info/specs.
+BDF has the layout of EDF with samples of 24 bits. edfio reads such a file whole, so it gets the header alone here.
+Source: Kemp and Olivan 2003, Clin Neurophysiol 114:1755; edfplus.info/specs; biosemi.com/faq/file_format.htm.
 """
 
 import warnings
@@ -9,6 +10,7 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
+from physiokeras.pipelines import sample_formats
 from physiokeras.pipelines.annotations import Annotations
 from physiokeras.pipelines.edf_plus import Layout, read_marks, refused
 from physiokeras.pipelines.edf_start import shift_between
@@ -18,10 +20,14 @@ from physiokeras.pipelines.wfdb_header import Signal, plain_unit
 FORMAT = "EDF"
 """`Signal.format` of these files; unlike WFDB's, it has no code for a missing sample."""
 
+SUFFIXES = (".edf", ".bdf")
+"""Their extensions, in lower case."""
+
 TICKS = 1000
 """Annotations are kept to the millisecond."""
 
 _FAR = 1e12
+_STARTS = (b"0       ", b"\xffBIOSEMI")
 
 
 def read_edf_header(path):
@@ -37,9 +43,9 @@ def read_edf_header(path):
         DataError: Not EDF, cut, too long, impossible numbers or times; or edfio is missing.
     """
     refuse_link_out(path, path.parent)
-    edf, notes = _open(path)
+    edf, frames, notes = _open(path)
     with refused(path):
-        duration, frames = edf.data_record_duration, edf.num_data_records
+        duration = edf.data_record_duration
         if not edf.signals:
             raise DataError("must hold signals. Received: annotations alone.", file=path)
         if not (0 < duration < 86400 and frames > 0):
@@ -47,16 +53,27 @@ def read_edf_header(path):
             raise DataError(f"{message}. Received: {frames} of {duration:g} s.", file=path, place="byte 236")
         signals = tuple(_signal(signal, path, duration) for signal in edf.signals)
         fastest = max(signal.rate for signal in signals) or 1.0
-        gaps_expected = edf.reserved.startswith("EDF+D")
+        gaps_expected = edf.reserved[:5] in ("EDF+D", "BDF+D")
         runs, more = find_runs(path, duration, frames, fastest, gaps_expected=gaps_expected)
     facts = {"rate": 1 / duration, "frames": frames, "signals": signals, "runs": runs}
     return {**facts, "unfinished": bool(notes), "notes": (*notes, *more)}
 
 
-def read_edf_samples(path, index):
-    """One signal as stored: `(samples,)` int16."""
-    edf, _ = _open(path)
-    return edf.signals[index].digital
+def read_edf_samples(path, index, block):
+    """One signal as stored: `(samples,)` int16, of BDF int32, of which `block` bytes of the file are held at a time."""
+    edf, frames, _ = _open(path)
+    if not _is_bdf(path):
+        return edf.signals[index].digital
+    layout = Layout.of(path)
+    (start, stop), each = layout.places[index], edf.signals[index].samples_per_data_record
+    result, step = np.empty((frames, each), np.int32), max(1, block // layout.size)
+    with refused(path), open(path, "rb") as file:
+        file.seek(layout.begin)
+        for first in range(0, frames, step):
+            rows = np.frombuffer(file.read(min(step, frames - first) * layout.size), "u1").reshape(-1, layout.size)
+            values = sample_formats.unpack("24", rows[:, start:stop].tobytes())
+            result[first : first + step] = values.reshape(-1, each)
+    return result.reshape(-1)
 
 
 def read_edf_annotations(path, recording, seconds):
@@ -93,28 +110,48 @@ def _ticks(seconds, shift):
     return np.rint(np.clip(np.array(seconds) + shift, -_FAR, _FAR) * TICKS).astype(np.int64)
 
 
+def _is_bdf(path):
+    return path.suffix.lower() == ".bdf"
+
+
 def _open(path):
-    """An `edfio.Edf` whose size agrees with its header, and notes on one that was never closed."""
+    """An `edfio.Edf` whose size agrees with its header, its data records, and notes on one that was never closed."""
     try:
         import edfio
     except ImportError as error:
-        raise DataError("EDF files need the package edfio: pip install 'physiokeras[edf]'.", file=path) from error
+        raise DataError("EDF and BDF need the package edfio: pip install 'physiokeras[edf]'.", file=path) from error
     notes = []
     with refused(path), warnings.catch_warnings():
         warnings.simplefilter("error")
         with open(path, "rb") as file:
             start = file.read(244)
-        if start[:8] != b"0       ":
-            raise DataError(f"must begin as EDF does, with '0'. Received: {start[:8]!r}.", file=path, place="byte 0")
+        if start[:8] != _STARTS[_is_bdf(path)]:
+            rule = "BDF does, with byte 255 and BIOSEMI" if _is_bdf(path) else "EDF does, with '0'"
+            raise DataError(f"must begin as {rule}. Received: {start[:8]!r}.", file=path, place="byte 0")
+        layout = Layout.of(path)
         if start[236:].strip() == b"-1":
             # What a recorder writes until it closes the file; one that lost power leaves part of a data record.
             warnings.filterwarnings("ignore", message=".*header indicates -1 data")
             warnings.filterwarnings("ignore", message="Incomplete data record")
             notes.append(f"{path.name}: the number of data records is open; taken from the file's size")
-            layout = Layout.of(path)
             left = path.stat().st_size - layout.begin - layout.records * layout.size
             notes += [f"{path.name}: {left} bytes of an unfinished data record at its end are left out"] if left else []
-        return edfio.read_edf(path, header_encoding="latin-1"), notes
+        if _is_bdf(path):
+            return _bdf_header(edfio, path, layout, bool(notes)), layout.records, notes
+        edf = edfio.read_edf(path, header_encoding="latin-1")
+        return edf, edf.num_data_records, notes
+
+
+def _bdf_header(edfio, path, layout, unfinished):
+    """An `edfio.Bdf` without samples."""
+    with open(path, "rb") as file:
+        head = file.read(layout.begin)
+    size, stated = path.stat().st_size, layout.records if unfinished else int(head[236:244])
+    if not unfinished and size != layout.begin + stated * layout.size:
+        rule = f"must have {layout.begin + stated * layout.size} bytes: a header and {stated} data records"
+        raise DataError(f"{rule} of {layout.size}. Received: {size}. Is it cut? Restore it.", file=path)
+    warnings.filterwarnings("ignore", message=".*header indicates")
+    return edfio.read_bdf(head, header_encoding="latin-1")
 
 
 def _signal(signal, path, duration):

@@ -13,8 +13,8 @@ import numpy as np
 
 from physiokeras.errors import DataError
 
-LISTS = "EDF Annotations"
-"""Label of the channels that hold lists."""
+LISTS = ("EDF Annotations", "BDF Annotations")
+"""Labels of the channels that hold lists."""
 
 _ENTRY = re.compile(rb"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:\x15([^\x14]*))?\x14(.*)", re.DOTALL)
 _DURATION = re.compile(rb"\+?(\d+(?:\.\d*)?|\.\d+)")
@@ -48,6 +48,7 @@ class Layout:
         records: Number of whole data records in the file.
         slots: `(start, stop)` bytes, in a data record, of each channel of lists; the first keeps the time.
         signals: Number of ordinary channels.
+        places: `(start, stop)` bytes, in a data record, of each ordinary channel.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Layout:
     records: int
     slots: tuple[tuple[int, int], ...]
     signals: int
+    places: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, path):
@@ -65,12 +67,15 @@ class Layout:
             count = int(head[252:256])
             fields = file.read(256 * count)
             labels = [fields[16 * k : 16 * k + 16].decode("latin-1").strip() for k in range(count)]
-            sizes = [2 * int(fields[216 * count + 8 * k :][:8]) for k in range(count)]
+            width = 3 if head[:1] == b"\xff" else 2
+            sizes = [width * int(fields[216 * count + 8 * k :][:8]) for k in range(count)]
             ends = np.cumsum(sizes).tolist()
             begin, size = int(head[184:192]), ends[-1] if ends else 0
-            slots = [(end - size, end) for label, size, end in zip(labels, sizes, ends, strict=True) if label == LISTS]
+            channels = [(label, end - size, end) for label, size, end in zip(labels, sizes, ends, strict=True)]
+            slots = [(start, end) for label, start, end in channels if label in LISTS]
+            places = [(start, end) for label, start, end in channels if label not in LISTS]
             records = (Path(path).stat().st_size - begin) // size if size > 0 else 0
-            return cls(Path(path), begin, size, records, tuple(slots), count - len(slots))
+            return cls(Path(path), begin, size, records, tuple(slots), len(places), tuple(places))
 
     def lists(self):
         """Yield `(byte, content)` for each list of each channel, in the file's order."""

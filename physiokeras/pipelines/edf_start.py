@@ -43,8 +43,9 @@ class Start:
         """
         with open(path, "rb") as file:
             head = file.read(192).decode("latin-1")
-        if not head.startswith("0       "):
-            raise DataError("scores in EDF+ can be placed on recordings in EDF alone.", file=path, place="byte 0")
+        if not head.startswith(("0       ", "\xffBIOSEMI")):
+            message = "scores in EDF+ can be placed on recordings in EDF and BDF alone."
+            raise DataError(message, file=path, place="byte 0")
         day = _date(head[88:168], head[168:176])
         return cls(datetime.combine(day, _time(head[176:184], path)), day != _UNKNOWN, first_onset(path))
 

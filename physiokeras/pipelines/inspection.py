@@ -1,15 +1,18 @@
 """What a conversion would make of one record, for a person to read."""
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.channels import ABSENT, record_windows
+from physiokeras.pipelines.channels import is_absent, record_windows
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.labels import first_window, read_labels
+from physiokeras.pipelines.recordings import about_people, recordings_of
 from physiokeras.pipelines.records import Header, read_header
 
 _ENOUGH = 0.5
@@ -43,17 +46,22 @@ class Inspection:
     notes: tuple = ()
 
     @property
+    def name(self):
+        """The record's name."""
+        return self.path.stem
+
+    @property
     def doubts(self):
         """Sentences on what a person should look at before trusting what a model says of this record."""
         found = []
         for name, share in dict(self.modalities).items():
             channels = [channel for channel in self.channels if channel["modality"] == name]
-            if all(channel["notes"] == [ABSENT] for channel in channels):
+            if all(map(is_absent, channels)):
                 found.append(f"{name} is absent: none of its names is in the header; see `alias` in the definition")
             elif share < _ENOUGH:
                 found.append(f"{name} is usable in {share:.0%} of the windows")
         for channel in self.channels:
-            found += [f"{channel['channel']}: {note}" for note in channel["notes"] if note != ABSENT]
+            found += [f"{channel['channel']}: {note}" for note in channel["notes"] if not is_absent(channel)]
         for name, values in dict(self.labels).items():
             if self.windows and not _known(values).any():
                 found.append(f"no window has the label {name}")
@@ -65,17 +73,28 @@ class Inspection:
         return "unusable" if self.error else "doubtful" if self.doubts else "good"
 
 
-def inspect_record(path, definition, people):
+def inspect_record(path: Any, definition: Definition | str | os.PathLike, people: dict | None = None) -> Inspection:
     """Read a record as a conversion would, and go on past a contradiction between header and samples.
 
     Args:
-        path: Its header.
-        definition: `Definition`.
-        people: As `physiokeras.pipelines.label_tables.read_tables` gives it.
+        path: Its header; or a `Recording`, or an `mne.io.Raw`.
+        definition: `Definition`, a shipped name, or the path of a TOML file.
+        people: As `physiokeras.pipelines.label_tables.read_tables` gives it; default: nothing is known of people.
 
     Returns: `Inspection`; nothing that is wrong with the record raises.
     """
-    facts = {"path": Path(path), "definition": definition}
+    if not isinstance(definition, Definition):
+        definition = Definition.read(definition)
+    recordings = recordings_of(path)
+    if recordings is None:
+        return _inspect(Path(path), definition, people or {})
+    if len(recordings) > 1:
+        raise ValueError(f"`path` must be one recording. Received: {len(recordings)}.")
+    return _inspect(recordings[0], *about_people(recordings, definition))
+
+
+def _inspect(path, definition, people):
+    facts = {"path": path, "definition": definition}
     try:
         header = facts["header"] = read_header(path)
         start = first_window(header, definition)

@@ -13,6 +13,7 @@ from physiokeras.pipelines.parts import NUMBER_KINDS, TABLE_KINDS
 from physiokeras.pipelines.people import Person, read_people
 from physiokeras.pipelines.scores import BEATS, annotation_file, frames_of, scores, unused_marks
 from physiokeras.pipelines.spans import grid_start, stage_vector, window_classes
+from physiokeras.pipelines.window_events import window_events
 
 __all__ = ["Person", "annotation_file", "first_window", "label_dtype", "read_labels", "read_people", "stage_vector"]
 
@@ -42,7 +43,7 @@ def read_labels(header, definition, people, report=None, start=0.0):
     """
     report, found = [] if report is None else report, []
     windows = definition.windows(header.seconds - start)
-    rules = {"stages": _spans, "spans": _spans, "arousal": _arousals, "beats": _beats}
+    rules = {"stages": _spans, "spans": _spans, "arousal": _arousals, "beats": _beats, "events": _events_of_windows}
     labels = {}
     for name, label in definition.labels.items():
         if label.kind == "age":
@@ -97,6 +98,13 @@ def _spans(header, label, edges, report):
     return window_classes(annotations, label, header, edges, report)
 
 
+def _events_of_windows(header, label, edges, report):
+    annotations = scores(header, label, report)
+    if annotations is None:
+        return np.full(len(edges) - 1, -1)
+    return window_events(annotations, label, header, edges, report)
+
+
 def arousal_targets(header, label, report=None):
     """The Challenge's target of every sample: from `-arousal.mat` where there is one, else derived from annotations.
 
@@ -113,7 +121,7 @@ def arousal_targets(header, label, report=None):
     report = [] if report is None else report
     annotations = scores(header, label, report)
     events = [] if annotations is None else _events(annotations, label, header, report)
-    path = header.path.with_name(f"{header.name}{label.vector}") if label.vector else None
+    path = header.path.with_name(f"{header.name}{label.vector}") if label.vector and not header.recording else None
     if path is not None and path.exists():
         refuse_link_out(path, header.path.parent)
         return read_targets(path, header.frames)

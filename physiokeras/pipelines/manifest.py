@@ -111,6 +111,8 @@ class Manifest:
         try:
             table = json.loads(path.read_bytes())
         except FileNotFoundError:
+            if isinstance(folder, Path) and not folder.exists():
+                raise DataError("there is no such folder.", file=folder) from None
             raise DataError(
                 "no manifest.json; prepare the folder with `python -m physiokeras.recipes.prepare`.", file=folder
             ) from None

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.record_list import claimed_by
-from physiokeras.pipelines.split import assign_splits, is_unlabelled
+from physiokeras.pipelines.scores import wanted_file
+from physiokeras.pipelines.split import assign_splits, check_lists, is_unlabelled
 
 
 def check_names(source, headers, definition, people):
@@ -22,7 +23,7 @@ def check_names(source, headers, definition, people):
 
     Raises:
         DataError: What is wrong for the whole data set: a label without any file, a table without any row of a record,
-            a person in two splits.
+            a person in two splits or, where each must be listed, in none; a pattern of people that nobody matches.
     """
     files, refused = claimed_by(headers, definition)
     persons = {}
@@ -39,6 +40,7 @@ def check_names(source, headers, definition, people):
     if people and not any(path.stem in people for path in headers):
         names = f"Records are called {headers[0].stem}, ...; the table has {next(iter(people))}, ..."
         raise DataError(f"no record is in the table. {names}", file=Path(source) / definition.people)
+    check_lists(definition, persons.values())
     persons = {path.stem: persons[path.stem] for path in headers if path not in refused}
     assign_splits(definition, persons)
     return refused, persons
@@ -51,12 +53,8 @@ def _check_label(source, headers, definition, name, files):
     if unlabelled or _there(name, label, files, headers):
         return
     wanted = f"file = {label.file!r}" if label.file else f"annotator = {label.annotator!r}"
-    rule = f"no record has annotations for [labels.{name}] {wanted}, such as {_example(headers[0], label)}"
+    rule = f"no record has annotations for [labels.{name}] {wanted}, such as {wanted_file(headers[0], label)}"
     raise DataError(f"{rule}. Correct it, or leave the label out of the definition.", file=source)
-
-
-def _example(path, label):
-    return label.file.format(record=path.stem) if label.file else f"{path.stem}.{label.annotator}"
 
 
 def _claimed_twice(file, owners, label):

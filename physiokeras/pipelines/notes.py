@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 
-from physiokeras.pipelines.channels import ABSENT
+from physiokeras.pipelines.channels import ABSENT, is_absent
 
 
 def kinds_of_notes(records):
@@ -19,7 +19,9 @@ def kinds_of_notes(records):
     for record in records:
         notes = [(channel["channel"], note) for channel in record.channels for note in channel["notes"]]
         for channel, note in notes + [("", note.removeprefix(f"{record.name}: ")) for note in record.notes]:
-            kind = note if note == ABSENT else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record.name, "RECORD"))
+            kind = (
+                note if note.startswith(ABSENT) else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record.name, "RECORD"))
+            )
             counts[kind] += 1
             examples.setdefault(kind, f"{record.name}: {channel}: {note}" if channel else f"{record.name}: {note}")
     return [(kind, count, examples[kind]) for kind, count in counts.most_common()]
@@ -57,11 +59,11 @@ def lacking(records, definition):
     problems, lines = [], []
     if not records:
         return ["no record could be converted"], []
-    found = {(c["channel"], c["notes"] == [ABSENT]) for record in records for c in record.channels}
+    found = {(c["channel"], is_absent(c)) for record in records for c in record.channels}
     absent = {name for name, lacks in found if lacks and (name, False) not in found}
     for name, modality in definition.modalities.items():
         channels = [channel for channel in modality.channels if channel.name in absent]
-        wanted = ", ".join(name for channel in channels for name in channel.names)
+        wanted = ", ".join(name for channel in channels for name in definition.names_of(channel))
         if len(channels) == len(modality.channels):
             line = f"no record has a channel of [modalities.{name}]: looked for were {wanted}. See `alias`"
             (problems if modality.default else lines).append(line)
@@ -71,6 +73,9 @@ def lacking(records, definition):
         counts = [record.labels.get(name, {}) for record in records if record.split != "pretrain"]
         if any(counts) and not any(key != "-1" and count for found in counts for key, count in found.items()):
             problems.append(f"no window has a label of [labels.{name}], of kind {label.kind}; see the notes")
+        events = [found.get("1") for found in counts] if label.kind == "events" else [True]
+        if any(counts) and not any(events):
+            problems.append(f"no window has an event of [labels.{name}], events = {list(label.events)}; see the notes")
     shares = {name: getattr(definition.split, name) for name in ("test", "validation")}
     splits = {record.split for record in records}
     lines += [f"nobody falls into the split {name}, a share of {share:g}. Take another `seed` or more people"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from physiokeras.constants import STORED_RANGE
 from physiokeras.errors import DataError
 
-LABEL_KINDS = ("stages", "arousal", "age", "spans", "beats", "class", "number")
+LABEL_KINDS = ("stages", "arousal", "age", "spans", "beats", "class", "number", "events")
 """What a label can be made of; `physiokeras.pipelines.labels` gives the rule of each."""
 
 TABLE_KINDS = ("class", "number")
@@ -31,7 +31,8 @@ class Channel:
 
     Args:
         name: The name that the record's header gives, or the name of ours if `alias` lists the header's.
-        alias: Other names under which headers carry it; the first that matches is taken.
+        alias: Other names under which headers carry it; the first that matches is taken. One with `*` (any characters)
+            or `?` (any one) is a pattern, which ignores case and may match one channel of a record.
         required: A record without this channel is set aside; otherwise the channel is marked absent.
     """
 
@@ -106,24 +107,33 @@ class Label:
         name: Its name in `[labels.NAME]`.
         kind: One of `LABEL_KINDS`.
         annotator: Extension of the annotation file: "arousal" for `NAME.arousal`.
-        file: Instead of `annotator`, a pattern of the annotation file beside the record, in which "{record}" stands for
-            the record's name and "{record:.6}" for its first six letters.
+        file: Instead of `annotator`, a pattern of the annotation file from the record's folder on, in which "{record}"
+            stands for the record's name, "{record:.6}" for its first six letters and "{folder}" for its folder's name:
+            "../../annotations/{folder}/{record}-nsrr.xml".
         prefix: What the texts of stages or spans begin with; others are events, without effect here.
         classes: Class names in the order of their numbers.
-        mapping: Annotated string to class; strings that equal a class need no entry.
-        unscored: Annotated strings that stand for no class.
+        mapping: Annotated string to class; strings that equal a class need no entry, nor do the names of stages in
+            `physiokeras.pipelines.stage_names` ("stages").
+        unscored: Annotated strings that stand for no class. Here and in `mapping`, one with `*` (any characters) is a
+            pattern: "2*" for "2 HA".
         share: Least share of the window that one class must cover ("stages", "spans").
         vector: Suffix of the Challenge's file with one target per sample ("arousal"); used where the file exists.
         first_sample: Number that the annotator gives to a record's first sample: 0, or 1 in the Challenge's files.
-        positive: Least seconds of target arousal in a positive window ("arousal").
+        positive: Least seconds of target arousal in a positive window ("arousal"), 1 by default; of events in one
+            ("events"), by default any.
         scored: Least scored seconds in a negative window ("arousal").
         normal: Symbols of normal beats ("beats").
         abnormal: Symbols of beats that make a window positive ("beats").
         table: File below the source folder with a row a record or a person ("class", "number"). A "class" without
             `classes` takes those found there, sorted.
-        column: Its column with the label; default: the label's name.
+        column: Its column with the label; default: the label's name. For scores in a table, that of the description.
         by: Whether a row is of a "record" (the default) or of a "person".
         key: Its column with the names of records or people; default: `by`.
+        ignore: Patterns of marks that are none of the label's, such as events among stages ("stages", "spans").
+        events: Patterns of the marks that make a window positive, in whatever case ("events").
+        epoch: Seconds of a scoring epoch, for lists of one stage an epoch; default: what the file says, else 30.
+        times: What score files mean by times such as 23:15:30: "clock", or "elapsed" since the recording's start. With
+            "elapsed", a start of the file's own need not be that of the recording.
     """
 
     name: str
@@ -137,7 +147,7 @@ class Label:
     share: float = 1.0
     vector: str | None = None
     first_sample: int = 0
-    positive: float = 1.0
+    positive: float | None = None
     scored: float = 15.0
     normal: tuple[str, ...] = ()
     abnormal: tuple[str, ...] = ()
@@ -145,9 +155,15 @@ class Label:
     column: str | None = None
     by: str | None = None
     key: str | None = None
+    ignore: tuple[str, ...] | None = None
+    events: tuple[str, ...] | None = None
+    epoch: float | None = None
+    times: str | None = None
 
     def __post_init__(self):
         key = f"[labels.{self.name}]"
+        if self.positive is None:
+            object.__setattr__(self, "positive", 0.0 if self.kind == "events" else 1.0)
         check(_NAME.fullmatch(self.name) and self.name not in RESERVED, key, _NAMING, self.name)
         check(self.kind in LABEL_KINDS, f"{key} kind", f"must be one of {', '.join(LABEL_KINDS)}", self.kind)
         if self.kind in TABLE_KINDS:
@@ -157,12 +173,17 @@ class Label:
         check(named or not self.is_annotated, f"{key} annotator", rule, self.annotator)
         check(self.table is None or self.kind in TABLE_KINDS, f"{key} table", f"is for {TABLE_KINDS}", self.table)
         check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
-        rule = "must be a pattern without / in which only {record} stands in braces"
+        rule = "must be a pattern from the record's folder on, in which only {record} and {folder} stand in braces"
         check(self.file is None or _pattern(self.file), f"{key} file", rule, self.file)
         check("/" not in (self.vector or ""), f"{key} vector", "must be a suffix without /", self.vector)
         check(0.5 < self.share <= 1, f"{key} share", "must lie in (0.5, 1]", self.share)
         check(self.first_sample in (0, 1), f"{key} first_sample", "must be 0 or 1", self.first_sample)
-        check(self.positive > 0 and self.scored > 0, key, "positive and scored must be above 0", self.positive)
+        valid = self.scored > 0 and (self.positive > 0 or (self.kind == "events" and self.positive == 0))
+        check(valid, key, "positive and scored must be above 0", self.positive)
+        check(self.epoch is None or self.epoch > 0, f"{key} epoch", "must be above 0 s", self.epoch)
+        check(self.times in (None, "clock", "elapsed"), f"{key} times", 'must be "clock" or "elapsed"', self.times)
+        rule = "must list patterns of the marks that make a window positive"
+        check(bool(self.events) == (self.kind == "events"), f"{key} events", f"{rule}, for kind events", self.events)
         if self.kind in ("stages", "spans"):
             check(len(self.classes) > 1, f"{key} classes", "must name at least two classes", list(self.classes))
             rule = '"none" stands for windows without a class, and each name for one class'
@@ -202,18 +223,37 @@ class Split:
     """How people are divided; see `physiokeras.pipelines.split.assign_splits`.
 
     Args:
-        test: Share of the labelled people.
-        validation: Share of the labelled people.
+        test: Share of the labelled people; in a TOML file also a list of names or patterns (`fnmatch`) of people.
+        validation: The same.
         seed: Seed of the draw.
         pretrain: Patterns (`fnmatch`) of the names of unlabelled records.
+        people: Split -> patterns of its people, which is where lists go. Those whom no list names are drawn by the
+            shares; where "train" has a list, nobody is drawn.
+        column: Column of the table `people` that names each record's split; nobody is drawn.
+        file: Published split below the source folder, a table or JSON; nobody is drawn. See
+            `physiokeras.pipelines.published_splits`.
     """
 
     test: float = 0.22
     validation: float = 0.10
     seed: int = 0
     pretrain: tuple[str, ...] = ()
+    people: dict[str, tuple[str, ...]] | None = None
+    column: str | None = None
+    file: str | None = None
 
     def __post_init__(self):
+        given = [name for name in ("people", "column", "file") if getattr(self, name)]
+        check(len(given) < 2, "[split]", "lists of people, `column` and `file` exclude each other", given)
+        for name, patterns in (self.people or {}).items():
+            key = f"[split] {name}"
+            check(name in SPLITS[1:], key, f"people are listed for {', '.join(SPLITS[1:])}", name)
+            check(patterns and all(patterns), key, "must name people", patterns)
+            twice = sorted({pattern for pattern in patterns if patterns.count(pattern) > 1})
+            check(not twice, key, "must name each person once", twice)
+            rule = "the others are drawn by a share, but nobody is where train has a list"
+            shares = [self.test, self.validation] if name == "train" else [getattr(self, name)]
+            check(not any(shares), key, rule if name == "train" else "is a list or a share, not both", shares)
         for name in ("test", "validation"):
             check(0 <= getattr(self, name) < 1, f"[split] {name}", "must lie in [0, 1)", getattr(self, name))
         both = self.test + self.validation
@@ -221,8 +261,14 @@ class Split:
 
 
 def _pattern(text):
-    """Whether `text` is a file name in which "{record}" or "{record:.6}" may stand."""
-    return not set(re.sub(r"\{record(:\.\d+)?\}", "", text)) & set("/\\{}\0") and text not in (".", "..")
+    """Whether `text` is a relative path, in which "{record}", "{record:.6}" and "{folder}" may stand.
+
+    ".." stands at its begin alone, and its last part alone is a pattern.
+    """
+    plain = re.sub(r"\{record(:\.\d+)?\}|\{folder\}", "x", text)
+    *folders, name = re.sub(r"^(\.\./)+", "", plain).split("/")
+    strange = set("".join(folders)) & set("*?[") or set(plain) & set("\\{}\0")
+    return not strange and not {"", ".", ".."} & {*folders, name}
 
 
 def check(holds, key, rule, value):

@@ -57,15 +57,19 @@ def without_missing_people(definition, source):
         for name, label in definition.labels.items()
         if (label.kind != "age" or people) and (label.table is None or there(label.table))
     }
-    column = definition.person_column if people else None
-    return replace(definition, people=people, person_column=column, labels=labels)
+    column, split = definition.person_column if people else None, definition.split
+    if (split.column and not people) or (split.file and not there(split.file)):
+        split = replace(split, column=None, file=None)
+    return replace(definition, people=people, person_column=column, labels=labels, split=split)
 
 
-def read_rows(path, needed):
-    """Yield the line number and the row, a dict of lower-case column -> cell, of a table that has the `needed` columns.
+def read_header_line(path):
+    """Names of a table's columns, in lower case."""
+    return _open(path)[1]
 
-    Cells are separated by commas, in a file named .tsv by tabs.
-    """
+
+def _open(path):
+    """A `csv.reader` behind its first line, and the names of the columns."""
     try:
         size = path.stat().st_size
         if size > _LARGEST:
@@ -74,9 +78,22 @@ def read_rows(path, needed):
     except (OSError, UnicodeDecodeError) as error:
         message = f"must be a readable UTF-8 table: {error}. Put it there, or remove what needs it from the definition."
         raise DataError(message, file=path) from error
-    reader = csv.reader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    first = text.partition("\n")[0]
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ";" if "," not in first and ";" in first else ","
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
     try:
-        columns = [cell.strip().lower() for cell in next(reader, [])]
+        return reader, [cell.strip().lower() for cell in next(reader, [])]
+    except csv.Error as error:
+        raise DataError(f"must be a table: {error}.", file=path, place="line 1") from error
+
+
+def read_rows(path, needed):
+    """Yield the line number and the row, a dict of lower-case column -> cell, of a table that has the `needed` columns.
+
+    Cells are separated by commas or, where the first line has none, semicolons; in a file named .tsv by tabs.
+    """
+    reader, columns = _open(path)
+    try:
         if not {column.lower() for column in needed} <= set(columns):
             message = f"must have the columns {', '.join(needed)}. Received: {columns[:20]}."
             raise DataError(message, file=path, place="line 1")
@@ -88,6 +105,20 @@ def read_rows(path, needed):
                 yield reader.line_num, dict(zip(columns, (cell.strip() for cell in row), strict=True))
     except csv.Error as error:
         raise DataError(f"must be a table: {error}.", file=path, place=f"line {reader.line_num}") from error
+
+
+def table_column(source, table, key, column):
+    """Dict of the cells of `key` -> (cell of `column`, line number)."""
+    path = Path(source) / table
+    refuse_link_out(path, source)
+    cells = {}
+    for number, row in read_rows(path, (key, column)):
+        name, cell = row[key.lower()], row[column.lower()]
+        before, line = cells.setdefault(name, (cell, number))
+        if before != cell:
+            message = f"{name!r} must have one {column}. Received: {cell[:40]!r}, and {before[:40]!r} in line {line}."
+            raise DataError(message, file=path, place=f"line {number}")
+    return cells
 
 
 def _sex(text, path, number):

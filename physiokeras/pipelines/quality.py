@@ -3,6 +3,8 @@
 import numpy as np
 
 from physiokeras.markdown import markdown_table
+from physiokeras.pipelines.coverage import shortfalls, source_rows
+from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.notes import kinds_of_notes
 from physiokeras.pipelines.parts import NUMBER_KINDS, SPLITS
 
@@ -51,6 +53,14 @@ def page(manifest, classes, present, amplitudes):
         for name in manifest.modalities
     ]
     yield markdown_table([("modality", "windows present", "unit", "IQR", "5 % to 95 %", "channels"), *rows]) + "\n"
+    yield "## Channels\n"
+    yield "Where each comes from; a name that is not its own is an alias or a derivation of the definition.\n"
+    head = ("modality", "channel", "from", "records", "which")
+    yield markdown_table([head, *source_rows(records)]) + "\n"
+    lines = list(shortfalls(records, Definition.from_dict(manifest.definition)))
+    if lines:
+        yield "## What some records lack\n"
+        yield "\n".join(f"- {line}" for line in lines) + "\n"
     if manifest.problems:
         yield "## What the whole data set lacks\n"
         yield "\n".join(f"- {problem}" for problem in manifest.problems) + "\n"

@@ -13,11 +13,18 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
+from physiokeras.pipelines import edf, mne_scores
 from physiokeras.pipelines.annotations import read_annotations
-from physiokeras.pipelines.edf import read_edf_annotations
+from physiokeras.pipelines.score_marks import EVENT, STAGE
+from physiokeras.pipelines.score_tables import SUFFIXES, read_text_scores
+from physiokeras.pipelines.score_xml import read_xml_scores
+from physiokeras.pipelines.stage_names import KALES, UNSCORED, coding_of, standard_classes, standard_stage
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """WFDB's symbols of heart beats."""
+
+UNKNOWN = -2
+"""Class of a mark that a label must know and does not."""
 
 _KINDS = 8
 """Kinds of unused marks that are listed one by one."""
@@ -34,13 +41,26 @@ def annotation_file(path, label):
         file = path.with_suffix(f".{label.annotator}")
         return _any_case(file) if label.annotator else None
     # Whatever stands in a record's name stands for itself.
-    name = path.stem
-    pattern = re.sub(r"\{record(?::\.(\d+))?\}", lambda cut: escaped(name[: cut[1] and int(cut[1])]), label.file)
-    files = matching(path.parent, any_case(pattern))
+    known = {"record": path.stem, "folder": path.parent.name}
+
+    def insert(match):
+        return escaped(known[match[1]][: match[2] and int(match[2])])
+
+    *folders, pattern = re.sub(r"\{(record|folder)(?::\.(\d+))?\}", insert, label.file).split("/")
+    folder = Path(os.path.normpath(path.parent.joinpath(*folders)))
+    files = matching(folder, any_case(pattern)) if folder.is_dir() else []
     if len(files) > 1:
-        names, wanted = ", ".join(file.name for file in files), label.file.format(record=name)
+        names, wanted = ", ".join(file.name for file in files), wanted_file(path, label)
         raise DataError(f"one file must match [labels.{label.name}] file = {wanted!r}. Received: {names}.", file=path)
     return files[0] if files else None
+
+
+def wanted_file(path, label):
+    """Name or pattern of the annotation file of a record and a `Label`, for messages."""
+    path = Path(path)
+    if label.file is None:
+        return f"{path.stem}.{label.annotator}"
+    return label.file.format(record=path.stem, folder=path.parent.name)
 
 
 def escaped(text):
@@ -82,12 +102,13 @@ def _any_case(file):
 
 def scores(header, label, report):
     """A label's `Annotations`, timed from the record's first frame, or None where the record has no such file."""
-    path = annotation_file(header.path, label)
-    if path is None:
-        wanted = label.file or f"{header.name}.{label.annotator}"
+    source = _source(header, label)
+    if source is None:
+        wanted = "scores" if header.recording else wanted_file(header.path, label)
         report.append(f"{header.name}: no {wanted}; without the label {label.name}")
         return None
-    annotations = _read(path, header)
+    annotations = _read(source, header, label)
+    path = annotations.path
     report += annotations.report
     marks = zip(annotations.symbols, annotations.notes, strict=True)
     # A recorder's own remarks in EDF+ may come after its last sample.
@@ -96,9 +117,8 @@ def scores(header, label, report):
     if len(beyond) and header.unfinished and len(beyond) < used.sum():
         report.append(f"{path.name}: {len(beyond)} marks lie behind the unfinished record's end; left out")
     elif len(beyond):
-        sample = annotations.samples[beyond[0]]
         message = f"must lie in the record, which ends at {header.seconds:g} s. Is it another record's?"
-        raise DataError(message, file=path, place=f"sample {sample}")
+        raise DataError(message, file=path, place=annotations.place(beyond[0]))
     return annotations
 
 
@@ -109,15 +129,41 @@ def frames_of(annotations, label, header):
     return np.rint(samples * (header.rate / (annotations.rate or header.rate))).astype(np.int64)
 
 
-def classes_of(label):
-    """Number of the class of each text that a label knows; -1 for what it lists as unscored.
+def class_reader(label, annotations=None):
+    """Function of `(symbol, text)` of a mark: the number of its class in a label of stages or spans.
 
-    What is listed as unscored need not have the prefix, and what is listed with it need not have it twice.
+    It is -1 for what is listed as unscored, None for what is no mark of the label, and `UNKNOWN` for a mark of the
+    label that is none of its classes. What is listed as unscored need not have the prefix, and what is listed with it
+    need not have it twice. Names of stages that the field knows need no entry. Of the patterns, those with `*`, the
+    first that matches counts, where no text matches whole.
+
+    Args:
+        label: `Label`.
+        annotations: `Annotations` of the marks, which may tell what numbers of stages mean.
     """
     known = {name: number for number, name in enumerate(label.classes)}
     known |= {text: known[name] for text, name in label.mapping.items()} | dict.fromkeys(label.unscored, -1)
     whole = {text: value for text, value in known.items() if value < 0 or text.startswith(label.prefix)}
-    return {label.prefix + text: value for text, value in known.items()} | whole
+    whole |= {label.prefix + text: value for text, value in known.items() if label.prefix + text not in whole}
+    standard = {UNSCORED: -1, **standard_classes(label.classes, label.mapping)} if label.kind == "stages" else {}
+    coding = None if annotations is None else annotations.coding or coding_of(annotations.notes)
+    coding = KALES if label.prefix else coding
+    patterns = [(text, value) for text, value in known.items() if "*" in text]
+
+    def read(mark):
+        symbol, text = mark
+        if text in whole:
+            return whole[text]
+        if not text or symbol == EVENT or any(fnmatch.fnmatchcase(text, pattern) for pattern in label.ignore or ()):
+            return None
+        belongs = symbol == STAGE or (text.startswith(label.prefix) if label.prefix else not is_event(text))
+        if not belongs:
+            return None
+        bare = text.removeprefix(label.prefix)
+        found = next((value for pattern, value in patterns if fnmatch.fnmatchcase(bare, pattern)), None)
+        return standard.get(standard_stage(bare, coding), UNKNOWN) if found is None else found
+
+    return functools.lru_cache(256)(read)
 
 
 def is_event(text):
@@ -131,21 +177,31 @@ def uses(label):
         return lambda mark: mark[0] in BEATS
     if label.kind == "arousal":
         return lambda mark: bool(mark[1])
+    if label.kind == "events":
+        positive = is_positive(label)
+        return lambda mark: positive(mark[1])
     if label.kind not in ("stages", "spans"):
         return lambda mark: False
-    known = classes_of(label)
-    return lambda mark: mark[1] in known or (bool(mark[1]) and not label.prefix and not is_event(mark[1]))
+    read = class_reader(label)
+    return lambda mark: read(mark) is not None
+
+
+def is_positive(label):
+    """Function of a text: whether it is one of the events that make a window positive."""
+    patterns = [pattern.lower() for pattern in label.events or ()]
+    return functools.lru_cache(256)(lambda text: any(fnmatch.fnmatchcase(text.lower(), each) for each in patterns))
 
 
 def unused_marks(header, definition):
     """Lines on the annotations that no label makes anything of, for each annotation file of a record."""
     readers = {}
     for label in definition.labels.values():
-        path = annotation_file(header.path, label)
-        if path is not None:
-            readers.setdefault(path, []).append(label)
-    for path, labels in readers.items():
-        annotations, used = _read(path, header), [uses(label) for label in labels]
+        source = _source(header, label)
+        if source is not None:
+            key = getattr(source, "path", source), label.column, label.epoch, label.times
+            readers.setdefault(key, (source, []))[1].append(label)
+    for (path, *_), (source, labels) in readers.items():
+        annotations, used = _read(source, header, labels[0]), [uses(label) for label in labels]
         marks = Counter(zip(annotations.symbols, annotations.notes, strict=True))
         unused = {mark: count for mark, count in marks.items() if not any(use(mark) for use in used)}
         for (symbol, text), count in list(unused.items())[:_KINDS]:
@@ -155,8 +211,25 @@ def unused_marks(header, definition):
             yield f"{path.name}: {rest} marks of {len(unused) - _KINDS} more kinds, without effect on labels"
 
 
-def _read(path, header):
-    refuse_link_out(path, header.path.parent)
-    if path.suffix.lower() == ".edf":
-        return read_edf_annotations(path, header.path, header.seconds)
+def _source(header, label):
+    """Where a label's annotations are: the path of a file, `Annotations` in memory, or None."""
+    return header.recording.annotations if header.recording else annotation_file(header.path, label)
+
+
+def _read(source, header, label):
+    if header.recording:
+        return source
+    path = source
+    # A label may name a file of another folder, as far above the record's as it says.
+    above = len(re.match(r"(?:\.\./)*", label.file or "")[0]) // 3
+    refuse_link_out(path, os.path.normpath(header.path.parent.joinpath(*[".."] * above)))
+    suffix = path.suffix.lower()
+    if suffix in edf.SUFFIXES:
+        return edf.read_edf_annotations(path, header.path, header.seconds)
+    if path.name.lower().endswith(mne_scores.ANNOTATED):
+        return mne_scores.read_mne_annotations(path, header)
+    if suffix == ".xml":
+        return read_xml_scores(path, label, header)
+    if suffix in SUFFIXES:
+        return read_text_scores(path, label, header)
     return read_annotations(path)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.scores import classes_of, frames_of, is_event
+from physiokeras.pipelines.scores import UNKNOWN, class_reader, frames_of
+from physiokeras.pipelines.stage_names import AMBIGUOUS
 
 ROUNDING = 0.02
 """Seconds that a window may lack of the share: the clocks of two files differ by some milliseconds."""
@@ -80,16 +81,8 @@ def find_spans(annotations, label, header, report):
 
 def _marks(annotations, label, header, report):
     """Begin, end and class of every mark: three int64 `(marks,)`, by begin."""
-    known, frames = classes_of(label), frames_of(annotations, label, header)
-    chosen = []
-    for place, text in enumerate(annotations.notes):
-        if text in known:
-            chosen.append(place)
-        elif text and (text.startswith(label.prefix) if label.prefix else not is_event(text)):
-            names = ", ".join([*label.classes, *label.mapping, *label.unscored])
-            rule = f"a mark of [labels.{label.name}] must be one of {names}"
-            message = f"{rule}. Received: {text!r}. Add it to `mapping` or `unscored`."
-            raise DataError(message, file=annotations.path, place=f"sample {frames[place]}")
+    frames, found = frames_of(annotations, label, header), _classes(annotations, label, header)
+    chosen = [place for place, value in enumerate(found) if value is not None]
     begins, end = frames[chosen], round(header.seconds * header.rate)
     following = np.searchsorted(begins, begins, side="right")
     nexts = np.append(begins, end)[following]
@@ -100,7 +93,27 @@ def _marks(annotations, label, header, report):
         lengths = np.rint(annotations.durations[chosen] * (header.rate / annotations.rate)).astype(np.int64)
         ends = np.where(lengths > 0, begins + lengths, nexts)
         ends = np.where((ends > nexts) & (ends < nexts + _SLIVER * header.rate), nexts, ends)
-    return begins, ends, np.array([known[annotations.notes[place]] for place in chosen], np.int64)
+    return begins, ends, np.array([found[place] for place in chosen], np.int64)
+
+
+def _classes(annotations, label, header):
+    """Class of every mark: its number, -1 where it is unscored, None where it is no mark of the label.
+
+    Raises:
+        DataError: A mark of the label that is none of its classes.
+    """
+    read, found = class_reader(label, annotations), []
+    for place, mark in enumerate(zip(annotations.symbols, annotations.notes, strict=True)):
+        found.append(read(mark))
+        if found[-1] == UNKNOWN:
+            names = ", ".join([*label.classes, *label.mapping, *label.unscored])
+            message = f"a mark of [labels.{label.name}] must be one of {names}. Received: {mark[1]!r:.80}."
+            way = "Add it to `mapping`, `unscored` or, where it is no mark of this label, `ignore`."
+            if mark[1] == AMBIGUOUS and label.kind == "stages":
+                way = f"It is REM in YASA's numbers, stage 4 in others: write mapping = {{ {AMBIGUOUS} = ... }}."
+            frame = frames_of(annotations, label, header)[place]
+            raise DataError(f"{message} {way}", file=annotations.path, place=annotations.place(place, frame))
+    return found
 
 
 def _covered(spans, value, edges):
@@ -135,6 +148,6 @@ def grid_of(seconds, window):
 
 def grid_start(annotations, label, header, window):
     """Seconds after the record's start at which the first window on the grid of a label's marks begins."""
-    known = classes_of(label)
-    begins = frames_of(annotations, label, header)[[text in known for text in annotations.notes]]
+    found = _classes(annotations, label, header)
+    begins = frames_of(annotations, label, header)[[value is not None for value in found]]
     return grid_of(begins / header.rate, window) if len(begins) else 0.0

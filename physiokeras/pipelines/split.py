@@ -9,7 +9,8 @@ from physiokeras.seeds import derive
 def assign_splits(definition, people, kept=None):
     """The split of every record: a function of its person and the seed alone, so that adding people moves nobody.
 
-    Records that match `split.pretrain` are unlabelled. A hash of the seed and the person's name is a number in [0, 1);
+    Records that match `split.pretrain` are unlabelled. People whom `split.people` lists are where it says. For each
+    other person, a hash of the seed and the person's name is a number in [0, 1);
     below `test` the person tests, within `validation` above it the person validates, and else trains. So the shares
     are met on average alone: few people may leave a split empty.
 
@@ -21,7 +22,8 @@ def assign_splits(definition, people, kept=None):
     Returns: dict record name -> one of `SPLITS`, in the order given.
 
     Raises:
-        DataError: A person has records that match `pretrain` and others that do not.
+        DataError: A person has records that match `pretrain` and others that do not, is listed for two splits, or for
+            none where nobody is drawn.
     """
     split = definition.split
     unlabelled = {record for record in people if is_unlabelled(record, split)}
@@ -33,10 +35,50 @@ def assign_splits(definition, people, kept=None):
         )
         raise DataError(message, place="[split] pretrain")
     kept = {person: name for person, name in (kept or {}).items() if name != "pretrain"}
+    listed = _listed(split, people.values(), pretrain)
     return {
-        record: "pretrain" if record in unlabelled else kept.get(person) or _drawn(person, split)
-        for record, person in people.items()
+        record: listed.get(person) or kept.get(person) or _drawn(person, split) for record, person in people.items()
     }
+
+
+def check_lists(definition, persons):
+    """Refuse a name or pattern of people in `[split]` that nobody matches.
+
+    Args:
+        definition: `Definition`.
+        persons: Names of all people.
+
+    Raises:
+        DataError: Names split and pattern.
+    """
+    persons = sorted(set(persons))
+    for name, patterns in (definition.split.people or {}).items():
+        for pattern in patterns:
+            if not any(_matches(person, [pattern]) for person in persons):
+                message = f"{pattern!r} matches nobody. People are called {', '.join(persons[:5])}."
+                raise DataError(f"{message} Correct it, or remove it.", place=f"[split] {name}")
+
+
+def _listed(split, persons, pretrain):
+    """Person -> split, of those who are unlabelled or listed."""
+    found = dict.fromkeys(pretrain, "pretrain")
+    for person in dict.fromkeys(persons):
+        named = [name for name, patterns in (split.people or {}).items() if _matches(person, patterns)]
+        named = [*([found[person]] if person in found else []), *named]
+        if len(named) > 1:
+            raise DataError(f"a person belongs to one split. {person!r} is in {' and '.join(named)}.", place="[split]")
+        if named:
+            found[person] = named[0]
+    left = sorted(set(persons) - set(found)) if "train" in (split.people or {}) else []
+    if left:
+        names = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
+        message = f"each person must be in a split where train has a list. Received none for {names}. List them"
+        raise DataError(f"{message}, or leave the records out by `records`.", place="[split] train")
+    return found
+
+
+def _matches(person, patterns):
+    return any(fnmatch.fnmatchcase(person, pattern) for pattern in patterns)
 
 
 def is_unlabelled(record, split):

@@ -4,15 +4,21 @@ import contextlib
 import os
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.channels import channel_windows, refuse_strange
+from physiokeras.pipelines.channels import absence, channel_windows, refuse_strange
+from physiokeras.pipelines.coverage import channel_lines, channel_sources
+from physiokeras.pipelines.montage import find_sources
 from physiokeras.pipelines.records import read_header
 from physiokeras.pipelines.sources import source_files
+
+_NAMED = 20
+"""Channels of files, not asked for, that are named."""
 
 _PROBE = 600.0
 """Seconds of noise on which the speed is measured."""
@@ -26,12 +32,28 @@ _PROCESS, _PER_SAMPLE, _OVERHEAD = 120e6, 16, 400
 
 @dataclass(frozen=True)
 class Found:
-    """One record before its conversion: path, bytes of its files, seconds, and why it cannot be read, or None."""
+    """One record before its conversion.
+
+    Attributes:
+        path: Its header.
+        bytes: Those of its files.
+        seconds: Its length.
+        error: Why it cannot be read, or None.
+        channels: A dict of `channel`, `modality`, `source` and `notes` for each channel of the definition.
+        unused: Names of its other signals.
+    """
 
     path: Path
     bytes: int = 0
     seconds: float = 0.0
     error: str | None = None
+    channels: tuple = ()
+    unused: tuple = ()
+
+    @property
+    def name(self):
+        """The record's name."""
+        return self.path.stem
 
 
 def survey(paths, definition):
@@ -42,15 +64,24 @@ def survey(paths, definition):
 def _found(path, definition):
     try:
         header = read_header(path)
-        refuse_strange(header, definition)
-        for channel in definition.channels:
-            header.index(channel)  # raises where one that is required lacks
+        sources = find_sources(header, definition)
+        refuse_strange(header, definition, sources)
         if definition.windows(header.seconds) < 1:
             raise DataError(f"lasts {header.seconds:g} s, less than a window of {definition.window:g} s.", file=path)
         size = sum(file.stat().st_size for file in source_files(path, definition))
-        return Found(path, size, header.seconds)
+        used = {index for source in sources.values() for index in source.signals}
+        unused = tuple(signal.name for index, signal in enumerate(header.signals) if index not in used)
+        return Found(path, size, header.seconds, channels=tuple(_channels(sources, definition)), unused=unused)
     except (DataError, OSError) as error:
         return Found(path, error=str(error))
+
+
+def _channels(sources, definition):
+    for modality in definition.modalities.values():
+        for channel in modality.channels:
+            source = sources[channel.name]
+            notes = [absence(source)] if source.absent else []
+            yield {"channel": channel.name, "modality": modality.name, "source": source.text, "notes": notes}
 
 
 def window_bytes(definition):
@@ -76,9 +107,10 @@ def seconds_per_hour(found, definition):
     if good is None:
         return 0.0
     header, total = read_header(good.path), 0.0
-    random = np.random.default_rng(0)
+    random, sources = np.random.default_rng(0), find_sources(header, definition)
     for modality in definition.modalities.values():
-        rates = [header.signals[index].rate for index in map(header.index, modality.channels) if index is not None]
+        found = [sources[channel.name].signals for channel in modality.channels]
+        rates = [header.signals[places[0]].rate for places in found if places]
         if rates:
             out = np.zeros((definition.windows(_PROBE) or 1, definition.samples(modality.name)), np.int16)
             noise = random.normal(modality.offset, 1, round(max(_PROBE, definition.window) * rates[0]))
@@ -114,6 +146,16 @@ def describe(found, done, definition, out, workers):
     yield f"Would write {windows} windows: about {disk / 1e9:.2f} GB of shards; {free / 1e9:.0f} GB are free.{short}"
     yield f"Memory: about {memory / 1e6:.0f} MB a worker, {workers * memory / 1e6:.0f} MB for {workers}."
     yield f"Time: about {duration(total)} with {workers} worker(s), as measured here on noise; slow disks add to it."
+    good = [entry for entry in found if not entry.error]
+    for line in channel_lines(good):
+        yield f"{line}."
+    lacking = [name for (_, name), sources in channel_sources(good).items() if set(sources) == {None}]
+    if lacking:
+        yield f"No record has: {', '.join(lacking)}. See `alias` and `montage`."
+    unused = Counter(name for entry in good for name in entry.unused).most_common()
+    if unused:
+        rest = f" and {len(unused) - _NAMED} more" if len(unused) > _NAMED else ""
+        yield "Not asked for: " + ", ".join(f"{name} ({count})" for name, count in unused[:_NAMED]) + f"{rest}."
     for entry in found:
         if entry.error:
             yield f"Would be set aside: {entry.path.stem}: {entry.error}"

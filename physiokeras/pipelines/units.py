@@ -4,8 +4,11 @@ import numpy as np
 
 from physiokeras.errors import DataError
 
-_VOLTS = {"V": 0, "mV": -3, "uV": -6, "nV": -9}
-_ALIASES = {"µV": "uV", "μV": "uV", "microvolt": "uV", "volt": "V", "percent": "%", "mv": "mV"}
+_PREFIXES = {"": 0, "m": -3, "u": -6, "n": -9}
+_POWERS = {prefix + unit: (unit, power) for unit in ("V", "S") for prefix, power in _PREFIXES.items()}
+"""Unit -> its quantity's own unit, and the power of ten of one in the other."""
+
+_ALIASES = {"µV": "uV", "μV": "uV", "microvolt": "uV", "volt": "V", "percent": "%", "mv": "mV", "µS": "uS", "μS": "uS"}
 _ALIASES |= dict.fromkeys(("uv", "UV", "uVolt", "microV", "microvolts"), "uV")
 _ALIASES |= dict.fromkeys(("C", "°C", "DegC", "degreeC"), "degC")
 
@@ -26,8 +29,9 @@ def convert_unit(values, given, wanted):
     given, wanted = _ALIASES.get(given, given), _ALIASES.get(wanted, wanted)
     if wanted is None or given == wanted:
         return values
-    if given in _VOLTS and wanted in _VOLTS:
-        values *= np.asarray(10.0 ** (_VOLTS[given] - _VOLTS[wanted]), values.dtype)
+    (quantity, power), (other, target) = (_POWERS.get(unit, (None, 0)) for unit in (given, wanted))
+    if quantity and quantity == other:
+        values *= np.asarray(10.0 ** (power - target), values.dtype)
         return values
     raise DataError(
         f"its unit is {given!r}, but the definition expects {wanted!r}; correct the header or the definition's `unit`."

@@ -1,5 +1,6 @@
 """The records of a data set that a run converts, and whether each is converted already."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.label_tables import read_tables, tables_of
 from physiokeras.pipelines.names import check_names
 from physiokeras.pipelines.record_list import find_records
-from physiokeras.pipelines.sources import unchanged
+from physiokeras.pipelines.recordings import about_people, check_recordings, recordings_of
+from physiokeras.pipelines.scores import annotation_file
+from physiokeras.pipelines.sources import from_record, unchanged
 
 
 @dataclass(frozen=True)
@@ -17,16 +20,17 @@ class Work:
     """What is converted.
 
     Attributes:
-        source: The data set's folder.
+        source: The data set's folder; None where recordings are in memory.
         definition: `Definition`.
         out: The prepared folder.
         strict: Whether what contradicts a checksum is set aside.
-        headers: Paths of all records.
+        headers: Paths of all records, or `Recording`s.
         mine: Those of this run's part.
         people: Record name -> `Person`.
         refused: Record's path -> why its name, or that of its annotations, keeps it out.
         persons: Record name -> person, of the others.
         sums: Folder below `source` -> file name -> SHA-256.
+        notes: What was found in the tables besides: messages.
     """
 
     source: Path
@@ -39,6 +43,7 @@ class Work:
     refused: dict
     persons: dict
     sums: dict
+    notes: list
 
     @classmethod
     def of(cls, source, definition, out, shard_index, num_shards, strict):
@@ -47,15 +52,22 @@ class Work:
             raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
         if not isinstance(definition, Definition):
             definition = Definition.read(definition)
+        recordings = recordings_of(source)
+        if recordings is not None:
+            definition, people = about_people(recordings, definition)
+            persons, mine = check_recordings(recordings, definition), recordings[shard_index::num_shards]
+            return cls(None, definition, Path(out), strict, recordings, mine, people, {}, persons, {}, [])
         source = Path(source)
         headers, sums = find_records(source, definition), read_checksums(source)
-        tables = {definition.people, *tables_of(definition).values()} - {None} if strict else ()
-        for table in sorted(tables):
+        tables = {definition.people, definition.split.file, *tables_of(definition).values()} - {None}
+        for table in sorted(tables) if strict else ():
             check_file(source / table, source, sums)
-        definition, people = read_tables(source, definition, [path.stem for path in headers])
+        notes = []
+        definition, people = read_tables(source, definition, [path.stem for path in headers], notes)
         refused, persons = check_names(source, headers, definition, people)
         mine = [path for path in headers[shard_index::num_shards] if path not in refused]
-        return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, by_folder(sums))
+        sums = by_folder(sums)
+        return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, sums, notes)
 
     def arguments(self, path):
         """Arguments of `convert_one` for a record."""
@@ -94,4 +106,16 @@ class Work:
         return sorted(name.as_posix() for name in names if not (self.source / name).exists())
 
     def _sums_beside(self, path):
-        return self.sums.get(path.parent.relative_to(self.source).as_posix(), {})
+        """SHA-256 that the files of a record must have, by their paths from its folder on."""
+        if self.source is None:
+            return {}
+        sums = dict(self._sums_in(path.parent))
+        for label in self.definition.labels.values():
+            file = annotation_file(path, label) if "/" in (label.file or "") else None
+            known = self._sums_in(file.parent) if file else {}
+            sums |= {from_record(file, path): known[file.name]} if file and file.name in known else {}
+        return sums
+
+    def _sums_in(self, folder):
+        inside = Path(os.path.relpath(folder, self.source)).as_posix()
+        return self.sums.get(inside, {})

@@ -22,12 +22,16 @@ from physiokeras.experiments.settings import CommonSettings, read, setting
 class Settings(CommonSettings):
     """Settings of an analysis: runs, windows and measures."""
 
-    run: str | None = setting(None, "run folder of `pretrain`, or folder of a cell of a comparison", "runs", "place")
-    against: tuple[str, ...] = setting(
-        (), "folders of runs to compare with; none: the same encoder, untrained", "runs", "place"
+    run: str | None = setting(
+        None, "run folder of `pretrain`, or folder of a cell of a comparison", "runs", "place", holds="model"
     )
-    compare: str | None = setting(None, "run folder of `compare`, instead of --run", "runs", "place")
-    data: str | None = setting(None, "folder that `prepare` wrote; none: the data of the run", "data", "place")
+    against: tuple[str, ...] = setting(
+        (), "folders of runs to compare with; none: the same encoder, untrained", "runs", "place", holds="model"
+    )
+    compare: str | None = setting(None, "run folder of `compare`, instead of --run", "runs", "place", holds="run")
+    data: str | None = setting(
+        None, "folder that `prepare` wrote; none: the data of the run", "data", "place", holds="prepared"
+    )
     windows: int = setting(
         2000, "number of windows for attention and features, spread over the test people", "data", "result"
     )
@@ -35,7 +39,9 @@ class Settings(CommonSettings):
         256, "number of windows for tuning and reconstruction, which read each window many times", "data", "result"
     )
     workers: int = setting(2, "number of processes that simulate a missing cohort", "data", "execution")
-    width: int = setting(1, "largest distance in tokens at which attention counts as aligned", "measures", "result")
+    aligned_width: int = setting(
+        1, "largest distance in tokens at which attention counts as aligned", "measures", "result", alias="width"
+    )
     draws: int = setting(1000, "number of bootstrap draws of people for the intervals", "measures", "result")
     pooling: Literal["mean", "concatenate"] = setting(
         "mean", "features of a window: mean over modalities, or modalities concatenated",

@@ -26,10 +26,15 @@ from physiokeras.seeds import derive
 class Settings(ProbeSettings):
     """Settings of the scoring: model, recordings and probe."""
 
-    run: str = setting(help="run folder of the encoder", group="data", role="place")
-    data: str = setting(help="folder that `prepare` wrote from the recordings", group="data", role="place")
+    run: str = setting(help="run folder of the encoder", group="data", role="place", holds="model")
+    data: str = setting(
+        help="folder that `prepare` wrote from the recordings", group="data", role="place", holds="prepared"
+    )
     source: str = setting(
-        help="folder of the recordings, from which the target of each sample is read", group="data", role="place"
+        help="folder of the recordings, from which the target of each sample is read",
+        group="data",
+        role="place",
+        holds="recordings",
     )
     seconds: int = setting(
         2000, "greatest number of scored seconds per record for fitting the probe, drawn at random", "probe", "result"
@@ -43,6 +48,7 @@ def main(argv=None):
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.challenge", description=__doc__.split("\n")[0])
+    run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import arousal_seconds
     from physiokeras.evaluation.challenge_score import ChallengeScore, gross_areas

@@ -8,7 +8,7 @@ A strategy is a file of settings that override those of the run. Each encoder is
 and probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the baseline
 that an encoder has to exceed. The same command with the same `--out`, or `--resume` with the folder, resumes an
 interrupted comparison; added strategies or seeds are computed, finished ones are kept. The run folder gets the page
-`scores.md`, its numbers as CSV, and figures.
+`scores.md`, its numbers as CSV, figures, and `folds.csv`, the people of each fold.
 """
 
 import itertools
@@ -16,12 +16,13 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.comparison.strategies import strategies_of
+from physiokeras.comparison.strategies import overrides, strategies_of
 from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
 from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, SubsetSettings, TrainingSettings
+from physiokeras.files import write_csv
 
 STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
@@ -43,7 +44,9 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
     seeds: int = setting(
         5, "number of repetitions with different seeds; a finished run can be given more", "comparison", "extent"
     )
-    tasks: tuple[str, ...] = setting((), "tasks to probe; none: all tasks that the labels allow", "comparison", "probe")
+    tasks: tuple[str, ...] = setting(
+        (), "tasks to probe; none: all tasks that the labels allow", "comparison", "probe", alias="task"
+    )
     reference: str = setting("input_dropout", "strategy with which the others are compared", "comparison", "probe")
     subsets: bool = setting(True, "also score each subset of the modalities at test time", "comparison", "probe")
     refit: bool = setting(
@@ -83,20 +86,29 @@ def main(argv=None):
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.compare", description=__doc__.split("\n")[0])
+    run_folder.refuse_taken(settings, resume=True)
+    try:
+        overrides(settings)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from error
     use(settings.backend)
     from physiokeras.comparison import cells, report
     from physiokeras.evaluation import folds
-    from physiokeras.experiments import cohort
+    from physiokeras.experiments import cohort, devices, loggers
 
+    devices.check(settings.devices)
+    loggers.check(settings)
     manifest = cohort.prepared(settings)
     tasks = chosen_tasks(settings, manifest)
     try:
         parts, compared = folds.of_settings(settings, manifest, tasks), strategies_of(settings, manifest)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         raise SystemExit(str(error)) from error
+    cells.check(compared, parts, manifest)
     # Changed settings of probes invalidate the cells that depend on them.
     known = {"data_hash": manifest.data_hash, "resume": True, "free": ("probe", "readout")}
     with run_folder.start(settings, recipe="compare", **known) as run:
+        write_csv(run.folder / "folds.csv", folds.fold_rows(parts))
         plan = cells.plan(settings, manifest, compared, parts, run.folder)
         for number, cell in enumerate(plan):
             if not cells.is_done(cell, tasks):

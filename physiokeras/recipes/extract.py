@@ -27,13 +27,16 @@ from physiokeras.pipelines.record_list import find_records
 class Settings(CommonSettings):
     """Settings of an extraction: model, recordings and output."""
 
-    run: str = setting(help="run folder of the model and its probes", group="data", role="place")
-    source: str = setting(help="folder of recordings", group="data", role="place")
+    run: str = setting(help="run folder of the model and its probes", group="data", role="place", holds="model")
+    source: str = setting(help="folder of recordings", group="data", role="place", holds="recordings")
     dataset: str | None = setting(
         None, "definition of the recordings; none: the definition of the model's data", "data", "result"
     )
     out: str = setting(
-        help="folder for features, predictions and figures; created if missing", group="run", role="place"
+        help="folder for features, predictions and figures; created if missing",
+        group="run",
+        role="place",
+        holds="results",
     )
     workers: int = setting(2, "number of processes that convert", "data", "execution")
     figures: bool = setting(True, "draw a hypnogram for each recording", "data", "result")
@@ -48,21 +51,22 @@ def main(argv=None):
     use(settings.backend)
     from physiokeras.experiments.compatibility import encoder_for
     from physiokeras.experiments.reports import note_of
+    from physiokeras.experiments.saved_models import model_folder, run_of
     from physiokeras.models import encoder_of, load
     from physiokeras.models.saving import metadata
     from physiokeras.pipelines import Definition, convert
 
-    model_folder = Path(settings.run) / "model"
-    facts, encoder = metadata(model_folder), encoder_of(load(model_folder))
+    folder = model_folder(settings.run)
+    facts = metadata(folder)
     definition = Definition.read(settings.dataset) if settings.dataset else Definition.from_dict(facts["definition"])
-    encoder = encoder_for(encoder, definition, facts["definition"])
+    there = without_missing_people(definition, settings.source)
+    there = without_missing_labels(there, find_records(settings.source, there))
+    encoder = encoder_for(encoder_of(load(folder)), definition, facts["definition"])
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
-        there = without_missing_people(definition, settings.source)
-        there = without_missing_labels(there, find_records(settings.source, there))
         manifest = convert(settings.source, there, prepared, workers=settings.workers)
-        rows = read_rows(encoder, manifest, facts["pooling"], Path(settings.run))
+        rows = read_rows(encoder, manifest, facts["pooling"], run_of(settings.run))
         write_features(rows, out / "features.npz")
         write_predictions(rows, encoder, definition, settings, out, note_of(manifest))
     print(f"{len(rows['record'])} windows of {len(set(rows['record'].tolist()))} recordings are in {out}")
@@ -110,13 +114,14 @@ def write_predictions(rows, encoder, definition, settings, out, note=None):
     """Write the predictions of the run's probes, and draw a hypnogram of each recording."""
     from physiokeras.evaluation.features import neighbours
     from physiokeras.evaluation.probe_files import load_probe
+    from physiokeras.experiments.saved_models import run_of
     from physiokeras.figures.predictions import hypnogram
     from physiokeras.figures.style import save
     from physiokeras.files import write_csv
     from physiokeras.models import digest
 
     columns, name = {}, digest(encoder)
-    for path in sorted((Path(settings.run) / "probes").glob("*.npz")):
+    for path in sorted((run_of(settings.run) / "probes").glob("*.npz")):
         probe = load_probe(path, encoder=name)
         features = rows["features"]
         if probe.context:

@@ -7,34 +7,51 @@ Training ends when the validation loss stops falling. The weights with the lowes
 the test people, in comparison with a probe of the frozen encoder. Modalities that the data lack are absent.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import read, setting
-from physiokeras.experiments.training_settings import OptimizerSettings, ProbeSettings
+from physiokeras.experiments.training_settings import OptimizerSettings, ProbeSettings, SubsetSettings
 
 
 @dataclass(frozen=True)
-class Settings(ProbeSettings, OptimizerSettings):
+class Settings(SubsetSettings, ProbeSettings, OptimizerSettings):
     """Settings of fine-tuning: model, data, labels and training."""
 
-    run: str = setting(help="run folder of the model", group="data", role="place")
+    run: str = setting(help="run folder of the model", group="data", role="place", holds="model")
     data: str = setting(
-        help="folder that `prepare` wrote, with people in train, validation and test", group="data", role="place"
+        help="folder that `prepare` wrote, with people in train, validation and test",
+        group="data",
+        role="place",
+        holds="prepared",
     )
     task: str | None = setting(
         None, "label to learn; none: the first label with a class for each window", "data", "result"
     )
-    steps: int = setting(1000, "greatest number of training steps", "training", "training")
-    interval: int = setting(50, "number of steps between evaluations of the validation loss", "training", "training")
+    scratch: bool = setting(
+        False,
+        "begin with new weights instead of the run's: supervised training of the same encoder",
+        "training",
+        "training",
+    )
+    steps: int = setting(1000, "greatest number of training steps", "training", "training", within="[1, inf)")
+    interval: int = setting(
+        50, "number of steps between evaluations of the validation loss", "training", "training", within="[1, inf)"
+    )
     patience: int = setting(
-        5, "number of evaluations without a lower loss after which training ends", "training", "training"
-    )
+        5, "number of evaluations without a lower loss after which training ends", "training", "training",
+        alias="early_stopping", within="[1, inf)",
+    )  # fmt: skip
     warmup: float = setting(
-        0.1, "share of the steps over which the learning rate rises linearly", "training", "training"
+        0.1, "share of the steps over which the learning rate rises linearly", "training", "training", within="[0, 1]"
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.context:
+            raise ValueError("Fine-tuning reads one window at a time: omit --context.")
 
 
 def main(argv=None):
@@ -43,49 +60,61 @@ def main(argv=None):
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.finetune", description=__doc__.split("\n")[0])
+    run_folder.refuse_taken(settings, settings.resume is not None)
     use(settings.backend)
-    from physiokeras.evaluation import extraction, folds, probe_report
+    from physiokeras.evaluation import extraction, folds, missing_modalities, probe_report
     from physiokeras.evaluation.evaluate import probe_task, score_task
     from physiokeras.evaluation.features import some_people
-    from physiokeras.experiments import supervised
-    from physiokeras.experiments.build import build_network
+    from physiokeras.experiments import supervised, training_set
+    from physiokeras.experiments.build import build_network, untrained
+    from physiokeras.experiments.saved_models import model_folder
     from physiokeras.experiments.training_settings import probe_options
+    from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor, digest, save
     from physiokeras.pipelines import Manifest
+    from physiokeras.pipelines.selection import Selection
     from physiokeras.recipes.probe import saved_encoder
 
-    if settings.context:
-        raise SystemExit("Fine-tuning reads one window at a time: omit --context.")
     manifest = Manifest.read(settings.data)
     missing = [split for split in extraction.SPLITS if split not in manifest.splits]
     if missing:
         raise DataError(
             f"there are no people in the split {', '.join(missing)}; fine-tuning needs them.", file=manifest.folder
         )
-    task, encoder = folds.task_of(manifest, settings.task), saved_encoder(settings.run, manifest)
+    task = folds.task_of(manifest, settings.task)
+    people, classes = labels_of(manifest, task, "train")
+    validation = manifest.records_of(set(labels_of(manifest, task, "validation")[0].tolist()))
+    chosen = some_people(people, classes, settings.label_share, probe_options(settings)["seed"])
+    records = manifest.records_of(set(chosen.tolist()))
+    Selection.of(manifest, None, records, None, (), (0, 1)).steps(settings.batch_size)
+    encoder = saved_encoder(settings.run, manifest)
     began_with = digest(encoder)
     facts = {"data_hash": f"{manifest.data_hash} and encoder {began_with}", "resume": settings.resume is not None}
     with run_folder.start(settings, recipe="finetune", **facts) as run:
         extractor = FeatureExtractor(encoder, settings.pooling)
         features = extraction.features_of(extractor, manifest)
         frozen = probe_task(task, *(features[split] for split in extraction.SPLITS), **probe_options(settings))
-        people, classes = labels_of(manifest, task, "train")
-        chosen = some_people(people, classes, settings.label_share, probe_options(settings)["seed"])
         network = supervised.fit(
-            build_network(settings, manifest, task, encoder),
+            build_network(settings, manifest, task, untrained(encoder, settings.seed) if settings.scratch else encoder),
             task,
             manifest,
             settings,
             run,
-            records=manifest.records_of(set(chosen.tolist())),
-            validation=manifest.records_of(set(labels_of(manifest, task, "validation")[0].tolist())),
-            name="finetune",
+            records=records,
+            validation=validation,
         )
         test = extraction.features_of_windows(network.extractor, manifest, "test")
         tuned = score_task(task, test, supervised.predict_proba(network, test.values), seed=settings.seed)
-        kept = {"data_hash": manifest.data_hash, "pooling": settings.pooling}
+        kept = {"data_hash": manifest.data_hash, "pooling": settings.pooling, "tasks": [asdict(task)]}
+        kept["seen"] = training_set.seen(manifest, earlier=None if settings.scratch else model_folder(settings.run))
         save(network, run.folder / "model", definition=manifest.definition, **kept)
-        columns = {"fine-tuned": {task.name: tuned}, "frozen probe": {task.name: frozen}}
+        if settings.subset_maps:
+            missing_modalities.save_maps(run.folder, network.extractor, manifest)
+        pretraining_run.draw_all(run.folder, network, network.extractor, manifest, {task.name: tuned})
+        columns = {
+            "supervised" if settings.scratch else "fine-tuned": {task.name: tuned},
+            "frozen probe": {task.name: frozen},
+        }
         probe_report.report(run, columns, manifest, {})
     return 0
 

@@ -1,9 +1,12 @@
-"""Describe a record: its content, the result of its conversion, and doubts about its quality.
+"""Describe a record: its content, the result of its conversion, and doubts about its quality; or a whole folder.
 
+    python -m physiokeras.recipes.inspect FOLDER
+    python -m physiokeras.recipes.inspect FOLDER --draft mine.toml
+    python -m physiokeras.recipes.inspect FOLDER --dataset mine.toml
     python -m physiokeras.recipes.inspect RECORD.hea --dataset physionet2018 --figure record.png
-    python -m physiokeras.recipes.inspect FOLDER --dataset wristband.toml
 
-Run this first when a model gives strange predictions for a new device. It writes nothing except the figure.
+Without a definition it lists what is there, and drafts one. With one, run it first when a model gives strange
+predictions for a new device. It writes nothing except the figure and the draft.
 """
 
 import sys
@@ -13,11 +16,17 @@ from pathlib import Path
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines import Definition
+from physiokeras.pipelines.coverage import channel_lines
+from physiokeras.pipelines.derivation import Reader
+from physiokeras.pipelines.draft import write_draft
+from physiokeras.pipelines.folder import look
+from physiokeras.pipelines.folder_text import aligned, describe_folder
 from physiokeras.pipelines.inspection import inspect_record, label_counts
 from physiokeras.pipelines.label_tables import read_tables
+from physiokeras.pipelines.montage import find_sources
 from physiokeras.pipelines.people import without_missing_people
 from physiokeras.pipelines.record_list import left_out
-from physiokeras.pipelines.records import find_records, read_signal
+from physiokeras.pipelines.records import find_records
 
 _MINUTE = 60.0
 
@@ -30,12 +39,19 @@ class Settings:
         None, "TOML files of settings; later ones override earlier ones, and flags override all", "run", "invocation"
     )
     source: str = setting(
-        help="a record's file or a folder of records; also as the first word", group="data", role="place"
-    )
-    dataset: str = setting(
-        help="name of a shipped definition (physionet2018, mitdb, ...) or path of a TOML file",
+        help="a record's file or a folder of records; also as the first word",
         group="data",
-        role="result",
+        role="place",
+        holds="recordings",
+    )
+    dataset: str | None = setting(
+        None,
+        "name of a shipped definition (physionet2018, mitdb, ...) or path of a TOML file; left out: what is there",
+        "data",
+        "result",
+    )
+    draft: str | None = setting(
+        None, "TOML file, not there yet, for a draft of a definition that a person completes", "data", "place"
     )
     limit: int = setting(10, "number of records to read from a folder, evenly spread; 0: all", "data", "extent")
     figure: str | None = setting(
@@ -45,6 +61,10 @@ class Settings:
     def __post_init__(self):
         if self.limit < 0:
             raise ValueError(f"limit must be at least 0. Received: {self.limit}.")
+        if self.figure and self.dataset is None:
+            raise ValueError("figure needs a definition. Give --dataset, or leave --figure out.")
+        if self.draft and self.dataset is not None:
+            raise ValueError("draft is a new definition. Leave --dataset or --draft out.")
 
 
 def main(argv=None):
@@ -66,24 +86,46 @@ def run(settings):
 
     Returns: exit status.
     """
+    if settings.dataset is None:
+        return list_folder(settings)
     source, definition = Path(settings.source), Definition.read(settings.dataset)
     folder = source if source.is_dir() else _root(source, definition)
     definition = without_missing_people(definition, folder)
     paths = find_records(source, definition) if source.is_dir() else [source]
-    definition, people = read_tables(folder, definition, [path.stem for path in paths])
+    notes = []
+    definition, people = read_tables(folder, definition, [path.stem for path in paths], notes)
+    print("".join(f"Note: {note}\n" for note in notes), end="")
     chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
     if len(chosen) < len(paths):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
     for line in left_out(source, paths, definition) if source.is_dir() else ():
         print(line)
-    bad = 0
+    bad, read_whole = 0, []
     for number, path in enumerate(chosen):
         found = inspect_record(path, definition, people)
         bad += found.verdict == "unusable"
+        read_whole += [found] if found.channels else []
         print("\n".join(details(found) if len(chosen) == 1 else [summary(found)]), flush=True)
         if settings.figure and not number and found.channels:
             draw(found, settings.figure)
+    for line in channel_lines(read_whole) if len(chosen) > 1 else ():
+        print(f"{line}.")
     return int(bool(bad))
+
+
+def list_folder(settings):
+    """Print what a folder holds, and write a draft of its definition.
+
+    Returns: exit status: 0, or 1 where a file cannot be read.
+    """
+    found = look(settings.source)
+    for line in describe_folder(found):
+        print(line)
+    if settings.draft:
+        guesses = write_draft(found, settings.draft)
+        print(f"\nDrafted: {settings.draft}, with {guesses} guesses to check.")
+        print(f"Then: python -m physiokeras.recipes.inspect {settings.source} --dataset {settings.draft}")
+    return int(bool(found.bad))
 
 
 def draw(found, path):
@@ -94,15 +136,15 @@ def draw(found, path):
     header, definition = found.header, found.definition
     span = min(_MINUTE, header.seconds)
     start, pieces = (header.seconds - span) / 2, {}
+    sources = find_sources(header, definition)
+    reader = Reader(header, False, cut=lambda values, rate: values[round(start * rate) : round((start + span) * rate)])
     for channel in definition.channels:
-        index = header.index(channel)
-        if index is None:
+        source = sources[channel.name]
+        if source.absent:
             pieces[channel.name] = None
             continue
-        signal = header.signals[index]
-        values = read_signal(header, index, strict=False)
-        piece = slice(round(start * signal.rate), round((start + span) * signal.rate))
-        pieces[channel_text(channel.name, signal.unit if signal.unit_stated else None)] = values[piece]
+        signal = reader.signal_of(source)
+        pieces[channel_text(channel.name, signal.unit if signal.unit_stated else None)] = reader.read(source)[0]
     labels = {name: (values, definition.labels[name].classes) for name, values in dict(found.labels).items()}
     labels = {name: (values, classes) for name, (values, classes) in labels.items() if classes}
     note = "; ".join([found.verdict, *found.doubts])[:100]
@@ -157,9 +199,8 @@ def _table(found):
                 *(_share(channel.get(key)) for key in ("flat", "clipped", "present")),
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    used = {channel.get("source") for channel in found.channels}
+    lines = aligned(rows)
+    used = {name for channel in found.channels for name in channel.get("parts", [channel.get("source")])}
     others = [signal.name for signal in found.header.signals if signal.name not in used]
     return lines + ([f"In the file, not in the definition: {', '.join(others)}"] if others else [])
 

@@ -3,6 +3,7 @@
     python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
     python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
     python -m physiokeras.recipes.prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
+    python -m physiokeras.recipes.prepare ... --dask tcp://HOST:8786
     python -m physiokeras.recipes.prepare --out DIR --verify
 
 The same command resumes an interrupted run and retries records that were set aside.
@@ -31,12 +32,15 @@ class Settings:
     dataset: str | None = setting(
         None, "name of a shipped definition (physionet2018, ...) or path of a TOML file", "data", "result"
     )
-    source: str | None = setting(None, "folder of the records", "data", "place")
-    out: str = setting(help="folder for the shards; created if missing", group="data", role="place")
+    source: str | None = setting(None, "folder of the records", "data", "place", holds="recordings")
+    out: str = setting(help="folder for the shards; created if missing", group="data", role="place", holds="results")
     report: bool = setting(True, "write report.md, a page on the converted data, with a figure", "data", "extent")
     workers: int = setting(1, "processes", "work", "execution")
     beam: str | None = setting(
         None, "options of Apache Beam in one string, to convert on one of its runners", "work", "execution"
+    )
+    dask: str | None = setting(
+        None, "address of a Dask scheduler, such as tcp://host:8786, to convert on its workers", "work", "execution"
     )
     shard_index: int = setting(
         0, "number of the part of the records that this machine converts, from 0", "work", "extent"
@@ -52,6 +56,8 @@ class Settings:
         if not 0 <= self.shard_index < self.num_shards:
             rule = "shard_index must lie in [0, num_shards)"
             raise ValueError(f"{rule}. Received: {self.shard_index} of {self.num_shards}.")
+        if self.beam is not None and self.dask is not None:
+            raise ValueError("--beam and --dask exclude each other.")
         if not self.verify and (self.dataset is None or self.source is None):
             raise ValueError("--dataset and --source must be given, except with --verify.")
 
@@ -91,6 +97,10 @@ def run(settings):
         from physiokeras.pipelines import beam
 
         engine = beam.engine(shlex.split(settings.beam))
+    if settings.dask is not None:
+        from physiokeras.pipelines import dask
+
+        engine = dask.engine(settings.dask)
     manifest = convert(**what, engine=engine, progress=_say)
     if manifest and settings.report:
         from physiokeras.figures.conversion_report import write_report

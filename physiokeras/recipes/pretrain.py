@@ -39,16 +39,20 @@ def main(argv=None):
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
+    run_folder.refuse_taken(settings, settings.resume is not None)
     use(settings.backend)
     from physiokeras.analysis.reconstruction import held_out_reconstruction
     from physiokeras.evaluation import missing_modalities, probe_report
-    from physiokeras.experiments import cohort, devices, training
+    from physiokeras.experiments import cohort, devices, loggers, training
     from physiokeras.experiments.build import build_model, compile_model
     from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor
 
+    devices.check(settings.devices)
+    loggers.check(settings)
     manifest = cohort.prepared(settings)
     splits = cohort.training_splits(settings, manifest)
+    cohort.check(settings, manifest, splits)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
     with run_folder.start(settings, recipe="pretrain", **known) as run:
         with devices.sharing(settings.devices):

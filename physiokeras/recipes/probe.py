@@ -8,7 +8,6 @@ people are scored; without, each person in turn, by a probe fitted on all others
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
@@ -21,8 +20,8 @@ from physiokeras.experiments.training_settings import ProbeSettings, SubsetSetti
 class Settings(SubsetSettings, ProbeSettings):
     """Settings of probing: model, data and probes."""
 
-    run: str = setting(help="run folder of the model", group="data", role="place")
-    data: str = setting(help="folder that `prepare` wrote", group="data", role="place")
+    run: str = setting(help="run folder of the model", group="data", role="place", holds="model")
+    data: str = setting(help="folder that `prepare` wrote", group="data", role="place", holds="prepared")
 
 
 def main(argv=None):
@@ -31,17 +30,22 @@ def main(argv=None):
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.probe", description=__doc__.split("\n")[0])
+    run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import extraction, leave_one_person_out, missing_modalities, probe_report
+    from physiokeras.experiments.saved_models import model_folder
     from physiokeras.models import FeatureExtractor
     from physiokeras.pipelines import Manifest
 
     manifest = Manifest.read(settings.data)
+    by_person = not {"train", "test"} <= manifest.splits.keys()
+    if by_person:
+        leave_one_person_out.check(manifest)
     encoder = saved_encoder(settings.run, manifest)
     with run_folder.start(settings, recipe="probe", data_hash=manifest.data_hash) as run:
         encoders = {"pretrained": encoder, "untrained": untrained(encoder, settings.seed)}
         extractors = {title: FeatureExtractor(one, settings.pooling) for title, one in encoders.items()}
-        if not {"train", "test"} <= manifest.splits.keys():
+        if by_person:
             found = {title: extraction.features_of_windows(one, manifest) for title, one in extractors.items()}
             scores = leave_one_person_out.probe_each_person(found, manifest, settings)
             leave_one_person_out.report(run, scores, manifest)
@@ -49,7 +53,14 @@ def main(argv=None):
         columns = {}
         for title, extractor in extractors.items():
             columns[title], left_out = probe_report.probe_encoder(extractor, manifest, settings)
-        probe_report.save_all(run.folder, extractors["pretrained"], manifest, columns["pretrained"], settings.pooling)
+        probe_report.save_all(
+            run.folder,
+            extractors["pretrained"],
+            manifest,
+            columns["pretrained"],
+            settings.pooling,
+            earlier=model_folder(settings.run),
+        )
         if settings.subset_maps:
             missing_modalities.save_maps(run.folder, extractors["pretrained"], manifest)
         probe_report.report(run, columns, manifest, {}, left_out)
@@ -60,17 +71,18 @@ def saved_encoder(folder, data):
     """The encoder of a run's model, of the modalities that it shares with the data.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or its model's.
         data: `Manifest` or `Definition`.
 
     Raises:
         DataError: No model there, or data that it cannot read.
     """
     from physiokeras.experiments.compatibility import absent, encoder_for
+    from physiokeras.experiments.saved_models import model_folder
     from physiokeras.models import encoder_of, load
     from physiokeras.models.saving import metadata
 
-    model = Path(folder) / "model"
+    model = model_folder(folder)
     encoder = encoder_of(load(model))
     missing = absent(encoder, data)
     restricted = encoder_for(encoder, data, metadata(model).get("definition"))

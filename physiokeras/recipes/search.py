@@ -10,7 +10,8 @@ With `--grid` every combination of two settings runs with every seed, and their 
 with the same `--out`, or `--resume` with the folder, resumes an interrupted search.
 """
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from physiokeras.errors import DataError
@@ -19,6 +20,9 @@ from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import read, setting
 from physiokeras.recipes import pretrain
 from physiokeras.search.space import Dimension
+
+MOST_CHECKED = 1000
+"""Combinations of values that are checked before the first trial."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,16 @@ def main(argv=None):
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="python -m physiokeras.recipes.search", description=__doc__.split("\n")[0])
+    run_folder.refuse_taken(settings, resume=True)
     use(settings.backend)
     from physiokeras.evaluation import folds
-    from physiokeras.experiments import cohort
+    from physiokeras.experiments import cohort, devices, loggers
     from physiokeras.search import grid, tuner
 
+    devices.check(settings.devices)
+    loggers.check(settings)
+    dimensions = [Dimension.parse(text) for text in settings.space]
+    trials = extremes(settings, dimensions)
     manifest = cohort.prepared(settings)
     missing = [split for split in ("train", "validation") if split not in manifest.splits]
     if missing:
@@ -78,10 +87,26 @@ def main(argv=None):
             f"there are no people in the split {', '.join(missing)}; a search needs them.", file=manifest.folder
         )
     task = folds.task_of(manifest, settings.task)
+    for trial in trials:
+        cohort.check(trial, manifest, cohort.training_splits(trial, manifest))
     with run_folder.start(settings, recipe="search", data_hash=manifest.data_hash, resume=True) as run:
-        dimensions = [Dimension.parse(text) for text in settings.space]
         (grid if settings.grid else tuner).search(run, dimensions, task, manifest, settings)
     return 0
+
+
+def extremes(settings, dimensions):
+    """Settings of the trials at the ends of all ranges, and of all combinations of listed values.
+
+    Raises:
+        SystemExit: Settings that contradict each other.
+    """
+    ends = [dimension.values or (dimension.low, dimension.high) for dimension in dimensions]
+    names = [dimension.name for dimension in dimensions]
+    try:
+        found = itertools.islice(itertools.product(*ends), MOST_CHECKED)
+        return [replace(settings, **dict(zip(names, values, strict=True))) for values in found]
+    except ValueError as error:
+        raise SystemExit(f"The search would try settings that cannot be: {error}") from error
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
-from physiokeras.pipelines.simulation.simulator import simulate
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Settings:
         None, "TOML files of settings; later ones override earlier ones, and flags override all", "run", "invocation"
     )
     seed: int = setting(0, "seed of all random numbers", "run", "run")
-    out: str = setting(help="folder for the records; created if missing", group="run", role="place")
+    out: str = setting(help="folder for the records; created if missing", group="run", role="place", holds="results")
     people: int = setting(48, "number of people with labels", "cohort", "result")
     unlabelled: int = setting(0, "number of people without labels, for pretraining", "cohort", "result")
     hours: float = setting(
@@ -53,6 +52,8 @@ def main(argv=None):
         prog="python -m physiokeras.recipes.simulate",
         description="Simulate polysomnograms as WFDB records in the Challenge-2018 layout.",
     )
+    from physiokeras.pipelines import simulate  # not above: it imports SciPy and WFDB, which `--help` does not need
+
     try:
         simulate(
             settings.out,

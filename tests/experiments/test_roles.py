@@ -31,14 +31,15 @@ def test_unknown_role_is_refused():
 @pytest.mark.parametrize(
     ("command", "roles", "expected"),
     [
-        (pretrain, (), "data workers checkpoint_every tensorboard"),
+        (pretrain, (), "data workers checkpoint_every log tensorboard"),
         (finetune, (), "data run checkpoint_every"),
-        (search, (), "data workers checkpoint_every tensorboard trials seeds"),
+        (search, (), "data workers checkpoint_every log tensorboard trials seeds"),
         (
             compare,
             ("probe", "readout"),
-            "data workers checkpoint_every tensorboard seeds strategies tasks reference scalings subsets refit draws "
-            "pooling context context_mode probe_folds classifier class_weight label_share age_threshold subset_maps",
+            "data workers checkpoint_every log tensorboard seeds strategies tasks reference scalings subsets refit "
+            "draws pooling context context_mode probe_folds classifier class_weight label_share age_threshold "
+            "subset_maps",
         ),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -48,7 +49,7 @@ def test_settings_that_may_differ_when_a_run_is_resumed(command, roles, expected
     assert set(found) == {*expected.split(), "config", "resume", "accept", "out"}
 
 
-@pytest.mark.parametrize("name", ["seed", "backend", "checkpoint_every", "tensorboard", "pooling", "people", "data"])
+@pytest.mark.parametrize("name", ["seed", "backend", "checkpoint_every", "log", "pooling", "people", "data"])
 def test_search_varies_what_the_training_of_an_encoder_depends_on_alone(name):
     with pytest.raises(ValueError, match="A search cannot vary"):
         Dimension.parse(f"{name}=1,2")

@@ -53,7 +53,9 @@ def test_written_settings_rerun_the_run(tmp_path):
 def test_folder_that_holds_a_run_is_refused_and_left_alone(tmp_path):
     folder = started(Settings(out=str(tmp_path)))
     before = (folder / "settings.toml").read_bytes()
-    with pytest.raises(SystemExit, match=r"holds another run already\. Choose another folder with --out"):
+    with pytest.raises(
+        SystemExit, match=r"holds another run already \(pretrain, begun .* UTC, not finished\)\. Choose another"
+    ):
         started(Settings(out=str(tmp_path), steps=11))
     assert (folder / "settings.toml").read_bytes() == before
 
@@ -62,6 +64,23 @@ def test_start_cut_short_can_be_started_again(tmp_path):
     (tmp_path / "settings.toml").write_text("steps = 1")
     started(Settings(out=str(tmp_path)))
     assert "steps = 10" in (tmp_path / "settings.toml").read_text()
+
+
+def test_run_that_fails_before_it_made_anything_does_not_block_its_folder(tmp_path):
+    def fail(settings, **options):
+        with pytest.raises(ValueError, match="first check"), run_folder.start(settings, recipe="pretrain", **options):
+            raise ValueError("first check")
+
+    fail(Settings(out=str(tmp_path / "a")))
+    started(Settings(out=str(tmp_path / "a"), width=32))
+    fail(Settings(out=str(tmp_path / "b")))
+    again = read(Settings, ["--resume", str(tmp_path / "b"), "--width", "32"])
+    assert "width = 32" in (started(again, resume=True) / "settings.toml").read_text()
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "metrics.csv").write_text("")
+    fail(Settings(out=str(tmp_path / "c")))
+    with pytest.raises(SystemExit, match="holds another run already"):
+        started(Settings(out=str(tmp_path / "c"), width=32))
 
 
 def test_resuming_accepts_settings_on_which_the_run_does_not_depend(tmp_path):
@@ -197,3 +216,20 @@ def test_notes_are_json_that_others_read_too(tmp_path):
         run.note(scores={"auroc": np.nan, "f1": np.array([0.5, np.nan]), "windows": np.int64(3)})
     text = (run.folder / "run.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail)["scores"] == {"auroc": None, "f1": [0.5, None], "windows": 3}
+
+
+def test_folder_of_a_run_that_failed_before_it_wrote_anything_is_free_for_the_next(tmp_path):
+    with pytest.raises(KeyError), run_folder.start(Settings(out=str(tmp_path)), recipe="pretrain"):
+        raise KeyError("ppg")
+    with run_folder.start(Settings(out=str(tmp_path)), recipe="pretrain"):
+        pass
+    with pytest.raises(SystemExit, match="holds another run already"):
+        run_folder.refuse_taken(Settings(out=str(tmp_path)))
+
+
+def test_folder_that_cannot_take_results_is_refused_before_anything_is_made(tmp_path):
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(SystemExit, match="holds prepared data"):
+        run_folder.refuse_taken(Settings(out=str(tmp_path)))
+    run_folder.refuse_taken(Settings(out=str(tmp_path / "a" / "b")))
+    assert not (tmp_path / "a").exists()

@@ -152,7 +152,7 @@ def test_wrong_value_in_file_names_key_expected_and_received(tmp_path, capsys, t
         (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
         (["--scheme", "diagonal"], "argument --scheme: invalid choice"),
         (["--config", "nowhere.toml"], "nowhere.toml: no such file"),
-        (["--config", "no-such-name"], "No recipes named 'no-such-name'"),
+        (["--config", "no-such-name"], "No experiment named 'no-such-name'"),
         (["--mask-ratio", "2"], "mask_ratio must lie in [0, 1). Received: 2.0"),
     ],
 )

@@ -8,6 +8,7 @@ from tiny import encoder as make
 from physiokeras.constants import INT16_SCALE
 from physiokeras.models import Encoder
 from physiokeras.models.saving import named_weights
+from physiokeras.pipelines import convert, simulate, stream
 
 
 def test_encoder_equals_its_description_in_numpy(encoder, inputs):
@@ -162,3 +163,24 @@ def test_restricted_encoder_gives_what_the_whole_one_gives_without_the_others(en
 def test_encoder_is_restricted_to_modalities_that_it_has(encoder):
     with pytest.raises(ValueError, match=r"`names` must be among \['eeg', 'ecg', 'emg'\], .*Received: \['eog'\]"):
         encoder.restricted(["eog"])
+
+
+def test_encoder_for_data_has_the_shapes_of_manifest_stream_and_arrays(tmp_path):
+    source = simulate(tmp_path / "source", 1, 0, hours=0.1, seed=1, progress=False)
+    manifest = convert(source, "simulated", tmp_path / "prepared", progress=None)
+    batches = stream(manifest, batch_size=4)
+    small = {"width": 8, "depth": 1, "heads": 2}
+    expected = {n: {"samples": m["samples"], "channels": len(m["channels"])} for n, m in manifest.modalities.items()}
+    expected = {name: expected[name] for name in manifest.defaults}
+    of_manifest = Encoder.for_data(manifest, **small)
+    assert (of_manifest.modalities, of_manifest.time) == (expected, manifest.tokens)
+    (inputs,) = next(batches.as_numpy_iterator())
+    for data in (batches, inputs):
+        of_data = Encoder.for_data(data, time=manifest.tokens, **small)
+        assert of_data.modalities == expected
+        assert of_data(inputs).shape == (4, of_data.tokens, 8)
+    assert list(Encoder.for_data(manifest, modalities=["ecg"], **small).modalities) == ["ecg"]
+    with pytest.raises(ValueError, match="Received also: \\['ppg'\\]"):
+        Encoder.for_data(manifest, modalities=["ppg"])
+    with pytest.raises(ValueError, match="time=7"):
+        Encoder.for_data(inputs, time=7, **small)

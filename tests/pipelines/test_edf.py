@@ -172,7 +172,7 @@ def test_a_channel_twice_is_an_error_where_it_is_wanted(record):
 
 
 HYPNOGRAMS = {
-    "unknown stage": (lambda path: write_hypnogram(path, [(0, 30, "W"), (30, 30, "5")]), "must be one of W, N1"),
+    "unknown stage": (lambda path: write_hypnogram(path, [(0, 30, "W"), (30, 30, "7")]), "must be one of W, N1"),
     "beyond the record": (lambda path: write_hypnogram(path, [(301, 30, "W")]), "must lie in the record"),
     "no annotations": (lambda path: edfio.Edf(signals()).write(path), "Received: none"),
     "text not UTF-8": (

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from physiokeras.errors import DataError
+from physiokeras.evaluation.tasks import tasks_of
 from physiokeras.pipelines import convert, quality, stream
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.label_tables import read_tables
@@ -106,6 +107,19 @@ def test_faulty_table_is_refused_before_any_record_is_read(source, fault):
     assert not list((source / "out").glob("records/*"))
 
 
+def test_dates_are_no_label(source):
+    for dates in (["2001-02-03", "2001-02-04 10:00", "2001-2-5", ""], ["03.02.2001", "3/2/01", "3-FEB-2001", "."]):
+        (source / "t.csv").write_text("record;visit\n" + "".join(f"r{k};{day}\n" for k, day in enumerate(dates, 1)))
+        report = []
+        visit = {"kind": "class", "table": "t.csv"}
+        found, people = read_tables(source, definition(visit=visit), ("r1", "r2", "r3", "r4"), report)
+        assert (found.labels, people) == ({}, {})
+        assert report == ["t.csv: the column visit holds dates; [labels.visit] is left out"]
+    said = []
+    convert(source, definition(visit={"kind": "class", "table": "t.csv"}), source / "out", progress=said.append)
+    assert "Note: t.csv: the column visit holds dates; [labels.visit] is left out" in said
+
+
 def test_link_out_of_the_folder_is_refused(source):
     (source / "t.csv").rename(source.parent / "outside.csv")
     (source / "t.csv").symlink_to(source.parent / "outside.csv")
@@ -147,6 +161,19 @@ def test_converted_labels_are_those_of_the_table(source):
     rows = sorted(zip(*(batch[1][name].numpy().tolist() for name in ("record", "task", "dose")), strict=True))[:4]
     assert rows == [(0, 0, 0.5), (0, 0, 0.5), (1, 1, 1.5), (1, 1, 1.5)]
     assert quality.labelled(manifest) == ["task"]
+
+
+def test_events_of_score_files_become_a_task(source):
+    for record, text in {"r1": "Hypopnea", "r2": "Snore", "r3": "Hypopnea", "r4": "Snore"}.items():
+        (source / f"{record}.csv").write_text(f"onset,duration,description\n11,5,{text}\n")
+    apnea = {"kind": "events", "file": "{record}.csv", "events": ["*pnea"]}
+    manifest = convert(source, definition(apnea=apnea), source / "out", progress=None)
+    assert [record.labels["apnea"] for record in manifest.records] == [{"0": 1, "1": 1}, {"0": 2}] * 2
+    assert manifest.problems[1:] == []
+    assert tasks_of(manifest.labels)["apnea"].classes == ("no event", "event")
+    none = {**apnea, "events": ["apnoea"]}
+    manifest = convert(source, definition(apnea=none), source / "out", progress=None)
+    assert any("no window has an event of [labels.apnea], events = ['apnoea']" in line for line in manifest.problems)
 
 
 def test_changed_row_converts_its_record_alone(source):

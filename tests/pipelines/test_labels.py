@@ -115,7 +115,7 @@ def test_age_is_the_persons_or_nan(tmp_path):
 @pytest.mark.parametrize(
     ("definition", "annotator", "mark", "words"),
     [
-        (SLEEP, "arousal", (10, "N4"), "sample 9: a mark of .labels.stage. must be one of W, N1.*'N4'"),
+        (SLEEP, "arousal", (10, "N5"), "sample 9: a mark of .labels.stage. must be one of W, N1.*'N5'"),
         (STRESS, "stress", (10, "relax"), "must be one of rest, stress, unscored"),
         (STRESS, "stress", (3001, "rest"), "sample 3001: must lie in the record"),
         (BEATS, "atr", (10**9, ""), "must lie in the record"),
@@ -199,7 +199,7 @@ def test_implausible_entry_is_an_error_with_its_line(tmp_path, rows, words):
         people_of(tmp_path, f"Record,Sex,Age\n{rows}\n")
 
 
-@pytest.mark.parametrize("data", ["", "a,b,c\n1,2,3\n", b"\xff\xfe", "Record;Sex;Age\n"])
+@pytest.mark.parametrize("data", ["", "a,b,c\n1,2,3\n", b"\xff\xfe", "Record|Sex|Age\n"])
 def test_other_tables_are_refused(tmp_path, data):
     with pytest.raises(DataError, match=r"columns Record, Sex, Age|UTF-8 table"):
         people_of(tmp_path, data)

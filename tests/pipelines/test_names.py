@@ -184,3 +184,18 @@ def test_a_table_in_which_no_record_is_found_is_refused(source, tmp_path):
     (source / "people.csv").write_text("Record,Sex,Age\na01,F,50\n")
     with pytest.raises(DataError, match=r"people\.csv: no record is in the table. Records are called a01-PSG"):
         run(source, tmp_path / "out", definition(people="people.csv"))
+
+
+@pytest.mark.parametrize(
+    ("place", "records", "said"),
+    [
+        ("nowhere", "**/*.hea", "there is no such folder"),
+        ("table.csv", "**/*.hea", "this is a file; give its folder"),
+        (".", "*.csv", r"`records` must be a pattern that ends in .*Received: '\*\.csv'.*Write .* as EDF first"),
+        (".", "**/*.hea", r"There is no recording below it, only table\.csv\. Is this the folder"),
+    ],
+)
+def test_folders_without_recordings_say_what_they_hold(tmp_path, place, records, said):
+    (tmp_path / "table.csv").write_text("seconds,ppg\n0,1\n")
+    with pytest.raises(DataError, match=said):
+        find_records(tmp_path / place, definition(records=records))

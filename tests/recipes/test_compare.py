@@ -204,6 +204,9 @@ def test_every_labelled_person_is_tested_once(run, prepared):
     expected = zip(names, data["window"].tolist(), data["stress"].tolist(), strict=True)
     found = [(row["record"], int(row["window"]), int(row["stress"])) for row in predicted_rows(run, "input_dropout")]
     assert sorted(found) == sorted(row for row in expected if row[0] != UNLABELLED)
+    written = (run.folder / "folds.csv").read_text().splitlines()
+    tested = sorted(row.split(",")[1] for row in written if row.endswith(",test"))
+    assert (written[0], tested) == ("fold,person,part", sorted(PEOPLE))
 
 
 @pytest.mark.once

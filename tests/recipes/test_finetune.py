@@ -3,18 +3,21 @@ import json
 import shutil
 import signal
 
+import keras
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score
 
+from physiokeras.analysis import analysed_runs
 from physiokeras.callbacks import Checkpoints
 from physiokeras.errors import DataError
 from physiokeras.evaluation import extraction
-from physiokeras.models import load
+from physiokeras.models import digest, load
 from physiokeras.pipelines import Manifest, windows
-from physiokeras.recipes import finetune
+from physiokeras.recipes import finetune, score
 
-STEPS = "--steps 6 --interval 2 --batch-size 8 --seed 3 --checkpoint-every 1"
+STEPS = "--steps 6 --interval 2 --batch-size 8 --seed 3 --checkpoint-every 1 --no-subset-maps"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def tuned(command, tmp_path_factory):
 
 
 def rows(folder):
-    with open(folder / "finetune.csv", newline="") as file:
+    with open(folder / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -54,6 +57,30 @@ def test_saved_network_reaches_the_written_score_beside_the_frozen_probe(pretrai
     assert scores["fine-tuned"]["stage"]["windows"]["balanced_accuracy"] == pytest.approx(expected)
     assert scores["frozen probe"]["stage"]["windows"]["windows"] == (stage >= 0).sum()
     assert "| fine-tuned" in (tuned / "scores.md").read_text()
+
+
+def test_tuned_network_scores_recordings_by_its_own_layer(pretrained, tuned, tmp_path):
+    data = pretrained.cohort / "prepared"
+    (name, *_), source = [record.name for record in Manifest.read(data).select("test")], pretrained.cohort / "source"
+    given = ["--model", str(tuned), "--source", str(source / "training" / name), "--out", str(tmp_path)]
+    assert score.main([*given, "--no-figures", "--backend", keras.config.backend()]) == 0
+    network = load(tuned / "model")
+    inputs = windows(data, records=[name], modalities=list(network.encoder.modalities))
+    expected = softmax(np.asarray(network.predict(inputs, verbose=0)["stage"], float), axis=1)
+    with open(tmp_path / "records" / f"{name}.csv", newline="") as file:
+        found = [
+            [float(row[f"stage_{stage}"]) for stage in ("W", "N1", "N2", "N3", "R")] for row in csv.DictReader(file)
+        ]
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@pytest.mark.once
+def test_run_has_the_layout_of_every_run_and_is_analysed(pretrained, tuned):
+    layout = {path.name for path in tuned.iterdir()}
+    assert layout >= {"settings.toml", "run.json", "metrics.csv", "model", "scores.md", "figures", "checkpoints"}
+    (model,) = analysed_runs.analysed_models(tuned, ())[:1]
+    assert digest(model.encoder) == digest(load(tuned / "model").encoder)
+    assert analysed_runs.manifest_of(tuned).folder == pretrained.cohort / "prepared"
 
 
 @pytest.mark.once

@@ -5,8 +5,10 @@ import pytest
 from PIL import Image
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines import Definition, convert
 from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import inspect
+from tests import edf_bytes
 
 pytestmark = pytest.mark.once
 
@@ -112,3 +114,80 @@ def test_the_figure_shows_every_channel(record, tmp_path, capsys):
 def test_a_folder_of_something_else_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no record matches"):
         inspect.main([str(tmp_path), "--dataset", "simulated"])
+
+
+def sleep_edf(folder):
+    """Two nights of one person and one of another, with hypnograms, a table and what cannot be read."""
+    for name, score in (("AB101E0-PSG", "AB101EC-Hypnogram"), ("AB102E0-PSG", "AB102EH-Hypnogram"),
+                        ("AB201E0-PSG", "AB201EC-Hypnogram")):  # fmt: skip
+        rates = {"EEG Fpz-Cz": 100, "EOG horizontal": 100, "EMG submental": 1, "Event marker": 1}
+        seed = int(name[2:5])
+        channels = [edf_bytes.channel(label, rate, seed=seed + n) for n, (label, rate) in enumerate(rates.items())]
+        channels += [edf_bytes.channel("Resp", 10)] * 2
+        edf_bytes.write(folder / f"{name}.edf", channels, recording="Startdate 24-APR-1989 X X X", date="24.04.89")
+        marks = [(30 * place, 30, f"Sleep stage {stage}") for place, stage in enumerate("WW1234R??")]
+        edf_bytes.write_scores(folder / f"{score}.edf", [*marks, (275, 5, "Lights on")], date="24.04.89",
+                               recording="Startdate 24-APR-1989 X X X")  # fmt: skip
+    (folder / "bad.edf").write_bytes(b"0       " + b"x" * 300)
+    (folder / "list.csv").write_text("name,sex,bmi\nAB101E0-PSG,F,21.5\nAB102E0-PSG,F,22\nAB201E0-PSG,M,30\n")
+    (folder / "notes.docx").write_bytes(b"PK")
+    return folder
+
+
+def test_a_folder_without_a_definition_is_listed_whatever_is_bad_there(tmp_path, capsys):
+    status, text = run(capsys, sleep_edf(tmp_path))
+    assert status == 1
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert f"{tmp_path}: 3 recordings (3 .edf)." in lines
+    assert "Files that are no recordings, scores or tables: 1 .docx." in lines
+    assert any(line.startswith("bad.edf: ") for line in lines)
+    assert "Starts: 1989-04-24 22:00:00 to 1989-04-24 22:00:00." in lines
+    assert "EEG Fpz-Cz 3 of 3 100 uV eeg" in lines
+    assert "EMG submental 3 of 3 1 uV emg" in lines
+    assert "Event marker 3 of 3 1 uV -" in lines
+    assert "Scores {record:.6}*-Hypnogram.edf: of 3 of 3 recordings, 30 marks:" in lines
+    assert "6 x 'Sleep stage W' in 3 files" in lines
+    assert "Table list.csv: 3 rows; columns name, sex, bmi; its column 'name' names recordings." in lines
+
+
+def test_a_draft_loads_and_converts_the_folder(tmp_path, capsys):
+    folder, path = sleep_edf(tmp_path), tmp_path / "mine.toml"
+    run(capsys, folder, "--draft", path)
+    definition = Definition.read(path)
+    assert {name: (m.rate, m.bandpass) for name, m in definition.modalities.items()} == {
+        "eog": (100, (0.3, 35)), "emg": (1, None), "eeg": (100, (0.3, 35))}  # fmt: skip
+    assert definition.person is None
+    text = path.read_text()
+    assert all("GUESS" in text.split(f"[modalities.{name}]")[0].splitlines()[-1] for name in definition.modalities)
+    assert '#   "Event marker", in 3 of 3 recordings, 1 Hz, uV' in text
+    assert '#   "Resp", in 3 of 3 recordings, 10 Hz, uV' in text
+    assert 'labels.sex = { kind = "class", table = "list.csv", key = "name" }' in text
+    (folder / "bad.edf").unlink()
+    manifest = convert(folder, path, tmp_path / "out", progress=None)
+    assert not manifest.problems
+    assert len(manifest.records) == 3
+    # W, W, 1, 2, 3, 4, R, ?, ?
+    assert manifest.records[0].labels["stage"] == {"-1": 3, "0": 2, "1": 1, "2": 1, "3": 2, "4": 1}
+    with pytest.raises(DataError, match="exists already"):
+        run(capsys, folder, "--draft", path)
+
+
+def test_a_draft_of_wfdb_with_annotations_finds_them(source, tmp_path, capsys):
+    status, text = run(capsys, source, "--draft", tmp_path / "mine.toml")
+    assert status == 0
+    assert "Scores {record}.arousal: of 2 of 2 recordings" in text
+    manifest = convert(source, tmp_path / "mine.toml", tmp_path / "out", progress=None)
+    assert not manifest.problems
+    expected = convert(source, "simulated", tmp_path / "expected", progress=None)
+    found = [dict(record.labels["stage"]) for record in manifest.records]
+    assert [sum(counts.values()) for counts in found] == [sum(r.labels["stage"].values()) for r in expected.records]
+    assert manifest.labels["stage"]["classes"] == expected.labels["stage"]["classes"]
+
+
+def test_settings_that_contradict_each_other_are_refused(tmp_path, capsys):
+    for arguments in (["--figure", "x.png"], ["--draft", "x.toml", "--dataset", "simulated"]):
+        with pytest.raises(SystemExit):
+            inspect.main([str(tmp_path), *arguments])
+        assert "--dataset" in capsys.readouterr().err
+    with pytest.raises(DataError, match="must hold recordings"):
+        inspect.main([str(tmp_path)])

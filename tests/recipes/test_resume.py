@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -20,6 +19,7 @@ from physiokeras.evaluation import probe_report
 from physiokeras.experiments import training
 from physiokeras.experiments.settings import read
 from physiokeras.figures import pretraining_run
+from physiokeras.models import digest, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.recipes import pretrain
 
@@ -110,22 +110,25 @@ def test_bad_loss_names_the_records_of_its_batch(interrupted, monkeypatch):
     assert f"The batch of this step: windows of {expected}." in str(caught.value)
 
 
-@pytest.mark.once
-def test_tensorboard_that_is_not_installed_is_said_in_one_sentence(tmp_path, monkeypatch):
-    settings = replace(read(pretrain.Settings, []), tensorboard=True)
-    monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(SystemExit, match=r"pip install 'physiokeras\[logging\]'"):
-        training.tensorboard(settings, tmp_path)
-
-
-@pytest.mark.once
-def test_tensorboard_writes_only_where_asked_to_and_into_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(training.importlib.util, "find_spec", lambda name: name)
-    settings = read(pretrain.Settings, [])
-    assert training.tensorboard(settings, tmp_path) == []
-    (callback,) = training.tensorboard(replace(settings, tensorboard=True), tmp_path)
-    assert isinstance(callback, keras.callbacks.TensorBoard)
-    assert callback.log_dir == str(tmp_path / "tensorboard")
+def test_early_stopping_ends_with_the_best_weights_also_where_the_run_is_resumed_after_its_end(
+    pretrained, small, tmp_path, monkeypatch
+):
+    leave_out(monkeypatch)
+    folder = tmp_path / "run"
+    data = ["--data", str(pretrained.cohort / "prepared"), "--modalities", "ecg", "--out", str(folder)]
+    flags = "--steps 40 --interval 1 --validation-steps 1 --early-stopping 2 --learning-rate 0.3 --warmup 0"
+    assert pretrain.main([*data, *small, *flags.split()]) == 0
+    losses = np.genfromtxt(folder / "metrics.csv", delimiter=",", names=True)["val_loss"]
+    best = int(np.argmin(losses)) + 1
+    assert len(losses) == best + 2 < 40
+    arrays, _ = checkpoint_folders.read(folder / "checkpoints", best)
+    weights = load(folder / "model").weights
+    kept = [array for name, array in arrays.items() if name.startswith("model/") and "/seed_" not in name]
+    assert [weight for weight in weights if not any(np.array_equal(weight, array) for array in kept)] == []
+    digest_then = digest(load(folder / "model"))
+    shutil.rmtree(folder / "model")
+    assert pretrain.main(["--resume", str(folder)]) == 0
+    assert digest(load(folder / "model")) == digest_then
 
 
 def test_killed_runs_end_as_one_that_nobody_killed(tmp_path):

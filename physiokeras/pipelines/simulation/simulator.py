@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from physiokeras.files import locked, write_atomic
+from physiokeras.pipelines import pool
 from physiokeras.pipelines.challenge import Event
 from physiokeras.pipelines.challenge_files import CHANNELS, RATE, SignalWriter, write_annotations, write_vectors
 from physiokeras.pipelines.simulation.body import ecg, emg, respiration, saturation
@@ -81,7 +81,7 @@ def simulate(
         unlabelled: Number of people without labels.
         hours: Length of each record, at least 1/12, in whole 30 s epochs.
         seed: Seed of all random numbers.
-        workers: Number of processes; with more than 1 the calling script needs `if __name__ == "__main__":`.
+        workers: Number of processes.
         coupled: False draws an independent person and night for each modality and rotates its hypnogram by a random
             amount. The marginals stay the same, but modalities carry no information about each other. Labels, age and
             sex are then those of the EEG's night.
@@ -164,8 +164,8 @@ def _run(folder, records, workers, total, progress):
             done += 1
             _report(done, total, progress)
         return
-    with ProcessPoolExecutor(min(workers, len(records)), mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(write_record, folder, record) for record in records]):
+    with pool.processes(min(workers, len(records))) as executor:
+        for future in as_completed([pool.submit(executor, write_record, folder, record) for record in records]):
             future.result()
             done += 1
             _report(done, total, progress)

@@ -1,0 +1,74 @@
+"""Which recordings a model has seen: kept with the model, so that whoever reads a prediction can be told."""
+
+import contextlib
+import json
+
+SEEN = ("pretrain", "train", "validation")
+"""Splits from which something is learned or chosen, in the order in which they are named."""
+
+
+def identity_of(sources):
+    """What a recording is recognised by under whatever name: 16 digits of the SHA-256 of its largest file.
+
+    Args:
+        sources: File name to dict of `size` and `sha256`, as a conversion notes them.
+
+    Returns: 16 hexadecimal digits; None without files.
+    """
+    return max(sources.values(), key=lambda facts: facts["size"])["sha256"][:16] if sources else None
+
+
+def identity_of_record(manifest, name):
+    """`identity_of` a record of a prepared folder; None where its sidecar cannot be read."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return identity_of(json.loads((manifest.folder / "records" / f"{name}.json").read_bytes())["sources"])
+    return None
+
+
+def seen(manifest, splits=None, earlier=None):
+    """The recordings that a model has seen, for its `metadata.json`; names of people and records are not among it.
+
+    Args:
+        manifest: `Manifest` of the data that it learns from.
+        splits: Split to names of records, of `SEEN`; None: as in the manifest.
+        earlier: Folder of the model from which it begins, whose recordings count too.
+
+    Returns: dict of split to sorted identities.
+    """
+    if splits is None:
+        splits = {name: [r.name for r in manifest.select(name)] for name in SEEN if name in manifest.splits}
+    found = {split: {identity_of_record(manifest, name) for name in names} for split, names in splits.items()}
+    if earlier is not None:
+        from physiokeras.models.saving import metadata  # which imports Keras; workers need it not
+
+        for split, identities in (metadata(earlier).get("seen") or {}).items():
+            found.setdefault(split, set()).update(identities)
+    return {split: sorted(found[split] - {None}) for split in SEEN if found.get(split)}
+
+
+def split_of(identity, facts, manifest=None, record=None):
+    """The split in which a model has seen a recording.
+
+    Args:
+        identity: Of the recording, see `identity_of`; None: unknown.
+        facts: The model's `metadata.json`.
+        manifest: Prepared data that it comes from, if any.
+        record: Its name there.
+
+    Returns: one of `SEEN`; "none" where the model has not seen it; None where that is not known.
+    """
+    known = facts.get("seen")
+    if known and identity is not None:
+        return next((split for split in SEEN if identity in known.get(split, ())), "none")
+    if not known and manifest is not None and manifest.data_hash == facts.get("data_hash"):
+        (found,) = manifest.select(records=[record])  # models of earlier versions
+        return found.split if found.split in SEEN else "none"
+    return None
+
+
+def described(split):
+    """What `split_of` found, as a sentence for figures and pages; "" where nothing has to be said."""
+    words = {"validation": "was in the validation set", None: "training set unknown"}
+    if split in ("pretrain", "train"):
+        return "was in the training set"
+    return words.get(split, "")

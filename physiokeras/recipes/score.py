@@ -1,0 +1,74 @@
+"""Score a folder of recordings with a trained model: hypnograms, events, sleep statistics, and a page.
+
+    python -m physiokeras.recipes.score --model runs/pretrain-1 --source RECORDINGS --out SCORES
+    python -m physiokeras.recipes.score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
+
+The source is a folder of WFDB or EDF recordings, or one that `prepare` wrote; modalities may be missing. Each record
+gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
+has a row for each record, and `index.html` shows them, those to distrust first. A rerun scores only records that are
+missing, failed or changed. A record that cannot be read is set aside with its reason.
+"""
+
+from dataclasses import dataclass
+
+from physiokeras.experiments import exit_status
+from physiokeras.experiments.backend import use
+from physiokeras.experiments.settings import CommonSettings, read, setting
+
+
+@dataclass(frozen=True)
+class Settings(CommonSettings):
+    """Settings of a scoring: model, recordings and output."""
+
+    model: str = setting(
+        help="run folder of the model and its probes, or the name of a preset", group="data", role="place", alias="run"
+    )
+    source: str = setting(help="folder of recordings, or folder that `prepare` wrote", group="data", role="place")
+    dataset: str | None = setting(
+        None, "definition of the recordings; none: the definition of the model's data", "data", "result",
+        alias="definition",
+    )  # fmt: skip
+    out: str = setting(help="folder for the scores; created if missing", group="run", role="place", holds="results")
+    workers: int = setting(1, "number of processes that read recordings", "run", "execution", within="[1, inf)")
+    shard_index: int = setting(
+        0, "number of this part of the records, from 0, on a cluster", "run", "execution", within="[0, inf)"
+    )
+    num_shards: int = setting(
+        1, "number of parts into which the records are divided", "run", "execution", within="[1, inf)"
+    )
+    figures: bool = setting(True, "draw a hypnogram for each record", "run", "result")
+
+    def __post_init__(self):
+        if not 0 <= self.shard_index < self.num_shards:
+            raise ValueError(
+                f"shard_index must lie in [0, num_shards). Received: {self.shard_index} of {self.num_shards}."
+            )
+
+
+def main(argv=None):
+    """Run the command.
+
+    Returns: exit status: 0, or 1 where any record was set aside.
+    """
+    settings = read(Settings, argv, prog="python -m physiokeras.recipes.score", description=__doc__.split("\n")[0])
+    use(settings.backend)
+    from physiokeras.pipelines import Definition
+    from physiokeras.scoring import load, score_folder
+
+    done = score_folder(
+        load(settings.model),
+        settings.source,
+        settings.out,
+        definition=Definition.read(settings.dataset) if settings.dataset else None,
+        workers=settings.workers,
+        shard_index=settings.shard_index,
+        num_shards=settings.num_shards,
+        figures=settings.figures,
+    )
+    counts = f"{len(done.scored)} scored, {len(done.kept)} were scored already, {len(done.set_aside)} set aside"
+    print(f"{counts}. See {done.page}", flush=True)
+    return int(bool(done.set_aside))
+
+
+if __name__ == "__main__":
+    exit_status.run(main)

@@ -1,0 +1,92 @@
+"""Inputs of an encoder from a recording, from arrays, or from a stream; modalities may be missing."""
+
+import numpy as np
+
+from physiokeras.channel_layout import ChannelLayout
+from physiokeras.errors import DataError
+from physiokeras.evaluation.extraction import FULL_BATCH
+
+
+def inputs_of(night, encoder):
+    """A recording as an encoder's inputs: modalities that it lacks are zeros, and false in "present".
+
+    Args:
+        night: `Night`.
+        encoder: `Encoder`.
+
+    Returns: dict of modality to `(windows, samples, channels)`, and "present" to boolean `(windows, channels)`.
+
+    Raises:
+        DataError: A modality of another number of samples or channels.
+    """
+    own = ChannelLayout.of({name: {"channels": values.shape[2]} for name, values in night.signals.items()})
+    usable, inputs, present = own.split(np.asarray(night.present, bool)), {}, []
+    for name, sizes in encoder.modalities.items():
+        shape = (sizes["samples"], sizes["channels"])
+        if name not in night.signals:
+            inputs[name] = np.zeros((len(night), *shape), np.int16)
+            present.append(np.zeros((len(night), shape[1]), bool))
+            continue
+        if night.signals[name].shape[1:] != shape:
+            message = f"modality {name!r} must have {shape[0]} samples and {shape[1]} channels a window"
+            raise DataError(f"{message}. Received: {night.signals[name].shape[1:]}.", file=night.name)
+        inputs[name] = night.signals[name]
+        present.append(usable[name])
+    return {**inputs, "present": np.concatenate(present, axis=1)}
+
+
+def completed(arrays, encoder, order=None):
+    """Arrays of some modalities as an encoder's inputs: the other modalities are zeros, and absent.
+
+    Args:
+        arrays: Modality to `(windows, samples, channels)`; optionally "present", boolean `(windows, channels)` of the
+            given modalities.
+        encoder: `Encoder`.
+        order: Order of the modalities among the columns of "present"; None: the encoder's.
+
+    Returns: As `inputs_of`.
+
+    Raises:
+        DataError: None of the modalities, an unknown name, another shape, or lengths that differ.
+    """
+    arrays = {name: np.asarray(values) for name, values in arrays.items()}
+    given = [name for name in order or encoder.modalities if name in arrays and name in encoder.modalities]
+    if not given or set(arrays) - {*given, "present"}:
+        wanted = ", ".join(f"{name} {(m['samples'], m['channels'])}" for name, m in encoder.modalities.items())
+        raise DataError(f"the model reads, of each window, {wanted}. Received: {', '.join(arrays) or 'nothing'}.")
+    count, layout = len(arrays[given[0]]), ChannelLayout.of({name: encoder.modalities[name] for name in given})
+    present = np.asarray(arrays.get("present", np.ones((count, layout.total))), bool)
+    if present.shape != (count, layout.total):
+        wanted = f"({count}, {layout.total}), a column for each channel of {', '.join(given)}"
+        raise DataError(f'"present" must have the shape {wanted}. Received: {present.shape}.')
+    usable, inputs = layout.split(present), {}
+    for name, m in encoder.modalities.items():
+        shape = (count, m["samples"], m["channels"])
+        values = arrays.get(name, np.zeros(shape, np.int16))
+        if values.shape != shape:
+            raise DataError(f"modality {name!r} must have the shape {shape}. Received: {values.shape}.")
+        inputs[name] = values.astype(np.float32) if values.dtype == np.float64 else values
+        usable.setdefault(name, np.zeros((count, m["channels"]), bool))
+    return {**inputs, "present": np.concatenate([usable[name] for name in encoder.modalities], axis=1)}
+
+
+def slices(inputs):
+    """Yields batches `(inputs,)` of at most `FULL_BATCH` windows of arrays."""
+    for start in range(0, len(inputs["present"]), FULL_BATCH):
+        yield ({name: values[start : start + FULL_BATCH] for name, values in inputs.items()},)
+
+
+def of_stream(batches, encoder, order):
+    """Yields batches `(inputs, labels)` of at most `FULL_BATCH` windows, as arrays.
+
+    Args:
+        batches: Stream or other iterable of `inputs`, `(inputs,)` or `(inputs, labels)`.
+        encoder: `Encoder`.
+        order: As in `completed`.
+    """
+    for batch in batches.as_numpy_iterator() if hasattr(batches, "as_numpy_iterator") else batches:
+        inputs, *labels = batch if isinstance(batch, tuple | list) else (batch,)
+        inputs, own = completed(inputs, encoder, order), labels[0] if labels else {}
+        for start in range(0, len(inputs["present"]), FULL_BATCH):
+            cut = slice(start, start + FULL_BATCH)
+            yield tuple({name: np.asarray(v)[cut] for name, v in part.items()} for part in (inputs, own))

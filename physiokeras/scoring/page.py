@@ -1,0 +1,147 @@
+"""The page of a scored folder, and its table of all records."""
+
+import base64
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+
+from physiokeras.experiments.reports import CAUTION
+from physiokeras.experiments.training_set import described
+from physiokeras.figures.scored_night import STAGE_COLOURS, thumbnail
+from physiokeras.files import write_atomic, write_csv
+from physiokeras.scoring import record_files
+from physiokeras.scoring.statistics import is_staging
+
+PAGE, TABLE = "index.html", "statistics.csv"
+
+COLUMNS = (
+    ("tst", "sleep, min"), ("se_percent", "efficiency, %"), ("sol", "onset, min"), ("waso", "WASO, min"),
+    ("rem_latency", "REM latency, min"), ("awakenings", "awakenings"),
+)  # fmt: skip
+"""Sleep statistics that the page shows; the table has all."""
+
+
+def write(out, model, digest):
+    """Write `statistics.csv` and `index.html` of all records of a model in a folder of scores.
+
+    Args:
+        out: The folder.
+        model: `TrainedModel`.
+        digest: Its digest; records of other models are left out, and counted.
+
+    Returns: path of the page.
+    """
+    paths = sorted((Path(out) / record_files.FOLDER).glob("*.json"))
+    found = [facts for facts in map(record_files.read_facts, paths) if facts]
+    own = [facts for facts in found if (facts.get("model") or {}).get("digest") == digest]
+    scored = sorted((facts for facts in own if "set_aside" not in facts), key=distrust)
+    set_aside = [facts for facts in own if "set_aside" in facts]
+    write_csv(Path(out) / TABLE, table(sorted(own, key=lambda facts: facts["record"])))
+    text = _template().render(
+        model=model,
+        card=model.card,
+        columns=COLUMNS,
+        rows=[_row(out, facts) for facts in scored],
+        set_aside=set_aside,
+        unknown=sum(facts["seen"] is None for facts in scored),
+        others=len(found) - len(own),
+        caution=CAUTION if model.definition.name == "simulated" else None,
+        colours=STAGE_COLOURS,
+        stages=_stages(scored),
+        event_tasks=_names(scored, "events"),
+        value_tasks=_names(scored, "value"),
+        scorer=any("agreement" in one for facts in scored for one in facts["tasks"].values()),
+    )
+    write_atomic(Path(out) / PAGE, text)
+    return Path(out) / PAGE
+
+
+def distrust(facts):
+    """Sorting key of scored records: those to distrust first."""
+    return -len(facts["doubts"]), -(facts["distance"] or math.inf), facts["record"]
+
+
+def table(records):
+    """Rows of `statistics.csv`, a record each, below a header.
+
+    Args:
+        records: Contents of the JSON files.
+
+    Returns: list of tuples; minutes and percent as in `sleep_statistics`, a scorer's with the prefix `scorer_`.
+    """
+    cells = [dict(_cells(facts)) for facts in records]
+    names = list(dict.fromkeys(name for row in cells for name in row)) or ["record"]
+    return [tuple(names), *(tuple(row.get(name, "") for name in names) for row in cells)]
+
+
+def _cells(facts) -> Iterator[tuple[str, object]]:
+    yield "record", facts["record"]
+    if "set_aside" in facts:
+        yield "set_aside", facts["set_aside"]
+        return
+    yield "seen_in", facts["seen"] or "unknown"
+    for name in ("hours", "quality", "distance", "confidence"):
+        yield name, _number(facts[name])
+    yield "missing", " ".join(name for name, share in facts["modalities"].items() if share == 0)
+    yield "doubts", "; ".join(facts["doubts"])
+    for task, one in facts["tasks"].items():
+        prefix = "" if task == "stage" else f"{task}_"
+        for name, value in one.get("statistics", {}).items():
+            yield prefix + name, _number(value)
+        for name, value in one.get("scorer", {}).items():
+            yield f"{prefix}scorer_{name}", _number(value)
+        if "events" in one:
+            yield f"{task}_events", len(one["events"])
+            yield f"{task}_per_hour", _number(one["per_hour"])
+        if "scorer_events" in one:
+            yield f"{task}_scorer_events", len(one["scorer_events"])
+        for name, value in one.get("agreement", {}).items():
+            yield f"{task}_{name}", _number(value)
+        if "value" in one:
+            yield task, _number(one["value"])
+            yield f"{task}_scorer", _number(one["scorer_value"]) if "scorer_value" in one else ""
+
+
+def _row(out, facts):
+    """What the template shows of a record."""
+    staged = next(((task, one) for task, one in facts["tasks"].items() if is_staging(one["classes"])), None)
+    row = {**facts, "seen_text": described(facts["seen"]), "picture": None, "statistics": {}, "agreement": {}}
+    row["files"] = [
+        kind for kind in ("png", "csv", "edf", "json") if record_files.path_of(out, facts["record"], kind).is_file()
+    ]
+    if staged:
+        task, one = staged
+        path = record_files.path_of(out, facts["record"], "csv")
+        image = thumbnail(record_files.read_probabilities(path, task, one["classes"]), one["classes"])
+        row |= {"picture": base64.b64encode(image).decode(), "statistics": one["statistics"]}
+        row["agreement"] = one.get("agreement", {})
+    return row
+
+
+def _stages(scored):
+    for facts in scored:
+        for one in facts["tasks"].values():
+            if "statistics" in one:
+                return one["classes"]
+    return []
+
+
+def _names(scored, key):
+    """Names of the tasks of which any record has `key`."""
+    return list(dict.fromkeys(task for facts in scored for task, one in facts["tasks"].items() if key in one))
+
+
+def _number(value):
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else ""
+    return "" if value is None else value
+
+
+def _template():
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["figures"] = lambda value, digits=0: "" if value is None else f"{value:.{digits}f}"
+    return environment.get_template("page.html")

@@ -1,0 +1,167 @@
+"""Files of a scored record: CSV, EDF+ annotations, figure, and last of all JSON."""
+
+import io
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.experiments.run_folder import to_json
+from physiokeras.experiments.training_set import described
+from physiokeras.files import write_atomic, write_csv
+from physiokeras.pipelines.clock import UNDATED
+from physiokeras.scoring.exchange import annotations_of
+from physiokeras.scoring.statistics import is_staging
+
+FOLDER = "records"
+"""Folder of the records' files below that of the scores."""
+
+
+def path_of(out, name, kind):
+    """Path of a record's file, such as `SCORES/records/NAME.csv`."""
+    return Path(out) / FOLDER / f"{name}.{kind}"
+
+
+def read_facts(path):
+    """The JSON file of a scored record, or None where there is none that can be read."""
+    try:
+        found = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write(out, night, predictions, facts, *, figure=True, note=None):
+    """Write a record's files; the JSON file last, whose presence says that the others are whole.
+
+    Args:
+        out: Folder of the scores.
+        night: `Night`.
+        predictions: Task name to `Prediction`.
+        facts: Content of the JSON file.
+        figure: Whether to draw the hypnogram.
+        note: Note for its title, such as "simulated".
+    """
+    write_csv(path_of(out, night.name, "csv"), table(night, predictions))
+    write_atomic(path_of(out, night.name, "edf"), edf(night, predictions))
+    staged = next((one for one in predictions.values() if is_staging(one.classes)), None)
+    if figure and staged is not None:
+        _draw(out, night, staged, predictions, facts, note)
+    write_atomic(path_of(out, night.name, "json"), to_json(facts))
+
+
+def table(night, predictions):
+    """Rows of the CSV file, a window each, below a header.
+
+    Columns: `onset` (seconds), `clock` where known, and for each task `TASK` (the most probable class, "" for none),
+    `TASK_CLASS` (its probability), `TASK_scorer` where there is one; `quality` (share of the channels that are usable),
+    `missing` (modalities), `distance` (from the training's windows, there about 1).
+    """
+    first = next(iter(predictions.values()))
+    columns = {"onset": [f"{start:g}" for start in first.starts]}
+    if night.clock is not None:
+        columns["clock"] = [_clock(night.clock, start) for start in first.starts.tolist()]
+    for name, prediction in predictions.items():
+        if prediction.classes:
+            columns[name] = prediction.labels
+            for number, class_name in enumerate(prediction.classes):
+                columns[f"{name}_{class_name}"] = _numbers(prediction.probabilities[:, number], 4)
+        else:
+            columns[name] = _numbers(prediction.values, 2)
+        targets = targets_of(night, prediction.task)
+        if targets is not None and prediction.classes:
+            columns[f"{name}_scorer"] = [prediction.classes[value] if value >= 0 else "" for value in targets]
+    columns["quality"] = _numbers(quality_of(night), 3)
+    columns["missing"] = list(first.missing)
+    columns["distance"] = _numbers(first.distance, 2)
+    return [tuple(columns), *zip(*columns.values(), strict=True)]
+
+
+def read_probabilities(path, task, classes):
+    """Probabilities of a task `(windows, classes)` from a record's CSV file, NaN where there is no prediction."""
+    import csv
+
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return np.array([[float(row[f"{task}_{name}"] or "nan") for name in classes] for row in rows], float)
+
+
+def quality_of(night):
+    """Share of the channels that are usable, `(windows,)`; channels that the recording lacks count."""
+    return np.asarray(night.present, float).mean(axis=1)
+
+
+def targets_of(night, task):
+    """The scorer's classes (or numbers) of a task, `(windows,)`; None where no window has one."""
+    if task.label not in night.labels:
+        return None
+    targets = task.targets(night.labels[task.label])
+    known = targets >= 0 if task.classes else np.isfinite(targets)
+    return targets if known.any() else None
+
+
+def edf(night, predictions):
+    """Bytes of an EDF+ file that holds annotations alone: stages, and events of window tasks.
+
+    Raises:
+        DataError: edfio is not installed.
+    """
+    try:
+        import edfio
+    except ImportError:
+        raise DataError("EDF+ files need edfio: pip install 'physiokeras[edf]'.") from None
+
+    found = [
+        edfio.EdfAnnotation(onset, duration, text)
+        for prediction in predictions.values()
+        if prediction.classes and not prediction.task.of_people
+        for onset, duration, text in annotations_of(prediction)
+    ]
+    start = {}
+    if night.clock is not None:
+        start["starttime"] = night.clock.time()
+        if night.clock.date() != UNDATED:
+            start["recording"] = edfio.Recording(startdate=night.clock.date())
+    content = io.BytesIO()
+    edfio.Edf([], annotations=sorted(found, key=lambda one: one.onset), **start).write(content)
+    return content.getvalue()
+
+
+def _draw(out, night, staged, predictions, facts, note):
+    from physiokeras.figures.scored_night import scored_night
+    from physiokeras.figures.style import save
+
+    events = {
+        name: [(e["onset"], e["duration"]) for e in one["events"]]
+        for name, one in facts["tasks"].items()
+        if "events" in one
+    }
+    said = [described(facts["seen"]), note, _agreement(facts["tasks"][staged.task.name])]
+    figure = scored_night(
+        staged.probabilities,
+        staged.classes,
+        staged.starts,
+        window=staged.window,
+        name=night.name,
+        scored=targets_of(night, staged.task),
+        clock=night.clock,
+        notes=[text for text in said if text],
+        events=events,
+    )
+    save(figure, path_of(out, night.name, "png"), dpi=110)
+
+
+def _agreement(stage):
+    found = stage.get("agreement")
+    return f"{found['accuracy']:.0%} of {found['windows']} scored windows agree" if found else ""
+
+
+def _clock(clock: datetime, seconds):
+    moment = clock + timedelta(seconds=seconds)
+    return f"{moment:%H:%M:%S}" if clock.date() == UNDATED else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _numbers(values, digits):
+    return [f"{value:.{digits}f}" if np.isfinite(value) else "" for value in values]

@@ -1,0 +1,118 @@
+"""The records of a folder that is to be scored: recordings, or what `prepare` wrote."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from physiokeras.errors import DataError
+from physiokeras.experiments.compatibility import shared_modalities
+from physiokeras.experiments.reports import is_simulated
+from physiokeras.experiments.training_set import split_of
+from physiokeras.pipelines import Manifest, pool
+from physiokeras.pipelines.manifest import FILE
+from physiokeras.pipelines.names import without_missing_labels
+from physiokeras.pipelines.people import without_missing_people
+from physiokeras.pipelines.record_list import find_records
+from physiokeras.pipelines.sources import unchanged
+from physiokeras.pipelines.work import Work
+from physiokeras.scoring.nights import night_or_reason, prepared_night, shard_sources
+from physiokeras.scoring.trained_model import narrowed
+
+
+@dataclass(frozen=True)
+class Source:
+    """Records to score.
+
+    Args:
+        names: Names of this run's part, in order.
+        refused: Name to why a record cannot be read, known from names alone.
+        key: Function of a name to all that its windows depend on besides its files.
+        unchanged: Function of a name and the facts of an earlier scoring: whether its files are still the same.
+        read: Function of names and number of workers that yields `(name, Night or reason)` in any order.
+        seen: Function of a `Night` to the split in which the model has seen it, see `training_set.split_of`.
+        note: Note for figures, such as "simulated", or None.
+    """
+
+    names: list
+    refused: dict
+    key: Callable
+    unchanged: Callable
+    read: Callable
+    seen: Callable
+    note: str | None
+
+
+def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1):
+    """The records of a folder.
+
+    Args:
+        folder: A folder of recordings, or one that `prepare` wrote.
+        model: `TrainedModel`.
+        out: Folder of the scores.
+        definition: `Definition` of the recordings; None: the model's.
+        shard_index: Which part of the records is this run's.
+        num_shards: How many parts there are.
+
+    Returns: `Source`.
+
+    Raises:
+        DataError: No records, or data that the model cannot read.
+        ValueError: A part that does not exist.
+    """
+    if not Path(folder).is_dir():
+        raise DataError("no such folder; give a folder of recordings, or one that `prepare` wrote.", file=folder)
+    if (Path(folder) / FILE).is_file():
+        if definition is not None:
+            raise DataError("is prepared by a definition of its own: omit --definition.", file=folder)
+        return _prepared(Manifest.read(folder), model, shard_index, num_shards)
+    return _recordings(folder, model, out, definition or model.definition, shard_index, num_shards)
+
+
+def _prepared(manifest, model, shard_index, num_shards):
+    if not 0 <= shard_index < num_shards:
+        raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
+    shared_modalities(model.encoder, manifest)
+    records = {record.name: record for record in manifest.records[shard_index::num_shards]}
+
+    def read(names, _):
+        for name in names:
+            try:
+                yield name, prepared_night(manifest, name)
+            except (DataError, OSError) as error:
+                yield name, str(error)
+
+    return Source(
+        list(records),
+        {},
+        lambda name: [records[name].sha256, manifest.data_hash],
+        lambda name, facts: facts.get("sources") == shard_sources(records[name]),
+        read,
+        lambda night: split_of(night.identity, model.first_facts, manifest, night.name),
+        "simulated" if is_simulated(manifest) else None,
+    )
+
+
+def _recordings(folder, model, out, definition, shard_index, num_shards):
+    there = without_missing_people(narrowed(definition, model.encoder), folder)
+    there = without_missing_labels(there, find_records(folder, there))
+    work = Work.of(folder, there, out, shard_index, num_shards, True)
+    mine = work.headers[shard_index::num_shards]
+    paths = {path.stem: path for path in mine if path not in work.refused}
+
+    def read(names, workers):
+        calls = []
+        for name in names:
+            path, used, person, _, strict, sums = work.arguments(paths[name])
+            calls.append((path, used, person, strict, sums))
+        for number, night in pool.run(night_or_reason, calls, workers):
+            yield names[number], night
+
+    return Source(
+        list(paths),
+        {path.stem: work.refused[path] for path in mine if path in work.refused},
+        lambda name: [work.key(paths[name])],
+        lambda name, facts: unchanged(facts, paths[name], work.definition),
+        read,
+        lambda night: split_of(night.identity, model.first_facts),
+        "simulated" if definition.name == "simulated" else None,
+    )

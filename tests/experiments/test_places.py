@@ -1,0 +1,82 @@
+"""Folders that hold something else than their flag says are refused before anything is read."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from physiokeras.experiments.places import HOLDS, check
+from physiokeras.experiments.settings import CommonSettings, read, setting
+
+pytestmark = pytest.mark.once
+
+
+@dataclass(frozen=True)
+class Settings(CommonSettings):
+    data: str | None = setting(None, "prepared data", "data", "place", holds="prepared")
+    source: str | None = setting(None, "recordings", "data", "place", holds="recordings")
+    run: str | None = setting(None, "run with a model", "data", "place", holds="model")
+    against: tuple[str, ...] = setting((), "runs", "data", "place", holds="run")
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder with one folder of each kind."""
+    files = ("prepared/manifest.json", "cohort/prepared/manifest.json", "cohort/source/tr01.hea", "half/records/a.json")
+    files += ("run/settings.toml", "run/model/metadata.json", "begun/settings.toml", "compared/settings.toml")
+    files += ("compared/cells/mae-seed-0/cell.json", "night/a/b.EDF", "other/notes.txt")
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "nothing").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("flag", "place"),
+    [("data", "prepared"), ("run", "run"), ("source", "night"), ("source", "cohort/source"), ("out", "new/folder")],
+)
+def test_folders_that_hold_what_they_must_are_accepted(root, flag, place):
+    check(Settings(**{flag: str(root / place)}))
+    check(Settings(against=(str(root / "run"), str(root / "begun")), data="s3://bucket/prepared"))
+
+
+@pytest.mark.parametrize(
+    ("flag", "place", "said"),
+    [
+        ("data", "preparde", "there is no such folder. Did you mean {root}/prepared?"),
+        ("data", "deep/below", "there is no such folder. {root} has no deep."),
+        ("data", "cohort", "the prepared data are in its subfolder. Give {root}/cohort/prepared."),
+        ("data", "half", "its conversion has not ended."),
+        ("data", "night", "It holds recordings. Convert them: physiokeras prepare"),
+        ("data", "run", "It holds a run."),
+        ("data", "other", "It holds notes.txt."),
+        ("data", "nothing", "It is empty."),
+        ("data", "other/notes.txt", "this is a file. Give its folder, {root}/other."),
+        ("source", "prepared", "this is prepared data. Give the folder of the recordings"),
+        ("source", "nihgt.hea", "there is no such file or folder."),
+        ("run", "begun", "this run has no model (yet)."),
+        ("run", "compared", "this is a comparison. Give one of its cells, such as {root}/compared/cells/mae-seed-0."),
+        ("run", "run/model", "It holds a model alone. Give the folder of its run, {root}/run."),
+        ("run", "prepared", "It holds prepared data, which commands take as --data."),
+        ("out", "other/notes.txt", "this is a file. Give a folder."),
+    ],
+)
+def test_others_are_refused_with_what_they_hold_and_the_way_out(root, flag, place, said):
+    with pytest.raises(ValueError, match=re.escape(f"--{flag} {root / place}: ")) as caught:
+        check(Settings(**{flag: str(root / place)}))
+    assert said.format(root=root) in str(caught.value)
+
+
+def test_refusal_ends_the_command_with_one_message(root, capsys):
+    with pytest.raises(SystemExit) as end:
+        read(Settings, ["--against", str(root / "run"), str(root / "nothing")], prog="judge")
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith(
+        f"judge: error: --against {root / 'nothing'}: this is no folder of a run."
+    )
+
+
+def test_unknown_contents_are_refused():
+    with pytest.raises(ValueError, match=f"`holds` must be one of {', '.join(HOLDS)}"):
+        setting(1, "steps", holds="gold")

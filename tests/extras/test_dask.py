@@ -1,0 +1,134 @@
+"""Run where the extra `[dask]` is installed: pytest tests/extras/test_dask.py."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import distributed
+import pytest
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines import convert, dask
+from physiokeras.pipelines.simulation.simulator import simulate
+from physiokeras.recipes import prepare
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Four records, one of them cut."""
+    folder = simulate(tmp_path_factory.mktemp("dask"), 3, 1, hours=0.1, seed=2, progress=False)
+    (folder / "training" / "tr03-0005" / "tr03-0005.mat").write_bytes(b"cut")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pool(source, tmp_path_factory):
+    """Bytes that the process pool writes."""
+    folder = tmp_path_factory.mktemp("pool")
+    convert(source, "simulated", folder, progress=None)
+    return files(folder)
+
+
+class Cluster:
+    """A scheduler and workers, processes of their own on loopback."""
+
+    def __init__(self, folder):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address, self.folder, self.workers = f"tcp://127.0.0.1:{self.port}", folder, []
+
+    def start(self, *words):
+        return subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_" + words[0], *map(str, words[1:])],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            start_new_session=True,
+        )
+
+    def start_scheduler(self):
+        self.scheduler = self.start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
+
+    def start_worker(self):
+        # Without a nanny: a worker that dies stays dead.
+        options = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", self.folder)
+        self.workers.append(self.start("worker", self.address, *options))
+
+    def stop(self):
+        for process in (*self.workers, self.scheduler):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler with two workers that have answered."""
+    running = Cluster(tmp_path)
+    running.start_scheduler()
+    for _ in range(2):
+        running.start_worker()
+    try:
+        with distributed.Client(running.address, timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield running
+    finally:
+        running.stop()
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).glob("**/*.*") if not path.name.startswith(".")}
+
+
+def test_dask_workers_write_the_bytes_that_the_process_pool_writes(cluster, source, pool, tmp_path, capsys):
+    words = ["--dataset", "simulated", "--source", str(source), "--out", str(tmp_path / "out"), "--no-report"]
+    assert prepare.main([*words, "--dask", cluster.address]) == 1
+    assert files(tmp_path / "out") == pool
+    said = capsys.readouterr().out
+    assert "4 records, 4 to convert by an engine" in said
+    assert "Set aside: tr03-0005" in said
+
+
+def test_the_record_of_a_worker_that_is_killed_is_converted_again(cluster, source, pool, tmp_path):
+    marker, target = tmp_path / "died", next(name.removesuffix(".tfrecord") for name in pool if "tfrecord" in name)
+
+    def engine(function, arguments):
+        def dies_first(path, *rest):
+            if path.stem == target and not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(path, *rest)
+
+        return dask.engine(cluster.address)(dies_first, arguments)
+
+    convert(source, "simulated", tmp_path / "out", engine=engine, progress=None)
+    assert marker.exists()
+    assert files(tmp_path / "out") == pool
+
+
+def test_a_restarted_scheduler_is_given_again_what_was_not_finished(cluster, source, pool, tmp_path):
+    restarted = []
+
+    def restart(line):
+        if "windows" in line and not restarted:
+            restarted.append(line)
+            cluster.stop()
+            cluster.start_scheduler()
+            cluster.start_worker()
+
+    convert(source, "simulated", tmp_path / "out", engine=dask.engine(cluster.address), progress=restart)
+    assert restarted
+    assert files(tmp_path / "out") == pool
+
+
+def test_a_scheduler_that_is_not_there_is_refused_by_its_address(source, tmp_path):
+    begin = time.monotonic()
+    with pytest.raises(DataError, match=r"tcp://127\.0\.0\.1:9: no Dask scheduler answers within 1 s"):
+        convert(source, "simulated", tmp_path, engine=dask.engine("tcp://127.0.0.1:9", patience=1), progress=None)
+    assert time.monotonic() - begin < 30

@@ -1,0 +1,137 @@
+"""Files, pictures and forms of predictions, without any model."""
+
+import csv
+import io
+from datetime import datetime
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from physiokeras.errors import DataError
+from physiokeras.evaluation.tasks import Task
+from physiokeras.figures.scored_night import scored_night, thumbnail
+from physiokeras.scoring import Night, Prediction, presets, record_files, to_mne, to_yasa
+from physiokeras.scoring.exchange import annotations_of
+
+pytestmark = pytest.mark.once
+
+STAGES = Task("stage", "stage", classes=("W", "N1", "N2", "N3", "R"))
+AROUSAL = Task("arousal", "arousal", classes=("no arousal", "arousal"))
+
+
+def predicted(task, values, start=15.0, clock=None):
+    """A prediction that is sure of these classes, -1 for none."""
+    values = np.array(values)
+    probabilities = np.where(values[:, None] < 0, np.nan, 0.8 * np.eye(len(task.classes))[values] + 0.04)
+    starts = start + 30.0 * np.arange(len(values))
+    return Prediction(task, probabilities, starts, 30.0, ["", "ecg"] * (len(values) // 2), np.ones(len(values)), clock)
+
+
+@pytest.fixture
+def predictions():
+    return {"stage": predicted(STAGES, [0, 1, 2, -1, 3, 4]), "arousal": predicted(AROUSAL, [0, 1, 1, 0, 0, 1])}
+
+
+def night(clock=None):
+    present = np.ones((6, 2), bool)
+    present[1, 0] = False
+    signals = {"eeg": np.zeros((6, 4, 2), np.int16)}
+    labels = {"stage": np.array([0, 0, 2, 2, -1, 4])}
+    return Night("n1", signals, present, 30.0, 15.0, clock, labels)
+
+
+def test_edf_annotations_open_in_mne_with_the_stages_and_events(predictions, tmp_path):
+    mne = pytest.importorskip("mne")
+    pytest.importorskip("edfio")
+    (tmp_path / "n1.edf").write_bytes(record_files.edf(night(datetime(2020, 12, 3, 23, 59, 50)), predictions))
+    found = mne.read_annotations(tmp_path / "n1.edf")
+    stages = {onset: text for onset, text in zip(found.onset, found.description, strict=True) if "stage" in text}
+    texts = ["Sleep stage W", "Sleep stage N1", "Sleep stage N2", "Sleep stage ?", "Sleep stage N3", "Sleep stage R"]
+    assert stages == dict(zip(15.0 + 30 * np.arange(6), texts, strict=True))
+    arousals = found.description == "EEG arousal"
+    assert list(zip(found.onset[arousals], found.duration[arousals], strict=True)) == [(45, 60), (165, 30)]
+
+
+def test_table_has_a_row_for_each_window_with_all_that_is_known(predictions):
+    head, *rows = record_files.table(night(datetime(2020, 12, 3, 23, 59, 30)), predictions)
+    rows = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [row["clock"] for row in rows][:2] == ["2020-12-03 23:59:45", "2020-12-04 00:00:15"]
+    assert [row["stage"] for row in rows] == ["W", "N1", "N2", "", "N3", "R"]
+    assert [row["stage_scorer"] for row in rows] == ["W", "W", "N2", "N2", "", "R"]
+    assert (rows[0]["stage_W"], rows[0]["stage_R"], rows[3]["stage_W"]) == ("0.8400", "0.0400", "")
+    assert [row["quality"] for row in rows][:2] == ["1.000", "0.500"]
+    assert [row["missing"] for row in rows][:2] == ["", "ecg"]
+    assert "arousal_scorer" not in head
+
+
+def test_unknown_date_leaves_the_time_of_day(predictions):
+    head, first, *_ = record_files.table(night(datetime(1985, 1, 1, 22, 0, 0)), predictions)
+    assert dict(zip(head, first, strict=True))["clock"] == "22:00:15"
+    assert "clock" not in record_files.table(night(), predictions)[0]
+
+
+def test_probabilities_are_read_back_from_the_table(predictions, tmp_path):
+    with open(tmp_path / "a.csv", "w", newline="") as file:
+        csv.writer(file).writerows(record_files.table(night(), predictions))
+    found = record_files.read_probabilities(tmp_path / "a.csv", "stage", STAGES.classes)
+    np.testing.assert_allclose(found, predictions["stage"].probabilities, atol=1e-4)
+
+
+def test_other_packages_take_predictions(predictions):
+    mne = pytest.importorskip("mne")
+    assert to_yasa(predictions["stage"]) == ["WAKE", "N1", "N2", "UNS", "N3", "REM"]
+    with pytest.raises(DataError, match="takes sleep stages"):
+        to_yasa(predictions["arousal"])
+    found = to_mne(predictions["arousal"])
+    assert isinstance(found, mne.Annotations)
+    assert (found.onset.tolist(), found.duration.tolist()) == ([45, 165], [60, 30])
+    assert annotations_of(predicted(AROUSAL, [0, 0])) == []
+    assert len(to_mne(predicted(AROUSAL, [0, 0]))) == 0
+
+
+def test_yasa_makes_a_hypnogram_of_predicted_stages(predictions):
+    yasa = pytest.importorskip("yasa")
+    found = yasa.Hypnogram(to_yasa(predictions["stage"]), freq="30s")
+    assert found.sleep_statistics()["TST"] == 2.0
+
+
+def test_figure_has_the_scorer_above_the_model_above_the_probabilities(predictions):
+    stage = predictions["stage"]
+    arguments = {"window": 30.0, "name": "n1", "clock": datetime(2020, 1, 1, 22), "notes": ("was in the training set",)}
+    figure = scored_night(
+        stage.probabilities, stage.classes, stage.starts, scored=night().labels["stage"],
+        events={"arousal": [(45, 60)], "none": []}, **arguments,
+    )  # fmt: skip
+    assert [panel.get_ylabel() for panel in figure.axes] == ["scorer", "model", "arousal", "probability"]
+    assert figure.get_suptitle() == "n1 (was in the training set)"
+    alone = scored_night(stage.probabilities, stage.classes, stage.starts, **arguments)
+    assert [panel.get_ylabel() for panel in alone.axes] == ["model", "probability"]
+
+
+def test_thumbnail_shows_each_stage_by_its_share():
+    probabilities = np.array([[0.75, 0.25], [0.75, 0.25], [np.nan, np.nan], [0.0, 1.0]])
+    image = matplotlib.image.imread(io.BytesIO(thumbnail(probabilities, ("W", "R"), width=4, height=8)))[..., :3]
+    colours = [tuple(np.round(image[row, 0], 2)) for row in range(8)]
+    assert colours.count(colours[0]) == 6
+    assert len(set(colours)) == 2
+    assert (image[:, 2] == 1).all()
+    assert len({tuple(pixel) for pixel in image[:, 3]}) == 1
+
+
+def test_unknown_preset_is_refused_with_those_that_there_are(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match="no preset of that name"):
+        presets.find("nothing")
+    monkeypatch.setattr(presets, "FOLDER", tmp_path)
+    assert len(presets.table()) == 1
+    model = tmp_path / "wrist" / "model"
+    model.mkdir(parents=True)
+    (model / "metadata.json").write_text('{"modalities": ["pulse"], "definition": {"name": "w", "window": 30}}')
+    (tmp_path / "wrist" / "probes").mkdir()
+    (tmp_path / "wrist" / "probes" / "stage.npz").write_bytes(b"")
+    assert presets.find("wrist") == tmp_path / "wrist"
+    assert presets.table()[1] == ("wrist", "0.0", "pulse", "30 s", "stage", "w", "Apache-2.0")
+    with pytest.raises(DataError, match="Presets: wrist"):
+        presets.find("other")
+    assert presets.find(Path(tmp_path)) == tmp_path
