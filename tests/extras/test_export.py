@@ -56,6 +56,7 @@ def test_8_bits_quantize_the_network_and_leave_the_spectra(extractor, tmp_path, 
         pytest.importorskip(module)
     found, expected = exported(extractor, tmp_path, name, windows=windows(32, seed=2), int8=True)
     numbers = sum(spectrum.width for spectrum in extractor.encoder.patch_spectra())
-    pooled, spectra = np.split(np.abs(found - expected), [expected.shape[1] - numbers], axis=1)
-    assert spectra.max() < 2e-5
-    assert 1e-4 < pooled.max() < 0.2 * np.abs(expected).max()
+    network, spectra = (np.s_[:, :-numbers], np.s_[:, -numbers:])
+    np.testing.assert_allclose(found[spectra], expected[spectra], atol=2e-5)
+    assert np.abs(found - expected)[network].max() > 1e-4  # a random network of width 8 loses more than a trained one
+    assert np.corrcoef(found[network].ravel(), expected[network].ravel())[0, 1] > 0.9
