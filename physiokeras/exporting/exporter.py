@@ -110,8 +110,10 @@ def export(
     form, out = usable(format), Path(path)
     if int8:
         eight_bits.quantizable(format)
-        if windows is None:
-            raise ValueError("`int8` needs `windows` to calibrate on, such as 128 of the training windows.")
+        if windows is None or len(windows["present"]) < (batch or 1):
+            raise ValueError(
+                "`int8` needs `windows` to calibrate on, such as 128 of the training windows, and at least one batch."
+            )
     if dtype not in ("int16", "float32"):
         raise ValueError(f"`dtype` must be 'int16' or 'float32'. Received: {dtype!r}.")
     if batch is not None and batch < 1:
