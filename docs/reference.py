@@ -9,7 +9,7 @@ import mkdocs_gen_files
 
 from physiokeras import recipes
 
-PACKAGES = ("layers", "models", "callbacks", "pipelines", "evaluation", "scoring", "analysis", "losses")
+PACKAGES = ("layers", "models", "callbacks", "pipelines", "evaluation", "exporting", "scoring", "analysis", "losses")
 
 
 def public_names(package):

@@ -2,8 +2,8 @@
 
 from physiokeras.lazy_exports import lazy_exports
 
-_MODULES = {"__version__": "version", "load": "scoring.trained_model"}
+_MODULES = {"__version__": "version", "export": "exporting.exporter", "load": "scoring.trained_model"}
 
 # `__all__` has no version: `from physiokeras import *` brings what is to be called.
-__all__ = ["load"]
+__all__ = ["export", "load"]
 __getattr__, __dir__ = lazy_exports(__name__, _MODULES)

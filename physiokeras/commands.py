@@ -26,6 +26,10 @@ COMMANDS = {
     "score": ("use", "score recordings: hypnograms, probabilities, events, sleep statistics, and a page of all nights"),
     "presets": ("use", "list the trained models that the package ships"),
     "extract": ("use", "write features, predictions and hypnograms for a folder of recordings"),
+    "export": (
+        "use",
+        "export features or predictions to SavedModel, ONNX, LiteRT, OpenVINO or PyTorch, and check them",
+    ),
     "doctor": ("check", "show backends, devices, threads, versions and disk, and what to install"),
 }
 """Command -> purpose and summary. `physiokeras NAME` runs `main` of the module `physiokeras.recipes.NAME`."""

@@ -16,7 +16,18 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "physiokeras"
-QUIET = ("pipelines", "experiments", "evaluation", "figures", "scoring", "search", "comparison", "analysis", "recipes")
+QUIET = (
+    "pipelines",
+    "experiments",
+    "evaluation",
+    "exporting",
+    "figures",
+    "scoring",
+    "search",
+    "comparison",
+    "analysis",
+    "recipes",
+)
 CATALOGUES = {"physiokeras.recipes.catalogue": "recipes", "physiokeras.pipelines.catalogue": "pipelines"}
 
 
@@ -92,7 +103,18 @@ def imported(path):
 
 ROOMS = (
     *("layers", "models", "callbacks"),
-    *("pipelines", "experiments", "evaluation", "figures", "scoring", "search", "comparison", "analysis", "recipes"),
+    *(
+        "pipelines",
+        "experiments",
+        "evaluation",
+        "exporting",
+        "figures",
+        "scoring",
+        "search",
+        "comparison",
+        "analysis",
+        "recipes",
+    ),
 )
 """Packages, each of which may import those before it."""
 
@@ -138,14 +160,14 @@ def test_every_module_of_recipes_is_a_command():
     assert {purpose for purpose, _ in COMMANDS.values()} == set(PURPOSES)
 
 
-def test_only_streams_remote_folders_and_replicas_import_tensorflow():
+def test_only_streams_remote_folders_replicas_and_exports_import_tensorflow():
     users = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if any(name.split(".")[0] == "tensorflow" for name in imported(path))
     }
     replicas = {"keras_internals.py", "experiments/devices.py"}
-    assert users == {"pipelines/streaming.py", "pipelines/remote.py"} | replicas
+    assert users == {"pipelines/streaming.py", "pipelines/remote.py", "exporting/formats.py"} | replicas
 
 
 @pytest.mark.parametrize("package", ROOMS)

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.constants import INT16_SCALE
+from physiokeras.layers.fourier import rfft, rfft_by_products
 
 _FLOOR = 1e-3
 _ROUNDING_POWER = INT16_SCALE**2 / 12
@@ -50,6 +51,7 @@ class PatchSpectrum(keras.layers.Layer):
         if bands < 1:
             raise ValueError(f"`bands` must be at least 1. Received: bands={bands}.")
         self.time, self.spans, self.bands = time, tuple(spans), bands
+        self.by_products = False  # a model that is exported cannot count on a Fourier transform
         self.reset_state()
 
     def build(self, shape):  # noqa: D102
@@ -89,7 +91,7 @@ class PatchSpectrum(keras.layers.Layer):
     def call(self, signal, present=None):  # noqa: D102
         powers, means = self._measure(ops.cast(signal, "float32"))
         numbers = ops.concatenate([ops.log(powers + self.floor[:, None]), means], axis=-1)
-        scale = ops.where(self.variance > 0, ops.rsqrt(ops.maximum(self.variance, 1e-30)), 0.0)
+        scale = ops.where(self.variance > 0.0, ops.rsqrt(ops.maximum(self.variance, 1e-30)), 0.0)
         numbers = (numbers - self.mean[:, None]) * scale[:, None]
         if present is not None:
             numbers = ops.where(present[:, :, None, None], numbers, 0.0)
@@ -115,11 +117,19 @@ class PatchSpectrum(keras.layers.Layer):
         mean = xp.mean(cut, axis=-1, keepdims=True)
         taper = np.sin(np.pi * np.arange(1, width + 1) / (width + 1)) ** 2
         taper = (taper / np.sqrt(np.sum(taper**2))).astype("float32")
-        real, imaginary = _fourier(xp.multiply(cut - mean, taper), xp)
+        real, imaginary = self._fourier(xp.multiply(cut - mean, taper), xp)
         power = xp.square(real) + xp.square(imaginary)
         powers = [xp.mean(power[..., low:high], axis=-1, keepdims=True) for low, high in itertools.pairwise(edges)]
         found = xp.take(xp.concatenate([*powers, mean], axis=-1), which.reshape(-1), axis=2)
         return found[..., :-1], found[..., -1:]
+
+    def _fourier(self, cut, xp):
+        """Real and imaginary part of the discrete Fourier transform along the last axis."""
+        if xp is ops:
+            return rfft_by_products(cut) if self.by_products else rfft(cut)
+        with np.errstate(invalid="ignore"):  # `finalize_state` refuses what is not finite
+            found = np.fft.rfft(cut)
+        return found.real, found.imag
 
     def adapt(self, data):
         """Learn floors, means and variances from training windows; earlier ones are forgotten.
@@ -187,15 +197,6 @@ def span_starts(time, patch, width):
     Returns: integer array `(time,)`.
     """
     return np.clip(np.arange(time) * patch - (width - patch) // 2, 0, time * patch - width)
-
-
-def _fourier(cut, xp):
-    """Real and imaginary part of the discrete Fourier transform along the last axis."""
-    if xp is ops:
-        return ops.rfft(cut)
-    with np.errstate(invalid="ignore"):  # `finalize_state` refuses what is not finite
-        found = np.fft.rfft(cut)
-    return found.real, found.imag
 
 
 def _statistics(powers, means, channel):

@@ -1,0 +1,184 @@
+"""Export of a model: written, compared with Keras in the format's own runtime, and only then put in its place."""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from physiokeras.constants import INT16_SCALE
+from physiokeras.errors import DataError
+from physiokeras.evaluation.probe import Probe
+from physiokeras.exporting import int8 as eight_bits
+from physiokeras.exporting import parity
+from physiokeras.exporting.formats import usable, write
+from physiokeras.exporting.portable import portable_model
+from physiokeras.exporting.sources import read_source
+from physiokeras.files import remove_folder, sync_folder
+from physiokeras.models import digest
+
+_FACTS = "export.json"
+BOUND = 1e-3
+"""Largest difference from Keras, relative to values above 1; rounding in float32 gives 1e-5 and less."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported model that agrees with Keras.
+
+    Args:
+        folder: Its folder: the model's file or files, and `export.json`.
+        file: What the runtime opens.
+        format: Name of the format.
+        inputs: The inputs in order: dicts of name, shape (None: any batch) and dtype.
+        output: Name of the output: "features", or the task's.
+        classes: Names of the classes of whose probabilities the output consists; () for features and numbers.
+        difference: Largest difference from Keras, relative to values above 1; with 8 bits, before quantization.
+        int8_difference: The same of the 8-bit model, on the windows of the calibration; None without 8 bits.
+        windows: Windows that were compared.
+        bytes: Size of the files.
+        ms: Milliseconds for a window in the format's runtime, on one thread where the runtime has the option.
+        keras_ms: The same in Keras.
+    """
+
+    folder: str
+    file: str
+    format: str
+    inputs: list[dict]
+    output: str
+    classes: tuple[str, ...]
+    difference: float
+    int8_difference: float | None
+    windows: int
+    bytes: int
+    ms: float
+    keras_ms: float
+
+    def __str__(self):
+        eight = f" ({self.int8_difference:.1e} in 8 bits)" if self.int8_difference is not None else ""
+        return (
+            f"{self.file}: {self.format}, {self.bytes / 1e6:.2f} MB, largest difference from Keras "
+            f"{self.difference:.1e} on {self.windows} windows{eight}, {self.ms:.2f} ms a window "
+            f"(Keras {self.keras_ms:.2f} ms)"
+        )
+
+
+def export(
+    model: keras.Model | str | os.PathLike,
+    path: str | os.PathLike,
+    format: str = "saved_model",
+    *,
+    task: str | Probe | None = None,
+    batch: int | None = None,
+    dtype: str = "int16",
+    pooling: str | None = None,
+    windows: dict[str, np.ndarray] | None = None,
+    int8: bool = False,
+    bound: float = BOUND,
+    seed: int = 0,
+) -> Exported:
+    """Export features or predictions of a model for another runtime, and check that they agree with Keras's.
+
+    The exported model takes the signals by name, in the order of the modalities, then `present`, boolean
+    `(batch, channels)`. It is compared with Keras in the format's own runtime, on random windows with all modalities,
+    without each, with each alone, with random channels and with none. Only a model that agrees is left in the folder.
+
+    Args:
+        model: A run's folder, a folder that `save` wrote, or a model with an encoder.
+        path: Folder of the exported model; an earlier export there is replaced.
+        format: "saved_model", "onnx", "litert", "openvino" or "torch".
+        task: Name of a task of the run's probes or of a fine-tuned model; or a `Probe`; None: export features.
+        batch: Windows of a batch; None: any number.
+        dtype: Of the signals: "int16", as stored (scaled value × 32767 / 20), or "float32", in scaled units.
+        pooling: As in `FeatureExtractor`, of a model that has none itself; default: that of the run.
+        windows: Real windows to compare on besides, as in the call of `Encoder`, with "present".
+        int8: Whether to quantize the network's linear layers to 8 bits, calibrated on `windows`; "onnx" and "litert".
+            Spectra and the probe stay in float32.
+        bound: Largest difference allowed, absolute for values up to 1 and relative above.
+        seed: Seed of the random windows.
+
+    Returns: `Exported`.
+
+    Raises:
+        ValueError: The backend does not write this format, or an argument is wrong.
+        ImportError: A package is missing; the message says what to install.
+        DataError: No model or probe there, a path that holds something else, or a difference above the bound.
+    """
+    form, out = usable(format), Path(path)
+    if int8:
+        eight_bits.quantizable(format)
+        if windows is None or len(windows["present"]) < (batch or 1):
+            raise ValueError(
+                "`int8` needs `windows` to calibrate on, such as 128 of the training windows, and at least one batch."
+            )
+    if dtype not in ("int16", "float32"):
+        raise ValueError(f"`dtype` must be 'int16' or 'float32'. Received: {dtype!r}.")
+    if batch is not None and batch < 1:
+        raise ValueError(f"`batch` must be at least 1, or None for any. Received: {batch}.")
+    if out.exists() and not (out / _FACTS).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise DataError(f"is no earlier export (it has no {_FACTS}); give another folder.", file=out)
+    extractor, head, facts = read_source(model, task, pooling)
+    size = batch or 1
+    inputs = parity.windows(extractor.encoder, dtype, size, seed, windows)
+    expected = parity.by_keras(extractor, head, inputs, size)
+    network, signature = portable_model(extractor, head, batch, dtype)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as temporary:
+        written = Path(temporary) / "export"
+        written.mkdir()
+        write(form, network, signature, written / form.file, batch is None)
+        run = form.open(written / form.file)
+        difference = parity.difference(parity.by_runtime(run, inputs, batch), expected)
+        if not difference <= bound:  # NaN too
+            raise DataError(
+                f"the exported model differs from Keras by {difference:.2g}, more than {bound:g}, and was removed. "
+                "Export another format, or report it with the model's config.json.",
+                file=out / form.file,
+            )
+        loss = None
+        if int8:
+            real = parity.stored(windows, extractor.encoder, dtype)
+            eight_bits.quantize(format, written / form.file, real, size)
+            run, whole = form.open(written / form.file), len(real["present"]) // size * size
+            real = {name: values[:whole] for name, values in real.items()}
+            loss = parity.difference(parity.by_runtime(run, real, batch), parity.by_keras(extractor, head, real, size))
+        first = {name: values[:size] for name, values in inputs.items()}
+        ms, keras_ms = (parity.milliseconds(one, first) for one in (run, parity.keras_function(extractor, head)))
+        result = Exported(
+            str(out),
+            str(out / form.file),
+            format,
+            [{"name": x.name, "shape": list(x.shape), "dtype": x.dtype} for x in signature[0]],
+            next(iter(network.output)),
+            head.classes if head else (),
+            difference,
+            loss,
+            len(inputs["present"]),
+            sum(file.stat().st_size for file in written.rglob("*") if file.is_file()),
+            ms / size,
+            keras_ms / size,
+        )
+        _write_facts(written / _FACTS, result, extractor, facts)
+        if out.exists():
+            remove_folder(out)
+        os.rename(written, out)
+    sync_folder(out.parent)
+    return result
+
+
+def _write_facts(path, result, extractor, facts):
+    """What a user of the exported model has to know: inputs, classes, the scale of int16, the definition."""
+    table = asdict(result)
+    del table["folder"], table["file"]
+    table |= {
+        "int16_scale": INT16_SCALE,
+        "pooling": extractor.pooling,
+        "encoder": digest(extractor.encoder),
+        "keras": keras.__version__,
+        "backend": keras.config.backend(),
+        "definition": facts.get("definition"),
+    }
+    path.write_text(json.dumps(table, indent=1), encoding="utf-8")

@@ -1,0 +1,120 @@
+"""The model that is exported: a window's signals in, features or predictions out."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.tasks import Task
+from physiokeras.models import Encoder, FeatureExtractor, LinearProbe
+
+_NEVER = -1e9
+"""Logit of a class that the training windows lack, in place of minus infinity, which not every runtime has."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear layer on features, the scaling of the features folded into it.
+
+    Args:
+        name: Name of the output: the task's.
+        classes: Names of the classes; () for a number.
+        weights: float32 `(width, outputs)`.
+        bias: float32 `(outputs,)`.
+        task: The `Task` of a probe; None for the output of a fine-tuned model.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    weights: np.ndarray
+    bias: np.ndarray
+    task: Task | None = None
+
+    @classmethod
+    def of(cls, name, classes, mean, scale, weights, bias, task=None):
+        """The head of standardised features: `((features - mean) / scale) @ weights + bias`, folded in float64."""
+        mean, scale, weights, bias = (np.asarray(values, np.float64) for values in (mean, scale, weights, bias))
+        folded = weights / scale[:, None]
+        shift = np.maximum(bias - mean @ folded, _NEVER)
+        return cls(name, tuple(classes), folded.astype("float32"), shift.astype("float32"), task)
+
+    @classmethod
+    def of_probe(cls, probe: Probe):
+        """The head of a fitted probe.
+
+        Raises:
+            ValueError: A probe that reads neighbouring windows.
+        """
+        if probe.context:
+            raise ValueError(
+                f"The probe of {probe.task.name!r} reads {probe.context} neighbouring windows on either side, and an "
+                "exported model reads one window. Fit a probe with --context 0."
+            )
+        task = probe.task
+        return cls.of(task.name, task.classes, probe.mean, probe.scale, probe.weights, probe.bias, task)
+
+    @classmethod
+    def of_network(cls, network: LinearProbe, label: str, classes):
+        """The head of one label of a fine-tuned or supervised model."""
+        norm, head = network.standardize, network.heads[list(network.classes).index(label)]
+        mean, variance, weights, bias = map(
+            ops.convert_to_numpy, (norm.moving_mean, norm.moving_variance, head.kernel, head.bias)
+        )
+        return cls.of(label, classes, mean, np.sqrt(variance.astype(np.float64) + norm.epsilon), weights, bias)
+
+
+class _Windows(keras.layers.Layer):
+    """Signals in the order of the modalities, then `present`, to features or predictions."""
+
+    def __init__(self, extractor, head, **kwargs):
+        super().__init__(**{"autocast": False, "dtype": "float32", **kwargs})
+        self.extractor, self.head = extractor, head
+        self.names = [*extractor.encoder.modalities, "present"]
+        self.built = True
+
+    def call(self, windows):
+        features = self.extractor(dict(zip(self.names, windows, strict=True)), training=False)
+        if self.head is None:
+            return features
+        found = ops.matmul(features, self.head.weights) + ops.convert_to_tensor(self.head.bias)
+        return ops.softmax(found, axis=-1) if self.head.classes else found
+
+    def compute_output_shape(self, shapes):
+        time = [self.extractor.encoder.time] if self.extractor.keep_time else []
+        return (shapes[0][0], *time, self.extractor.width if self.head is None else len(self.head.bias))
+
+
+def portable_model(extractor: FeatureExtractor, head: Head | None, batch: int | None, dtype: str):
+    """A functional model of named inputs in a fixed order, with the extractor's own weights.
+
+    Args:
+        extractor: `FeatureExtractor`, in float32.
+        head: `Head`, or None for features.
+        batch: Windows of a batch; None: any number.
+        dtype: "int16" (as stored) or "float32" (scaled units) of the signals.
+
+    Returns: `keras.Model` of a list: the signals in the order of the modalities, then `present`; its output is a dict
+        with one entry, "features" or the task's name. And the signature to give to `model.export`.
+    """
+    modalities = extractor.encoder.modalities
+    inputs = [
+        keras.Input(batch_shape=(batch, m["samples"], m["channels"]), dtype=dtype, name=name)
+        for name, m in modalities.items()
+    ]
+    inputs.append(keras.Input(batch_shape=(batch, extractor.encoder.layout.total), dtype="bool", name="present"))
+    output = _Windows(extractor, head, name="windows")(inputs)
+    model = keras.Model(inputs, {"features" if head is None else head.name: output}, name="exported")
+    # A list keeps its order on every backend. A dict is sorted by some and permuted by others.
+    return model, [[keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name) for x in inputs]]
+
+
+def in_float32(extractor: FeatureExtractor):
+    """The extractor itself, or a copy in float32 where it computes in another precision."""
+    encoder = extractor.encoder
+    if encoder.compute_dtype == "float32":
+        return extractor
+    copy = Encoder.from_config({**encoder.get_config(), "dtype": "float32"})
+    copy.set_weights(encoder.get_weights())
+    return FeatureExtractor(copy, extractor.pooling, extractor.keep_time, extractor.skip)

@@ -1,0 +1,72 @@
+"""What is exported: a run folder, a model folder or a model, with the probe of a task."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from physiokeras.errors import DataError
+from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.probe_files import load_probe
+from physiokeras.exporting.portable import Head, in_float32
+from physiokeras.models import FeatureExtractor, LinearProbe, digest, encoder_of, load
+from physiokeras.models.saving import metadata
+
+
+def read_source(model: "keras.Model | str | os.PathLike", task: "str | Probe | None", pooling: str | None):
+    """Feature extractor, head and facts of what is exported; arguments as of `export`.
+
+    Returns: `FeatureExtractor` in float32, `Head` or None, and the dict of the model's metadata, empty for a model in
+        memory.
+
+    Raises:
+        DataError: No model there, no probe of this task, or a probe of another encoder.
+        ValueError: A task of a model that has no probes, or a probe that reads several windows or times.
+    """
+    folder, facts = None, {}
+    if not isinstance(model, keras.Model):
+        folder = Path(model)
+        folder = folder / "model" if (folder / "model" / "metadata.json").is_file() else folder
+        facts, model = metadata(folder), load(folder)
+    if isinstance(model, FeatureExtractor):
+        extractor = model
+    elif isinstance(model, LinearProbe):
+        extractor = model.extractor
+    else:
+        extractor = FeatureExtractor(encoder_of(model), pooling or facts.get("pooling", "mean"))
+    head = None if task is None else _head(model, extractor, task, folder, facts)
+    if head is not None and extractor.keep_time:
+        raise ValueError("A probe reads one vector for each window. Received: an extractor with `keep_time`.")
+    if head is not None and len(head.weights) != extractor.width:
+        raise ValueError(
+            f"The probe of {head.name!r} reads {len(head.weights)} features, and the model gives {extractor.width}. "
+            "Give the `pooling` with which the probe was fitted."
+        )
+    return in_float32(extractor), head, facts
+
+
+def _head(model, extractor, task, folder, facts):
+    if isinstance(task, Probe):
+        if task.encoder and task.encoder != digest(extractor.encoder):
+            raise ValueError(
+                f"The probe of {task.task.name!r} was fitted on features of another encoder; fit it again."
+            )
+        return Head.of_probe(task)
+    if isinstance(model, LinearProbe) and task in model.classes:
+        return Head.of_network(model, task, _class_names(facts, task, model.classes[task]))
+    known = sorted(model.classes) if isinstance(model, LinearProbe) else []
+    if folder is None:
+        raise ValueError(f"A model in memory has the tasks {known}. Received: task={task!r}. Give a `Probe`.")
+    probes = folder.parent / "probes"
+    path = probes / f"{task}.npz"
+    if not path.is_file():
+        known += sorted(path.stem for path in probes.glob("*.npz"))
+        raise DataError(f"no probe of the task {task!r}; there are: {', '.join(known) or 'none'}.", file=probes)
+    return Head.of_probe(load_probe(path, encoder=digest(extractor.encoder)))
+
+
+def _class_names(facts, label, count):
+    """Names of a label's classes from the definition of the model's data, or their numbers."""
+    labels = (facts.get("definition") or {}).get("labels", {})
+    named = labels.get(label, {}).get("classes", ()) if isinstance(labels, dict) else ()
+    return tuple(named) if len(named) == count else tuple(map(str, range(count)))

@@ -1,0 +1,62 @@
+"""Run where the extras of exports are installed, on TensorFlow: pytest tests/extras/test_export.py."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny import encoder, varied, windows
+
+import physiokeras
+from physiokeras.exporting import formats
+from physiokeras.models import FeatureExtractor
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    model = varied(encoder(view="both", spans=(1, 3), depth=2))
+    model.adapt(windows(32, seed=1))
+    return FeatureExtractor(model, "concatenate")
+
+
+def exported(extractor, tmp_path, name, batch=None, **options):
+    """What the runtime returns for fresh windows, and what Keras does."""
+    physiokeras.export(extractor, tmp_path / "out", name, batch=batch, dtype="float32", **options)
+    inputs = windows(absent=[(1, "eeg"), (2, "emg")], seed=9)
+    order = [x["name"] for x in json.loads((tmp_path / "out" / "export.json").read_text())["inputs"]]
+    run = formats.FORMATS[name].open(tmp_path / "out" / formats.FORMATS[name].file)
+    return run({key: inputs[key] for key in order}), extractor.predict(inputs, verbose=0)
+
+
+def test_openvino_agrees_with_keras_and_has_one_output(extractor, tmp_path):
+    openvino = pytest.importorskip("openvino")
+    found, expected = exported(extractor, tmp_path, "openvino")
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    model = openvino.Core().read_model(str(tmp_path / "out" / "model.xml"))
+    assert [output.get_names() for output in model.outputs] == [{"features"}]
+
+
+@pytest.mark.parametrize("batch", [None, 6], ids=["any batch", "batches of 6"])
+@pytest.mark.parametrize("name", ["onnx", "litert"])
+def test_format_agrees_with_keras(extractor, tmp_path, name, batch):
+    for module in formats.FORMATS[name].needs:
+        pytest.importorskip(module)
+    found, expected = exported(extractor, tmp_path, name, batch)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_8_bits_need_windows(extractor, tmp_path):
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ValueError, match="needs `windows` to calibrate on"):
+        physiokeras.export(extractor, tmp_path / "out", "onnx", int8=True)
+
+
+@pytest.mark.parametrize("name", ["onnx", "litert"])
+def test_8_bits_quantize_the_network_and_leave_the_spectra(extractor, tmp_path, name):
+    for module in ("onnxruntime", "ai_edge_quantizer"):
+        pytest.importorskip(module)
+    found, expected = exported(extractor, tmp_path, name, windows=windows(32, seed=2), int8=True)
+    numbers = sum(spectrum.width for spectrum in extractor.encoder.patch_spectra())
+    network, spectra = (np.s_[:, :-numbers], np.s_[:, -numbers:])
+    np.testing.assert_allclose(found[spectra], expected[spectra], atol=2e-5)
+    assert np.abs(found - expected)[network].max() > 1e-4  # a random network of width 8 loses more than a trained one
+    assert np.corrcoef(found[network].ravel(), expected[network].ravel())[0, 1] > 0.9
