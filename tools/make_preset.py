@@ -4,7 +4,8 @@
 The run should have been trained on data whose definition puts all people into the split "train", so that nobody is left
 to score the preset on: scores come from a comparison with people held out, and the card says so.
 
-    tools/make_preset.py --run runs/all --name wrist_small --card card.md --license "MIT data" --backend jax
+    tools/make_preset.py --run runs/all --name wrist_small --data PREPARED --tasks stress --card card.md \
+        --license "Apache-2.0; data MIT" --maps
 """
 
 import argparse
@@ -20,6 +21,7 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--tasks", nargs="+", required=True)
     parser.add_argument("--folds", type=int, default=5, help="groups of people that choose the strength of a probe")
+    parser.add_argument("--maps", action="store_true", help="ship the maps for missing modalities, which may be large")
     parser.add_argument("--backend", default="jax")
     args = parser.parse_args()
 
@@ -44,9 +46,11 @@ def main():
     for name in args.tasks:
         probe = Probe.fit(tasks[name], features, folds=args.folds, encoder=digest(encoder_of(model)))
         save_probe(probe, folder / "probes" / f"{name}.npz")
-    shutil.copy(run / "subset_maps.npz", folder)
+    if args.maps:
+        shutil.copy(run / "subset_maps.npz", folder)
     made = json.loads((run / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({name: made[name] for name in ("command", "versions")}, indent=1))
+    # Not the command, whose paths are of this machine; the card says how the model was made.
+    (folder / "run.json").write_text(json.dumps({"versions": made["versions"]}, indent=1) + "\n")
     shutil.copy(args.card, folder / "README.md")
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 1e6:.1f} MB")
