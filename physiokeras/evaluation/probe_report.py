@@ -115,9 +115,7 @@ def report(run, columns, manifest, reconstruction, left_out=None, targets="sampl
         parts += [_reconstruction_table(reconstruction, targets)]
         parts += how_to_read.reconstruction(reconstruction, targets, steps)
         if "test" not in manifest.splits:
-            parts += [
-                "**Nobody is in the split test: these are people of the training, so the shares are too high.**"
-            ]
+            parts += ["**Nobody is in the split test: these are people of the training, so the shares are too high.**"]
     publish(run.folder, [part for part in parts if part] or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
     run.note(scores=scores, reconstruction=reconstruction)

@@ -99,7 +99,7 @@ class TrainingSettings(OptimizerSettings):
     )
     decoder_width: int = setting(128, "width of the tokens of the decoders", "network", "training", within="[2, inf)")
     decoder_depth: int = setting(
-        2, "number of transformer blocks of each decoder", "network", "training", within="[1, inf)"
+        2, "number of transformer blocks of each decoder", "network", "training", within="[0, inf)"
     )
     decoder_heads: int = setting(
         4, "number of attention heads of the decoders", "network", "training", within="[1, inf)"
