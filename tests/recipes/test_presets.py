@@ -1,5 +1,7 @@
+import numpy as np
 import pytest
 
+import physiokeras
 from physiokeras.recipes import presets
 from physiokeras.scoring import presets as shipped
 
@@ -13,3 +15,20 @@ def test_presets_are_listed_or_said_to_be_none(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     assert presets.main([]) == 0
     assert "ships no presets" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_preset_loads_predicts_and_has_a_card(name):
+    model, draw = physiokeras.load(name), np.random.default_rng(0)
+    windows = {
+        modality: draw.normal(size=(3, sizes["samples"], sizes["channels"])).astype("float32")
+        for modality, sizes in model.encoder.modalities.items()
+    }
+    for task in model.tasks:
+        probabilities = model.predict(windows, task).probabilities
+        assert probabilities.shape == (3, len(model.head(task).task.classes))
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    card = (shipped.FOLDER / name / "README.md").read_text()
+    assert all(
+        heading in card for heading in ("## Scores", "## Not for", "licence" if name == "wrist_small" else "ODC-By")
+    )
