@@ -33,7 +33,7 @@ def seen(manifest, splits=None, earlier=None):
         splits: Split to names of records, of `SEEN`; None: as in the manifest.
         earlier: Folder of the model from which it begins, whose recordings count too.
 
-    Returns: dict of split to sorted identities.
+    Returns: dict of split to sorted identities; and "unknown": True where recordings among them have none.
     """
     if splits is None:
         splits = {name: [r.name for r in manifest.select(name)] for name in SEEN if name in manifest.splits}
@@ -41,9 +41,11 @@ def seen(manifest, splits=None, earlier=None):
     if earlier is not None:
         from physiokeras.models.saving import metadata  # which imports Keras; workers need it not
 
-        for split, identities in (metadata(earlier).get("seen") or {}).items():
-            found.setdefault(split, set()).update(identities)
-    return {split: sorted(found[split] - {None}) for split in SEEN if found.get(split)}
+        before = metadata(earlier).get("seen") or {"unknown": True}
+        for split in SEEN:
+            found.setdefault(split, set()).update(before.get(split, ()), {None} if before.get("unknown") else ())
+    unknown = {"unknown": True} if any(None in identities for identities in found.values()) else {}
+    return {split: sorted(found[split] - {None}) for split in SEEN if found.get(split)} | unknown
 
 
 def split_of(identity, facts, manifest=None, record=None):
@@ -59,7 +61,7 @@ def split_of(identity, facts, manifest=None, record=None):
     """
     known = facts.get("seen")
     if known and identity is not None:
-        return next((split for split in SEEN if identity in known.get(split, ())), "none")
+        return next((s for s in SEEN if identity in known.get(s, ())), None if known.get("unknown") else "none")
     if not known and manifest is not None and manifest.data_hash == facts.get("data_hash"):
         (found,) = manifest.select(records=[record])  # models of earlier versions
         return found.split if found.split in SEEN else "none"

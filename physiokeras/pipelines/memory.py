@@ -91,6 +91,9 @@ class Recording:
         else:
             for start in range(0, self.frames, _HASHED):
                 found.update(self.samples.get_data(start=start, stop=min(start + _HASHED, self.frames)).tobytes())
+            # Among them are pauses of the recorder, in which samples are missing.
+            texts = self.samples.annotations
+            found.update(texts.onset.tobytes() + texts.duration.tobytes() + repr(list(texts.description)).encode())
         if self.annotations:
             marks = self.annotations
             found.update(marks.samples.tobytes() + marks.durations.tobytes() + repr(marks.notes).encode())

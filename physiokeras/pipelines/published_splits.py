@@ -52,16 +52,16 @@ def read_split(source, definition, records, report):
         named = _json(path) if path.suffix.lower() == ".json" else _table(path)
     persons, found, used = {record: definition.person_of(record) for record in records}, {}, set()
     for record, person in persons.items():
-        # A file names people, or their records.
-        key = next((key for key in (person, record) if key in named), None)
-        if key is None or not named[key][0]:
-            continue
-        used.add(key)
-        name = _split_of(*named[key], path)
-        other = found.setdefault(person, name)
-        if other != name:
-            rule = f"a person belongs to one split. {person!r} is in {other} and {name}"
-            raise DataError(f"{rule}.", file=path, place=named[key][1])
+        # A table of people has a row for each record; a file names people, their records, or both.
+        for key in dict.fromkeys((record,) if split.column else (person, record)):
+            if key not in named or not named[key][0]:
+                continue
+            used.add(key)
+            name = _split_of(*named[key], path)
+            other = found.setdefault(person, name)
+            if other != name:
+                rule = f"a person belongs to one split. {person!r} is in {other} and {name}"
+                raise DataError(f"{rule}.", file=path, place=named[key][1])
     left = sorted(set(persons.values()) - set(found))
     if left:
         names = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")

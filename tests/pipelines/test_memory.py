@@ -13,6 +13,7 @@ from physiokeras.pipelines.channels import record_windows
 from physiokeras.pipelines.definition import Definition
 from physiokeras.pipelines.records import read_header, read_signal
 from physiokeras.pipelines.shards import read_shard
+from physiokeras.scoring.raw import night_of_raw
 
 MARKS = [(0, 60, "W"), (60, 60, "N2")]
 
@@ -182,6 +183,25 @@ def test_what_mne_skipped_and_cropped_is_so_here(tmp_path):
     assert np.isnan(values[:7500]).all()
     assert np.isfinite(values[7501:]).all()
     assert inspect_record(recording, definition()).labels["stage"].tolist() == [0, 1, 1]
+
+
+def test_a_pause_that_is_marked_later_is_converted_again(tmp_path):
+    raw = made.make_raw(marks=MARKS)
+    before = convert(raw, definition(), tmp_path / "out", progress=None)
+    raw.set_annotations(raw.annotations + mne.Annotations([60], [30], ["BAD_ACQ_SKIP"], raw.annotations.orig_time))
+    after = convert(raw, definition(), tmp_path / "out", progress=None)
+    fresh = convert(raw, definition(), tmp_path / "fresh", progress=None)
+    assert after.data_hash == fresh.data_hash != before.data_hash
+
+
+def test_a_raw_is_read_for_scoring_as_it_is_converted():
+    raw = made.make_raw(marks=[(30, 30, "BAD_ACQ_SKIP"), *MARKS]).crop(30)
+    own = definition(montage={"ECG2": ["-ECG"]}, modalities={"ecg": {"rate": 100, "unit": "mV", "channels": ["ECG2"]}})
+    night = night_of_raw(raw, own)
+    stored, present, _ = record_windows(from_raw(raw).header, own)
+    np.testing.assert_array_equal(night.signals["ecg"], stored["ecg"])
+    np.testing.assert_array_equal(night.present, present)
+    assert (present[0, 0], present[-1, 0]) == (False, True)
 
 
 BAD = {

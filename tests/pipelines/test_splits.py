@@ -98,6 +98,13 @@ def test_published_splits(tmp_path, name):
     assert Definition.from_dict(found.to_dict()) == found
 
 
+def test_a_record_called_like_its_person_does_not_hide_that_persons_other_records(tmp_path):
+    own = definition({"column": "fold"}, "people.csv", person="^(S[0-9]+)")
+    (tmp_path / "people.csv").write_text("Record,Sex,Age,Fold\nS1,F,30,train\nS1_2,F,30,test\nS2,F,30,train\n")
+    with pytest.raises(DataError, match="'S1' is in train and test"):
+        read_tables(tmp_path, own, ["S1", "S1_2", "S2"])
+
+
 def test_a_column_of_the_table_of_people(tmp_path):
     words = {"S1": "train", "S2": "unlabelled", "S29": "dev", "S30": "test", "S31": "test"}
     rows = "".join(f"{record},F,30,{words[person]}\n" for record, person in RECORDS.items())
