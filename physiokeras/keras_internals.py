@@ -17,9 +17,11 @@ def sublayers(layer):
 def steps_done(optimizer):
     """Number of batches that an optimizer was given, an integer.
 
-    The public `iterations` counts updates, of which there are fewer where gradients are accumulated.
+    The public `iterations` counts updates, of which there are fewer where gradients are accumulated. A
+    `LossScaleOptimizer` counts no batches itself; the optimizer inside it does.
     """
-    return int(keras.ops.convert_to_numpy(optimizer._iterations))
+    counting = getattr(optimizer, "inner_optimizer", optimizer)
+    return int(keras.ops.convert_to_numpy(counting._iterations))
 
 
 class BuiltFromShapes(keras.Model):

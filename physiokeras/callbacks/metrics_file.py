@@ -62,4 +62,4 @@ class MetricsFile(keras.callbacks.Callback):
 
     def _step(self):
         # A `LossScaleOptimizer` counts no steps itself.
-        return steps_done(getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer))
+        return steps_done(self.model.optimizer)

@@ -64,7 +64,7 @@ class IntervalLog(keras.callbacks.Callback):
         self.function = function
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: D102
-        step = steps_done(getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer))
+        step = steps_done(self.model.optimizer)
         self.function({name: float(value) for name, value in (logs or {}).items()}, step)
 
 

@@ -49,7 +49,7 @@ class ProgressLines(keras.callbacks.Callback):
 
     def _step(self):
         # A `LossScaleOptimizer` counts no steps itself.
-        return steps_done(getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer))
+        return steps_done(self.model.optimizer)
 
 
 def _in_words(seconds):
