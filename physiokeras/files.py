@@ -1,4 +1,4 @@
-"""Atomic writes of files and folders, locks between processes, and CSV."""
+"""Bounded reads, atomic writes of files and folders, locks between processes, and CSV."""
 
 import contextlib
 import csv
@@ -41,6 +41,29 @@ def write_atomic(path, content):
         raise
     sync_folder(path.parent)
     return result
+
+
+def read_bounded(path, largest, what, advice=""):
+    """Content of a file that is small if it is what it should be; its size is looked at first.
+
+    Args:
+        path: The file.
+        largest: Most bytes that it may have.
+        what: What it should be, such as "a header".
+        advice: A sentence for the message where it is larger.
+
+    Returns: bytes.
+
+    Raises:
+        DataError: It is larger, or cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        if size > largest:
+            raise DataError(f"{what} may have {largest} bytes. Received: {size}. {advice}".strip(), file=path)
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"must be a readable file: {error.strerror}.", file=path) from error
 
 
 def write_folder(path, files):

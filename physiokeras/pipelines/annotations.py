@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import read_bounded
 
 LARGEST = 8 << 20
 """Bytes; ten days of beats take less."""
@@ -113,13 +114,7 @@ def _entries(path):
 
 
 def _load(path):
-    try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise DataError(f"an annotation file may have {LARGEST} bytes. Received: {size}.", file=path)
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"must be a readable file: {error.strerror}.", file=path) from error
+    data = read_bounded(path, LARGEST, "an annotation file")
     if not data.strip(b"\0"):
         content = "NUL bytes alone" if data else "an empty file"
         message = f"must hold annotations. Received: {content}. Restore it, or remove it where nothing was annotated."

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.files import refuse_link_out
+from physiokeras.files import read_bounded, refuse_link_out
 from physiokeras.pipelines.people import read_header_line, read_rows, table_column
 
 WORDS = {
@@ -112,12 +112,9 @@ def _table(path):
 
 
 def _json(path):
+    data = read_bounded(path, _LARGEST, "a split")
     try:
-        if path.stat().st_size > _LARGEST:
-            raise DataError(f"may have {_LARGEST} bytes.", file=path)
-        table = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"must be a readable file: {error.strerror}.", file=path) from error
+        table = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise DataError(f"must be JSON: {error!s:.100}.", file=path) from error
     if not isinstance(table, dict) or not all(isinstance(names, list) for names in table.values()):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import read_bounded
 from physiokeras.pipelines.annotations import LARGEST, Annotations
 
 TICKS = 1000
@@ -86,13 +87,7 @@ def read_text(path):
 
 def read_bytes(path):
     """Content of a score file, its size bounded."""
-    try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise DataError(f"a score file may have {LARGEST} bytes. Received: {size}.", file=path)
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"must be a readable file: {error.strerror}.", file=path) from error
+    data = read_bounded(path, LARGEST, "a score file")
     if not data.strip(b"\0 \t\r\n"):
         message = "must hold scores. Received: an empty file. Restore it, or remove it where nothing was scored."
         raise DataError(message, file=path)

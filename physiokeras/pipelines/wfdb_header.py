@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.files import read_bounded
 from physiokeras.pipelines.sample_formats import DIFFERENCES, KNOWN
 
 LARGEST = 1 << 20
@@ -69,13 +70,7 @@ def read_lines(path):
         DataError: Too large, empty, NUL bytes, UTF-16, undecodable.
     """
     path = Path(path)
-    try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise DataError(f"a header may have {LARGEST} bytes. Received: {size}. Is this a signal file?", file=path)
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"must be a readable file: {error.strerror}.", file=path) from error
+    data = read_bounded(path, LARGEST, "a header", "Is this a signal file?")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError("must be ASCII or UTF-8. Received: UTF-16. Save it as UTF-8.", file=path, place="line 1")
     lines = []
