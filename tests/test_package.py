@@ -101,21 +101,7 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-ROOMS = (
-    *("layers", "models", "callbacks"),
-    *(
-        "pipelines",
-        "experiments",
-        "evaluation",
-        "exporting",
-        "figures",
-        "scoring",
-        "search",
-        "comparison",
-        "analysis",
-        "recipes",
-    ),
-)
+ROOMS = ("layers", "models", "callbacks", *QUIET)
 """Packages, each of which may import those before it."""
 
 APART = {"pipelines": ("layers", "models", "callbacks"), "comparison": ("search",), "analysis": ("search",)}

@@ -11,15 +11,12 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines import edf, mne_scores, score_tables
 from physiokeras.pipelines.edf_plus import Layout
 from physiokeras.pipelines.parts import Label
-from physiokeras.pipelines.scores import BEATS, _read, annotation_file, escaped
+from physiokeras.pipelines.scores import BEATS, annotation_file, escaped, read_marks
 from physiokeras.pipelines.spans import grid_of
 
 _SHORTEST = 3
-_NO_SCORES = frozenset((*edf.SUFFIXES, ".xml", *score_tables.SUFFIXES, *mne_scores.ANNOTATED))
-"""Extensions that are not tried as annotations of WFDB."""
-
 SCORES = frozenset((*edf.SUFFIXES, ".xml", *score_tables.SUFFIXES, *mne_scores.ANNOTATED))
-"""Extensions of files of scores that a label's `file` may name."""
+"""Extensions of files of scores that a label's `file` may name; they are not tried as annotations of WFDB."""
 
 _SEPARATOR = re.compile(r"[-_. ]")
 
@@ -93,7 +90,8 @@ def find_companions(recordings, files, bad):
         for recording in recordings:
             if group.inside in (None, recording.path.suffix.lower()):
                 _add(group, recording, label, bad)
-        rest = [file for file in rest if file not in group.files.values()]
+        taken = set(group.files.values())
+        rest = [file for file in rest if file not in taken]
     found = [group for group in found if group.files]
     return found, [file for file in rest if file not in bad]
 
@@ -101,8 +99,7 @@ def find_companions(recordings, files, bad):
 def _annotators(recordings, files):
     """Extensions of files that are called as a recording of WFDB is."""
     names = {recording.path.with_suffix("") for recording in recordings if recording.path.suffix.lower() == ".hea"}
-    skip = _NO_SCORES | SCORES
-    found = {file.suffix for file in files if file.with_suffix("") in names and file.suffix.lower() not in skip}
+    found = {file.suffix for file in files if file.with_suffix("") in names and file.suffix.lower() not in SCORES}
     return sorted(suffix[1:] for suffix in found if re.fullmatch(r"\.[\w-]+", suffix))
 
 
@@ -116,7 +113,7 @@ def _add(group, recording, label, bad):
             or (group.inside and not _may_have(path))
         ):
             return
-        annotations = _read(path, header, label)
+        annotations = read_marks(path, header, label)
     except (DataError, OSError) as error:
         if path is not None and path != header.path:
             bad[path] = str(error)

@@ -3,14 +3,13 @@
 What names or units alone suggest is marked as a GUESS. The draft loads, and a conversion by it runs.
 """
 
-import json
 import math
 import re
 from collections import Counter
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.draft_labels import label_lines, table_lines
+from physiokeras.pipelines.draft_labels import label_lines, quoted, table_lines
 from physiokeras.pipelines.folder import spread
 from physiokeras.pipelines.folder_text import channels_of, unit_of
 from physiokeras.pipelines.modality_guesses import ELECTRODE, GUESSES, VOLTS, guess
@@ -83,11 +82,6 @@ def _unused(names, channels, recordings):
         yield f"#   {quoted(name)}, {_in(channels[name], recordings)}"
     yield from [f"#   and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
     yield ""
-
-
-def quoted(text):
-    """A text as TOML writes it."""
-    return json.dumps(str(text), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _most(recordings):

@@ -43,8 +43,8 @@ def _free(name, taken):
 
 
 def _label(group, name):
-    where = f"file = {_text(group.pattern)}" if group.pattern else f'annotator = "{group.annotator}"'
-    of = f"{_text(group.name)}, of {len(group.files)} recordings"
+    where = f"file = {quoted(group.pattern)}" if group.pattern else f'annotator = "{group.annotator}"'
+    of = f"{quoted(group.name)}, of {len(group.files)} recordings"
     stages, classes = _stages(group), [text for text in group.texts if standard_stage(text) != UNSCORED]
     if stages:
         yield f"# GUESS: stages, from the marks of {of}."
@@ -59,10 +59,10 @@ def _label(group, name):
     elif 1 < len(classes) <= _CLASSES and (group.lasting or group.pattern is None):
         yield f"# GUESS: spans, each until the next mark or as long as it says, from the marks of {of}."
         yield from (f"[labels.{name}]", 'kind = "spans"', where)
-        yield f"classes = {_text(sorted(classes))}"
-        yield f"unscored = {_text(sorted(set(group.texts) - set(classes)))}  # what stands for no class"
+        yield f"classes = {quoted(sorted(classes))}"
+        yield f"unscored = {quoted(sorted(set(group.texts) - set(classes)))}  # what stands for no class"
     else:
-        texts = _text([text for text, _ in group.texts.most_common(_CLASSES)])
+        texts = quoted([text for text, _ in group.texts.most_common(_CLASSES)])
         yield f"# Marks of {of} are no stages, beats or spans that names tell. Texts: {texts}"
 
 
@@ -91,7 +91,7 @@ def _stage_lines(group, stages):
     prefix = _PREFIX if sum(group.texts[t] for t in stages if t.startswith(_PREFIX)) > group.texts.total() / 2 else ""
     if prefix:
         yield f'prefix = "{prefix}"'
-    yield f"classes = {_text(_STAGES)}"
+    yield f"classes = {quoted(_STAGES)}"
     mapping, unscored = {}, []
     for text, stage in stages.items():
         bare = text.removeprefix(prefix)
@@ -103,16 +103,16 @@ def _stage_lines(group, stages):
         elif name not in unscored:
             unscored.append(name)
     if mapping:
-        yield f"mapping = {{ {', '.join(f'{_text(name)} = {_text(mapping[name])}' for name in sorted(mapping))} }}"
+        yield f"mapping = {{ {', '.join(f'{quoted(name)} = {quoted(mapping[name])}' for name in sorted(mapping))} }}"
     if unscored:
-        yield f"unscored = {_text(unscored)}"
+        yield f"unscored = {quoted(unscored)}"
     others = [text for (symbol, text) in group.marks if text and symbol != EVENT and text not in stages]
     others = [text for text in dict.fromkeys(others) if not is_event(text) and text.startswith(prefix)]
     if AMBIGUOUS in others:
         others.remove(AMBIGUOUS)
         yield '# Say what 4 is: `mapping = { 4 = "N3" }` by Rechtschaffen and Kales, `{ 4 = "R" }` by YASA.'
     if others:
-        yield f"ignore = {_text([escaped(text) for text in others])}  # GUESS: no stages"
+        yield f"ignore = {quoted([escaped(text) for text in others])}  # GUESS: no stages"
 
 
 def _event_lines(group, where):
@@ -120,11 +120,11 @@ def _event_lines(group, where):
     for name, word in (("apnea", "*pnea*"), ("arousal", "*arousal*")):
         found = [text for text in group.texts if fnmatch.fnmatchcase(text.lower(), word) and not is_event(text)]
         if found and (group.lasting or group.pattern):
-            yield f"# Windows with an event, such as {_text(found[0])}, would be labelled by:"
+            yield f"# Windows with an event, such as {quoted(found[0])}, would be labelled by:"
             yield f'#   [labels.{name}]\n#   kind = "events"\n#   {where}\n#   events = ["{word}"]'
 
 
-def _text(value):
+def quoted(value):
     """A text, or a list of them, as TOML writes it."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -134,8 +134,8 @@ def table_lines(tables, root):
     for path, (columns, _, shared) in tables.items():
         if shared is None:
             continue
-        where = _text(Path(path).relative_to(root).as_posix())
-        yield f"# {where} names recordings in its column {_text(shared)}. Labels by recording may come from there:"
+        where = quoted(Path(path).relative_to(root).as_posix())
+        yield f"# {where} names recordings in its column {quoted(shared)}. Labels by recording may come from there:"
         for name, cells in columns.items():
             values = Counter(cell for cell in cells if cell)
             if name == shared or not re.fullmatch(r"[A-Za-z][\w-]*", name) or len(values) < 2:
@@ -144,6 +144,6 @@ def table_lines(tables, root):
             kind = "number" if numbers else "class"
             if kind == "class" and len(values) > _CLASSES:
                 continue
-            key = f", key = {_text(shared)}" if shared.lower() != "record" else ""
-            yield f'#   labels.{name} = {{ kind = "{kind}", table = {where}{key} }}  # {_text(list(values)[:4])}'
+            key = f", key = {quoted(shared)}" if shared.lower() != "record" else ""
+            yield f'#   labels.{name} = {{ kind = "{kind}", table = {where}{key} }}  # {quoted(list(values)[:4])}'
         yield ""

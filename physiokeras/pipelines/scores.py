@@ -107,7 +107,7 @@ def scores(header, label, report):
         wanted = "scores" if header.recording else wanted_file(header.path, label)
         report.append(f"{header.name}: no {wanted}; without the label {label.name}")
         return None
-    annotations = _read(source, header, label)
+    annotations = read_marks(source, header, label)
     path = annotations.path
     report += annotations.report
     marks = zip(annotations.symbols, annotations.notes, strict=True)
@@ -201,7 +201,7 @@ def unused_marks(header, definition):
             key = getattr(source, "path", source), label.column, label.epoch, label.times
             readers.setdefault(key, (source, []))[1].append(label)
     for (path, *_), (source, labels) in readers.items():
-        annotations, used = _read(source, header, labels[0]), [uses(label) for label in labels]
+        annotations, used = read_marks(source, header, labels[0]), [uses(label) for label in labels]
         marks = Counter(zip(annotations.symbols, annotations.notes, strict=True))
         unused = {mark: count for mark, count in marks.items() if not any(use(mark) for use in used)}
         for (symbol, text), count in list(unused.items())[:_KINDS]:
@@ -216,7 +216,14 @@ def _source(header, label):
     return header.recording.annotations if header.recording else annotation_file(header.path, label)
 
 
-def _read(source, header, label):
+def read_marks(source, header, label):
+    """`Annotations` of a label: of a file, whatever its format, or those that a recording in memory has.
+
+    Args:
+        source: Path of the file, or the `Annotations`.
+        header: `Header` of the recording.
+        label: `Label`.
+    """
     if header.recording:
         return source
     path = source
