@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from physiokeras.pipelines.definition import Definition
+
 KINDS = ("classes", "threshold", "years", "number")
 _BINARY = {"arousal": ("no arousal", "arousal"), "beats": ("normal", "abnormal"), "events": ("no event", "event")}
 
@@ -91,3 +93,24 @@ def tasks_of(labels: dict[str, dict], *, age_threshold: float = 55.0) -> dict[st
         else:
             tasks.append(Task(name, name, "classes", tuple(label["classes"]) or _BINARY[label["kind"]]))
     return {task.name: task for task in tasks}
+
+
+def tasks_of_network(network, facts: dict) -> list[Task]:
+    """The tasks of a network's linear layers: as its metadata have them, else by the labels of its definition.
+
+    Args:
+        network: `LinearProbe`.
+        facts: Its `metadata.json`.
+
+    Returns: list of `Task`, in the order of the layers.
+    """
+    known = {table["label"]: Task(**{**table, "classes": tuple(table["classes"])}) for table in facts.get("tasks", ())}
+    labels = Definition.from_dict(facts["definition"]).labels if "definition" in facts else {}
+    made = tasks_of({name: {"kind": label.kind, "classes": label.classes} for name, label in labels.items()})
+    tasks = []
+    for label, count in network.classes.items():
+        task = known.get(label) or made.get(label)
+        if task is None or len(task.classes) != count:
+            task = Task(label, label, "classes", tuple(f"class {number}" for number in range(count)))
+        tasks.append(task)
+    return tasks

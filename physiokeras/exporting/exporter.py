@@ -108,6 +108,58 @@ def export(
         DataError: No model or probe there, a path that holds something else, or a difference above the bound.
     """
     form, out = usable(format), Path(path)
+    _check(out, format, batch, dtype, windows, int8)
+    extractor, head, facts = read_source(model, task, pooling)
+    size = batch or 1
+    inputs = parity.windows(extractor.encoder, dtype, size, seed, windows)
+    network, signature = portable_model(extractor, head, batch, dtype)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as temporary:
+        written = Path(temporary) / "export"
+        written.mkdir()
+        file = written / form.file
+        write(form, network, signature, file, batch is None)
+        difference = _difference(form.open(file), extractor, head, inputs, batch)
+        if not difference <= bound:  # NaN too
+            raise DataError(
+                f"the exported model differs from Keras by {difference:.2g}, more than {bound:g}, and was removed. "
+                "Export another format, or report it with the model's config.json.",
+                file=out / form.file,
+            )
+        loss = None
+        if int8:
+            real = parity.stored(windows, extractor.encoder, dtype)
+            real = {name: values[: len(values) // size * size] for name, values in real.items()}
+            eight_bits.quantize(format, file, real, size)
+            loss = _difference(form.open(file), extractor, head, real, batch)
+        first = {name: values[:size] for name, values in inputs.items()}
+        ms, keras_ms = (
+            parity.milliseconds(one, first) / size for one in (form.open(file), parity.keras_function(extractor, head))
+        )
+        result = Exported(
+            folder=str(out),
+            file=str(out / form.file),
+            format=format,
+            inputs=[{"name": x.name, "shape": list(x.shape), "dtype": x.dtype} for x in signature[0]],
+            output=next(iter(network.output)),
+            classes=head.task.classes if head else (),
+            difference=difference,
+            int8_difference=loss,
+            windows=len(inputs["present"]),
+            bytes=sum(part.stat().st_size for part in written.rglob("*") if part.is_file()),
+            ms=ms,
+            keras_ms=keras_ms,
+        )
+        _write_facts(written / _FACTS, result, extractor, facts)
+        if out.exists():
+            remove_folder(out)
+        os.rename(written, out)
+    sync_folder(out.parent)
+    return result
+
+
+def _check(out, format, batch, dtype, windows, int8):
+    """Refuse wrong arguments of `export` before anything is read."""
     if int8:
         eight_bits.quantizable(format)
         if windows is None or len(windows["present"]) < (batch or 1):
@@ -120,53 +172,13 @@ def export(
         raise ValueError(f"`batch` must be at least 1, or None for any. Received: {batch}.")
     if out.exists() and not (out / _FACTS).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise DataError(f"is no earlier export (it has no {_FACTS}); give another folder.", file=out)
-    extractor, head, facts = read_source(model, task, pooling)
-    size = batch or 1
-    inputs = parity.windows(extractor.encoder, dtype, size, seed, windows)
-    expected = parity.by_keras(extractor, head, inputs, size)
-    network, signature = portable_model(extractor, head, batch, dtype)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as temporary:
-        written = Path(temporary) / "export"
-        written.mkdir()
-        write(form, network, signature, written / form.file, batch is None)
-        run = form.open(written / form.file)
-        difference = parity.difference(parity.by_runtime(run, inputs, batch), expected)
-        if not difference <= bound:  # NaN too
-            raise DataError(
-                f"the exported model differs from Keras by {difference:.2g}, more than {bound:g}, and was removed. "
-                "Export another format, or report it with the model's config.json.",
-                file=out / form.file,
-            )
-        loss = None
-        if int8:
-            real = parity.stored(windows, extractor.encoder, dtype)
-            eight_bits.quantize(format, written / form.file, real, size)
-            run, whole = form.open(written / form.file), len(real["present"]) // size * size
-            real = {name: values[:whole] for name, values in real.items()}
-            loss = parity.difference(parity.by_runtime(run, real, batch), parity.by_keras(extractor, head, real, size))
-        first = {name: values[:size] for name, values in inputs.items()}
-        ms, keras_ms = (parity.milliseconds(one, first) for one in (run, parity.keras_function(extractor, head)))
-        result = Exported(
-            str(out),
-            str(out / form.file),
-            format,
-            [{"name": x.name, "shape": list(x.shape), "dtype": x.dtype} for x in signature[0]],
-            next(iter(network.output)),
-            head.classes if head else (),
-            difference,
-            loss,
-            len(inputs["present"]),
-            sum(file.stat().st_size for file in written.rglob("*") if file.is_file()),
-            ms / size,
-            keras_ms / size,
-        )
-        _write_facts(written / _FACTS, result, extractor, facts)
-        if out.exists():
-            remove_folder(out)
-        os.rename(written, out)
-    sync_folder(out.parent)
-    return result
+
+
+def _difference(run, extractor, head, inputs, batch):
+    """Largest difference between the format's runtime and Keras on some windows."""
+    return parity.difference(
+        parity.by_runtime(run, inputs, batch), parity.by_keras(extractor, head, inputs, batch or 1)
+    )
 
 
 def _write_facts(path, result, extractor, facts):

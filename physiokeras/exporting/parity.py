@@ -70,7 +70,7 @@ def _predicted(features, head):
     if head is None:
         return features
     found = features.astype(np.float64) @ head.weights + head.bias
-    if not head.classes:
+    if not head.task.classes:
         return found
     found = np.exp(found - found.max(axis=1, keepdims=True))
     return found / found.sum(axis=1, keepdims=True)

@@ -19,26 +19,22 @@ class Head:
     """A linear layer on features, the scaling of the features folded into it.
 
     Args:
-        name: Name of the output: the task's.
-        classes: Names of the classes; () for a number.
+        task: What it predicts; its name is the output's.
         weights: float32 `(width, outputs)`.
         bias: float32 `(outputs,)`.
-        task: The `Task` of a probe; None for the output of a fine-tuned model.
     """
 
-    name: str
-    classes: tuple[str, ...]
+    task: Task
     weights: np.ndarray
     bias: np.ndarray
-    task: Task | None = None
 
     @classmethod
-    def of(cls, name, classes, mean, scale, weights, bias, task=None):
+    def of(cls, task, mean, scale, weights, bias):
         """The head of standardised features: `((features - mean) / scale) @ weights + bias`, folded in float64."""
         mean, scale, weights, bias = (np.asarray(values, np.float64) for values in (mean, scale, weights, bias))
         folded = weights / scale[:, None]
         shift = np.maximum(bias - mean @ folded, _NEVER)
-        return cls(name, tuple(classes), folded.astype("float32"), shift.astype("float32"), task)
+        return cls(task, folded.astype("float32"), shift.astype("float32"))
 
     @classmethod
     def of_probe(cls, probe: Probe):
@@ -52,17 +48,16 @@ class Head:
                 f"The probe of {probe.task.name!r} reads {probe.context} neighbouring windows on either side, and an "
                 "exported model reads one window. Fit a probe with --context 0."
             )
-        task = probe.task
-        return cls.of(task.name, task.classes, probe.mean, probe.scale, probe.weights, probe.bias, task)
+        return cls.of(probe.task, probe.mean, probe.scale, probe.weights, probe.bias)
 
     @classmethod
-    def of_network(cls, network: LinearProbe, label: str, classes):
-        """The head of one label of a fine-tuned or supervised model."""
-        norm, head = network.standardize, network.heads[list(network.classes).index(label)]
+    def of_network(cls, network: LinearProbe, task: Task):
+        """The head of one task of a fine-tuned or supervised model."""
+        norm, head = network.standardize, network.heads[list(network.classes).index(task.label)]
         mean, variance, weights, bias = map(
             ops.convert_to_numpy, (norm.moving_mean, norm.moving_variance, head.kernel, head.bias)
         )
-        return cls.of(label, classes, mean, np.sqrt(variance.astype(np.float64) + norm.epsilon), weights, bias)
+        return cls.of(task, mean, np.sqrt(variance.astype(np.float64) + norm.epsilon), weights, bias)
 
 
 class _Windows(keras.layers.Layer):
@@ -79,7 +74,7 @@ class _Windows(keras.layers.Layer):
         if self.head is None:
             return features
         found = ops.matmul(features, self.head.weights) + ops.convert_to_tensor(self.head.bias)
-        return ops.softmax(found, axis=-1) if self.head.classes else found
+        return ops.softmax(found, axis=-1) if self.head.task.classes else found
 
     def compute_output_shape(self, shapes):
         time = [self.extractor.encoder.time] if self.extractor.keep_time else []
@@ -105,7 +100,7 @@ def portable_model(extractor: FeatureExtractor, head: Head | None, batch: int | 
     ]
     inputs.append(keras.Input(batch_shape=(batch, extractor.encoder.layout.total), dtype="bool", name="present"))
     output = _Windows(extractor, head, name="windows")(inputs)
-    model = keras.Model(inputs, {"features" if head is None else head.name: output}, name="exported")
+    model = keras.Model(inputs, {"features" if head is None else head.task.name: output}, name="exported")
     # A list keeps its order on every backend. A dict is sorted by some and permuted by others.
     return model, [[keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name) for x in inputs]]
 

@@ -5,7 +5,6 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.evaluation.extraction import arrays
 from physiokeras.evaluation.scores import class_scores
-from physiokeras.evaluation.tasks import tasks_of
 from physiokeras.exporting import parity
 from physiokeras.exporting.formats import FORMATS
 from physiokeras.exporting.sources import read_source
@@ -39,10 +38,11 @@ def compare_scores(exported, model, task, manifest, batch=None):
         DataError: The data lack the label.
     """
     extractor, head, _ = read_source(model, task, None)
-    known = tasks_of(manifest.labels)
-    target = head.task or known.get(head.name)
-    if target is None or target.label not in manifest.labels:
-        raise DataError(f"has no label of the task {head.name!r}: {', '.join(manifest.labels)}.", file=manifest.folder)
+    target = head.task
+    if target.label not in manifest.labels:
+        raise DataError(
+            f"has no label of the task {target.name!r}: {', '.join(manifest.labels)}.", file=manifest.folder
+        )
     inputs, _, labels = arrays(manifest, extractor.encoder.modalities, _MOST, labels=[target.label])
     size = batch or 1
     whole = len(inputs["present"]) // size * size

@@ -1,13 +1,14 @@
 """What is exported: a run folder, a model folder or a model, with the probe of a task."""
 
 import os
-from pathlib import Path
 
 import keras
 
 from physiokeras.errors import DataError
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.probe_files import load_probe
+from physiokeras.evaluation.tasks import tasks_of_network
+from physiokeras.experiments.saved_models import model_folder, run_of
 from physiokeras.exporting.portable import Head, in_float32
 from physiokeras.models import FeatureExtractor, LinearProbe, digest, encoder_of, load
 from physiokeras.models.saving import metadata
@@ -25,8 +26,7 @@ def read_source(model: "keras.Model | str | os.PathLike", task: "str | Probe | N
     """
     folder, facts = None, {}
     if not isinstance(model, keras.Model):
-        folder = Path(model)
-        folder = folder / "model" if (folder / "model" / "metadata.json").is_file() else folder
+        folder = model_folder(model)
         facts, model = metadata(folder), load(folder)
     if isinstance(model, FeatureExtractor):
         extractor = model
@@ -34,39 +34,33 @@ def read_source(model: "keras.Model | str | os.PathLike", task: "str | Probe | N
         extractor = model.extractor
     else:
         extractor = FeatureExtractor(encoder_of(model), pooling or facts.get("pooling", "mean"))
-    head = None if task is None else _head(model, extractor, task, folder, facts)
+    head = None if task is None else _head(model, extractor, task, folder and run_of(folder), facts)
     if head is not None and extractor.keep_time:
         raise ValueError("A probe reads one vector for each window. Received: an extractor with `keep_time`.")
     if head is not None and len(head.weights) != extractor.width:
         raise ValueError(
-            f"The probe of {head.name!r} reads {len(head.weights)} features, and the model gives {extractor.width}. "
-            "Give the `pooling` with which the probe was fitted."
+            f"The probe of {head.task.name!r} reads {len(head.weights)} features, and the model gives "
+            f"{extractor.width}. Give the `pooling` with which the probe was fitted."
         )
     return in_float32(extractor), head, facts
 
 
-def _head(model, extractor, task, folder, facts):
+def _head(model, extractor, task, run, facts):
     if isinstance(task, Probe):
         if task.encoder and task.encoder != digest(extractor.encoder):
             raise ValueError(
                 f"The probe of {task.task.name!r} was fitted on features of another encoder; fit it again."
             )
         return Head.of_probe(task)
-    if isinstance(model, LinearProbe) and task in model.classes:
-        return Head.of_network(model, task, _class_names(facts, task, model.classes[task]))
-    known = sorted(model.classes) if isinstance(model, LinearProbe) else []
-    if folder is None:
+    own = {one.name: one for one in tasks_of_network(model, facts)} if isinstance(model, LinearProbe) else {}
+    if task in own:
+        return Head.of_network(model, own[task])
+    known = sorted(own)
+    if run is None:
         raise ValueError(f"A model in memory has the tasks {known}. Received: task={task!r}. Give a `Probe`.")
-    probes = folder.parent / "probes"
+    probes = run / "probes"
     path = probes / f"{task}.npz"
     if not path.is_file():
         known += sorted(path.stem for path in probes.glob("*.npz"))
         raise DataError(f"no probe of the task {task!r}; there are: {', '.join(known) or 'none'}.", file=probes)
     return Head.of_probe(load_probe(path, encoder=digest(extractor.encoder)))
-
-
-def _class_names(facts, label, count):
-    """Names of a label's classes from the definition of the model's data, or their numbers."""
-    labels = (facts.get("definition") or {}).get("labels", {})
-    named = labels.get(label, {}).get("classes", ()) if isinstance(labels, dict) else ()
-    return tuple(named) if len(named) == count else tuple(map(str, range(count)))

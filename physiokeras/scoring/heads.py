@@ -9,10 +9,9 @@ import numpy as np
 
 from physiokeras.evaluation.features import neighbours
 from physiokeras.evaluation.probe_files import load_probe
-from physiokeras.evaluation.tasks import Task, tasks_of
+from physiokeras.evaluation.tasks import Task, tasks_of_network
 from physiokeras.experiments.supervised import predict_proba
 from physiokeras.models import FeatureExtractor, LinearProbe, digest, encoder_of
-from physiokeras.pipelines.definition import Definition
 
 
 @dataclass(frozen=True)
@@ -91,27 +90,6 @@ def heads_of(model, facts, run) -> dict[str, Head]:
         context = {"context": probe.context, "context_mode": probe.context_mode}
         heads[path.stem] = Head(probe.task, extractor, outputs, probe.mean, probe.scale, **context)
     return heads
-
-
-def tasks_of_network(network, facts) -> list[Task]:
-    """The tasks of a network's layers: as its metadata have them, else by the labels of its definition.
-
-    Args:
-        network: `LinearProbe`.
-        facts: Its `metadata.json`.
-
-    Returns: list of `Task`, in the order of the layers.
-    """
-    known = {table["label"]: Task(**{**table, "classes": tuple(table["classes"])}) for table in facts.get("tasks", ())}
-    labels = Definition.from_dict(facts["definition"]).labels if "definition" in facts else {}
-    made = tasks_of({name: {"kind": label.kind, "classes": label.classes} for name, label in labels.items()})
-    tasks = []
-    for label, count in network.classes.items():
-        task = known.get(label) or made.get(label)
-        if task is None or len(task.classes) != count:
-            task = Task(label, label, "classes", tuple(f"class {number}" for number in range(count)))
-        tasks.append(task)
-    return tasks
 
 
 def _of_network(network, task, number):

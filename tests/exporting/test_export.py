@@ -197,6 +197,6 @@ def test_fine_tuned_model_gives_the_probabilities_of_its_own_layers(tmp_path, wr
     network.standardize.moving_variance.assign(np.linspace(0.1, 2, WIDTH))
     inputs = windows(absent=ABSENT)
     logits = to_numpy(network(inputs)["arousal"])
-    head = Head.of_network(network, "arousal", ("no", "yes"))
+    head = Head.of_network(network, Task("arousal", "arousal", "classes", ("no", "yes")))
     features = to_numpy(network.extractor(inputs))
     np.testing.assert_allclose(features @ head.weights + head.bias, logits, atol=1e-5)
