@@ -1,4 +1,4 @@
-"""Fourier transform of real numbers, by the backend or by matrix products."""
+"""Fourier transform of real numbers by matrix products."""
 
 import math
 
@@ -6,13 +6,8 @@ import numpy as np
 from keras import ops
 
 
-def rfft(signal):
-    """Real and imaginary part of the transform along the last axis, by the backend's own operation."""
-    return ops.rfft(signal)
-
-
 def rfft_by_products(signal):
-    """As `rfft`, by matrix products and additions only.
+    """As `keras.ops.rfft`, by matrix products and additions only.
 
     Runtimes of exported models lack the operation (ONNX from TensorFlow) or have it for powers of two only (LiteRT). A
     length is the product of two factors: the first is transformed, multiplied by the twiddle factors, then the second

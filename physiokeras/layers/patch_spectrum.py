@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.constants import INT16_SCALE
-from physiokeras.layers.fourier import rfft, rfft_by_products
+from physiokeras.layers.fourier import rfft_by_products
 
 _FLOOR = 1e-3
 _ROUNDING_POWER = INT16_SCALE**2 / 12
@@ -126,7 +126,7 @@ class PatchSpectrum(keras.layers.Layer):
     def _fourier(self, cut, xp):
         """Real and imaginary part of the discrete Fourier transform along the last axis."""
         if xp is ops:
-            return rfft_by_products(cut) if self.by_products else rfft(cut)
+            return rfft_by_products(cut) if self.by_products else ops.rfft(cut)
         with np.errstate(invalid="ignore"):  # `finalize_state` refuses what is not finite
             found = np.fft.rfft(cut)
         return found.real, found.imag
