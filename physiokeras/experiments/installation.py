@@ -16,7 +16,8 @@ import physiokeras
 
 PACKAGES = (
     *("keras", "tensorflow", "numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "h5py", "safetensors"),
-    *("wfdb", "filelock", "keras-tuner", "tomli-w"),
+    *("wfdb", "filelock", "keras-tuner", "tomli-w", "defusedxml", "edfio", "google-crc32c", "jinja2", "markdown"),
+    *("six", "tensorboard"),
 )
 """Distributions that every installation needs."""
 
@@ -29,7 +30,13 @@ EXTRAS = {
     "mlflow": ("mlflow", "--log mlflow"),
     "wandb": ("wandb", "--log wandb"),
     "completion": ("shtab", "completion in the shell"),
+    "mne": ("mne", "BrainVision, FIF, EEGLAB, GDF and more recordings; recordings in memory"),
     "beam": ("apache_beam", "conversion on Apache Beam"),
+    "dask": ("distributed", "conversion on a Dask cluster"),
+    "io": ("tensorflow_io", "prepared data on S3"),
+    "onnx": ("tf2onnx", "export to ONNX"),
+    "litert": ("ai_edge_litert", "export to LiteRT"),
+    "openvino": ("openvino", "export to OpenVINO"),
 }
 """Extra of the package -> module that it installs, and what it is for."""
 
