@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import edf
+from physiokeras.pipelines.clock import file_start
 from physiokeras.pipelines.companions import Companions, find_companions
-from physiokeras.pipelines.edf_start import Start
 from physiokeras.pipelines.mne_files import is_part
 from physiokeras.pipelines.record_list import SUFFIXES, holds_scores_alone, recordings_below
 from physiokeras.pipelines.records import read_header
@@ -126,14 +125,12 @@ def _read(path, found):
 def _start(path):
     """Date and time of a recording's start in words, as far as its file has them."""
     try:
-        if path.suffix.lower() in edf.SUFFIXES:
-            start = Start.of(path)
-            return f"{start.moment:%Y-%m-%d %H:%M:%S}" if start.dated else f"{start.moment:%H:%M:%S}"
         if path.suffix.lower() == ".hea":
             return " ".join(read_lines(path)[0][1].split()[4:6]) or None
+        start = file_start(path)
     except (DataError, OSError):
-        pass
-    return None
+        return None
+    return start and (f"{start.moment:%Y-%m-%d %H:%M:%S}" if start.dated else f"{start.moment:%H:%M:%S}")
 
 
 def _read_table(path, found):

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.edf import SUFFIXES as EDF
-from physiokeras.pipelines.edf_start import Start
+from physiokeras.pipelines.clock import file_start
 from physiokeras.pipelines.mne_files import (
     SUFFIXES,
     check_structure,
@@ -92,20 +91,11 @@ def _left_by_crops(onsets, durations):
 
 def _seconds_before(start, header):
     """Seconds from a recording's first sample to `start`, a moment or None; 0 where either is unknown."""
-    if start is None or header.path.suffix.lower() == ".hea":
+    own = None if start is None else file_start(header.path)
+    if own is None or not own.dated:
         return 0.0
-    if header.path.suffix.lower() in EDF:
-        own = Start.of(header.path)
-        if not own.dated:
-            return 0.0
-        moment, first = own.moment.replace(tzinfo=UTC), own.first
-    else:
-        raw, _ = open_raw(header.path)
-        moment, first = raw.info["meas_date"], raw.first_time
-        if moment is None:
-            return 0.0
     start = start if isinstance(start, datetime) else datetime.fromtimestamp(float(start), UTC)
-    return (start - moment).total_seconds() - first
+    return (start - own.moment.replace(tzinfo=UTC)).total_seconds() - own.first
 
 
 def _with_pauses(onsets, facts):

@@ -4,10 +4,8 @@ import re
 from datetime import date, datetime, timedelta
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.edf import SUFFIXES as EDF
-from physiokeras.pipelines.edf_start import DAY, Start
-from physiokeras.pipelines.mne_files import SUFFIXES as MNE
-from physiokeras.pipelines.mne_files import open_raw
+from physiokeras.pipelines.clock import file_start
+from physiokeras.pipelines.edf_start import DAY
 
 _CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*([AaPp]\.?[Mm]\.?)?")
 _DATED = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](.+?)(?:Z|\+00:?00)?")
@@ -81,15 +79,8 @@ def onsets_of_clock(texts, header, path, places, times):
 
 
 def recording_start(header):
-    """The recording's `Start`; None where it keeps none, or none is read."""
-    name = header.path.name.lower()
-    if header.recording or not name.endswith((*EDF, *MNE)):
-        return None
-    if name.endswith(EDF):
-        return Start.of(header.path)
-    raw, _ = open_raw(header.path)
-    moment = raw.info["meas_date"]
-    return None if moment is None else Start(moment.replace(tzinfo=None), True, raw.first_time)
+    """The recording's `Start`; None where it keeps none, or is in memory."""
+    return None if header.recording else file_start(header.path)
 
 
 def check_clock(seconds, header, path, times):

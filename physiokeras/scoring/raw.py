@@ -1,8 +1,7 @@
 """A recording that MNE-Python has read, as windows."""
 
-from datetime import datetime
-
 from physiokeras.pipelines.channels import record_windows
+from physiokeras.pipelines.clock import first_sample, raw_start
 from physiokeras.pipelines.memory import from_raw
 from physiokeras.scoring.nights import Night
 
@@ -21,7 +20,5 @@ def night_of_raw(raw, definition):
     """
     record = from_raw(raw)
     signals, present, channels = record_windows(record.header, definition)
-    began = raw.info["meas_date"]
-    clock = began.replace(tzinfo=None, microsecond=0) if isinstance(began, datetime) else None
-    window, notes = definition.window, list(record.notes)
-    return Night(record.name, signals, present, window, clock=clock, channels=channels, notes=notes)
+    facts = {"clock": first_sample(raw_start(raw)), "channels": channels, "notes": list(record.notes)}
+    return Night(record.name, signals, present, definition.window, **facts)
