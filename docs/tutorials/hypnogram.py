@@ -23,7 +23,7 @@ from physiokeras.scoring import sleep_statistics, to_mne
 
 folder = tempfile.mkdtemp()
 small = "--people 12 --unlabelled 2 --hours 0.3 --steps 60 --interval 30 --width 32 --depth 2 --workers 1"
-pretrain.main([*small.split(), "--backend", "jax", "--out", f"{folder}/run"])
+status = pretrain.main([*small.split(), "--backend", "jax", "--out", f"{folder}/run"])
 
 # %% [markdown]
 # ## A recording of another sleeper

@@ -85,7 +85,7 @@ model = MaskedAutoencoder(
 )
 model.adapt(windows(data, "train"))
 model.compile(keras.optimizers.AdamW(3e-3))
-model.fit(stream(data, "train", batch_size=16, seed=0), steps_per_epoch=10, epochs=5, verbose=2)
+history = model.fit(stream(data, "train", batch_size=16, seed=0), steps_per_epoch=10, epochs=5, verbose=2)
 
 # %%
 test = windows(data, "test", labels=["task"])

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # What a model has learned
 #
-# Three questions to a pretrained encoder: which modalities its attention reads, which modalities move its units, and
-# how much of a dropped modality it predicts from the others. The cohort is simulated and the training is short.
+# Two questions to a pretrained encoder: how much of a dropped modality it predicts from the others, and which
+# modalities its attention reads. The cohort is simulated and the training is short.
 
 # %%
 import os
@@ -29,7 +29,7 @@ model = MaskedAutoencoder(
 model.adapt(windows(data, ["pretrain", "train"]))
 model.compile(keras.optimizers.AdamW(3e-3))
 batches = stream(data, ["pretrain", "train"], batch_size=16, seed=0)
-model.fit(batches, steps_per_epoch=25, epochs=6, verbose=2)
+history = model.fit(batches, steps_per_epoch=25, epochs=6, verbose=2)
 
 # %% [markdown]
 # ## Dropped modalities, predicted

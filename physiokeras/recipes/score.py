@@ -3,7 +3,7 @@
     python -m physiokeras.recipes.score --model runs/pretrain-1 --source RECORDINGS --out SCORES
     python -m physiokeras.recipes.score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
 
-The source is a folder of WFDB or EDF recordings, or one that `prepare` wrote; modalities may be missing. Each record
+The source is a folder of recordings, or one that `prepare` wrote; modalities may be missing. Each record
 gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
 has a row for each record, and `index.html` shows them, those to distrust first. A rerun scores only records that are
 missing, failed or changed. A record that cannot be read is set aside with its reason.

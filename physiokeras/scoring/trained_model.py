@@ -126,7 +126,7 @@ class TrainedModel:
         """Predict a task for every window.
 
         Args:
-            x: One recording: the path of a WFDB or EDF file, an `mne.io.Raw`, or a dict of arrays, modality ->
+            x: One recording: the path of a file, an `mne.io.Raw`, or a dict of arrays, modality ->
                 `(windows, samples, channels)`, int16 as stored or floats in scaled units, in order of time, with
                 "present", boolean `(windows, channels)` of its modalities in the model's order, where some are
                 missing. Or a stream of `physiokeras.pipelines.stream` without `seed`; with the labels "record" and
@@ -210,7 +210,7 @@ class TrainedModel:
         """Read a recording by the model's definition, or another one.
 
         Args:
-            path: A WFDB header or an EDF file.
+            path: Its file, or its header.
             definition: `Definition`; None: the model's.
 
         Returns: `Night`.
