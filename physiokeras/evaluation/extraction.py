@@ -9,7 +9,7 @@ from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation.features import Features
 from physiokeras.models import FeatureExtractor
 from physiokeras.pipelines import Manifest, stream
-from physiokeras.pipelines.streaming import damage_named
+from physiokeras.pipelines.prepared.streaming import damage_named
 
 SPLITS = ("train", "validation", "test")
 FULL_BATCH = 64

@@ -18,9 +18,9 @@ import numpy as np
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CommonSettings, read, setting
-from physiokeras.pipelines.names import without_missing_labels
-from physiokeras.pipelines.people import without_missing_people
-from physiokeras.pipelines.record_list import find_records
+from physiokeras.pipelines.converting.names import without_missing_labels
+from physiokeras.pipelines.converting.record_list import find_records
+from physiokeras.pipelines.people.people import without_missing_people
 
 
 @dataclass(frozen=True)

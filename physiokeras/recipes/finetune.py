@@ -77,7 +77,7 @@ def main(argv=None):
     from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor, digest, save
     from physiokeras.pipelines import Manifest
-    from physiokeras.pipelines.selection import Selection
+    from physiokeras.pipelines.prepared.selection import Selection
     from physiokeras.recipes.probe import saved_encoder
 
     manifest = Manifest.read(settings.data)

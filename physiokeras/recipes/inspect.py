@@ -16,17 +16,16 @@ from pathlib import Path
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines import Definition
-from physiokeras.pipelines.coverage import channel_lines
-from physiokeras.pipelines.derivation import Reader
-from physiokeras.pipelines.draft import write_draft
-from physiokeras.pipelines.folder import look
-from physiokeras.pipelines.folder_text import aligned, describe_folder
-from physiokeras.pipelines.inspection import inspect_record, label_counts
-from physiokeras.pipelines.label_tables import read_tables
-from physiokeras.pipelines.montage import find_sources
-from physiokeras.pipelines.people import without_missing_people
-from physiokeras.pipelines.record_list import left_out
-from physiokeras.pipelines.records import find_records
+from physiokeras.pipelines.converting.coverage import channel_lines
+from physiokeras.pipelines.converting.record_list import find_records, left_out
+from physiokeras.pipelines.definitions.montage import find_sources
+from physiokeras.pipelines.inspecting.draft import write_draft
+from physiokeras.pipelines.inspecting.folder import look
+from physiokeras.pipelines.inspecting.folder_text import aligned, describe_folder
+from physiokeras.pipelines.inspecting.inspection import inspect_record, label_counts
+from physiokeras.pipelines.people.label_tables import read_tables
+from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.signals.derivation import Reader
 
 _MINUTE = 60.0
 

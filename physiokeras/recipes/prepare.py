@@ -94,11 +94,11 @@ def run(settings):
         return 0
     engine = None
     if settings.beam is not None:
-        from physiokeras.pipelines import beam
+        from physiokeras.pipelines.converting import beam
 
         engine = beam.engine(shlex.split(settings.beam))
     if settings.dask is not None:
-        from physiokeras.pipelines import dask
+        from physiokeras.pipelines.converting import dask
 
         engine = dask.engine(settings.dask)
     manifest = convert(**what, engine=engine, progress=_say)

@@ -20,10 +20,10 @@ from physiokeras.experiments.saved_models import model_folders, run_of
 from physiokeras.models import Encoder, FeatureExtractor, encoder_of
 from physiokeras.models import load as load_model
 from physiokeras.models.saving import metadata
-from physiokeras.pipelines.definition import Definition
-from physiokeras.pipelines.label_tables import read_tables
-from physiokeras.pipelines.names import without_missing_labels
-from physiokeras.pipelines.people import without_missing_people
+from physiokeras.pipelines.converting.names import without_missing_labels
+from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.people.label_tables import read_tables
+from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.scoring.heads import Head, heads_of
 from physiokeras.scoring.inputs import completed, inputs_of, of_stream, slices
 from physiokeras.scoring.nights import Night, read_night
