@@ -48,7 +48,9 @@ def sdist_problems(path, version):
     folder = f"physiokeras-{version}/"
     with tarfile.open(path) as archive:
         names = {member.name.removeprefix(folder) for member in archive if member.isfile()}
-    yield from differences(path, names, package() | set(declarations()) | BESIDE | {"PKG-INFO"}, "physiokeras.egg-info/")
+    yield from differences(
+        path, names, package() | set(declarations()) | BESIDE | {"PKG-INFO"}, "physiokeras.egg-info/"
+    )
 
 
 def differences(path, names, expected, facts):
@@ -68,9 +70,13 @@ def problems(folder):
     version = config["metadata"]["version"]
     if f"\nversion: {version}\n" not in (ROOT / "CITATION.cff").read_text(encoding="utf-8"):
         yield f"CITATION.cff has another version than setup.cfg, {version}"
-    if not re.search(rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.M):
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    if not re.search(rf"^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE):
         yield f"CHANGELOG.md has no section `## [{version}] - YEAR-MONTH-DAY`"
-    expected = {f"physiokeras-{version}.tar.gz": sdist_problems, f"physiokeras-{version}-py3-none-any.whl": wheel_problems}
+    expected = {
+        f"physiokeras-{version}.tar.gz": sdist_problems,
+        f"physiokeras-{version}-py3-none-any.whl": wheel_problems,
+    }
     found = {path.name for path in folder.iterdir()}
     if found != set(expected):
         yield f"{folder} holds {sorted(found)}; expected {sorted(expected)}"

@@ -151,7 +151,7 @@ class TrainedModel:
         Returns: `Head`.
         """
         if not self.heads:
-            message = "has no probes; fit them with `python -m physiokeras.recipes.probe`"
+            message = "has no probes; fit them with `physiokeras probe`"
             raise DataError(f"{message} --run {self.folder} --data PREPARED, and load that run.", file=self.folder)
         name = task or ("stage" if "stage" in self.heads else next(iter(self.heads)))
         if name not in self.heads:
@@ -249,7 +249,7 @@ def load(name: str | os.PathLike) -> TrainedModel:
 
     Args:
         name: Folder of a run (pretrained, probed, fine-tuned or supervised), its `model/`, or a preset's name;
-            `python -m physiokeras.recipes.presets` lists presets.
+            `physiokeras presets` lists presets.
 
     Returns: `TrainedModel`.
 
