@@ -26,7 +26,12 @@ from physiokeras.seeds import derive
 class Settings(ProbeSettings):
     """Settings of the scoring: model, recordings and probe."""
 
-    run: str = setting(help="run folder of the encoder", group="data", role="place", holds="model")
+    run: str = setting(
+        help="run folder of the encoder, the name of a preset, or hf://USER/NAME",
+        group="data",
+        role="place",
+        holds="model",
+    )
     data: str = setting(
         help="folder that `prepare` wrote from the recordings", group="data", role="place", holds="prepared"
     )

@@ -21,7 +21,10 @@ class Settings(CommonSettings):
     """Settings of a scoring: model, recordings and output."""
 
     model: str = setting(
-        help="run folder of the model and its probes, or the name of a preset", group="data", role="place", alias="run"
+        help="run folder of the model and its probes, the name of a preset, or hf://USER/NAME",
+        group="data",
+        role="place",
+        alias="run",
     )
     source: str = setting(help="folder of recordings, or folder that `prepare` wrote", group="data", role="place")
     dataset: str | None = setting(

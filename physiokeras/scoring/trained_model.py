@@ -24,7 +24,6 @@ from physiokeras.pipelines.converting.names import without_missing_labels
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
-from physiokeras.scoring import presets
 from physiokeras.scoring.heads import Head, heads_of
 from physiokeras.scoring.inputs import completed, inputs_of, of_stream, slices
 from physiokeras.scoring.nights import Night, read_night
@@ -248,15 +247,16 @@ def load(name: str | os.PathLike) -> TrainedModel:
     ```
 
     Args:
-        name: Folder of a run (pretrained, probed, fine-tuned or supervised), its `model/`, or a preset's name;
-            `physiokeras presets` lists presets.
+        name: Folder of a run (pretrained, probed, fine-tuned or supervised), its `model/`, a preset's name
+            (`physiokeras presets` lists them), or a model of the hub, "hf://user/name" or
+            "hf://user/name@revision" (extra `[hub]`).
 
     Returns: `TrainedModel`.
 
     Raises:
-        DataError: No such folder or preset, or files that are damaged; the message names them.
+        DataError: No such folder, preset or model, or files that are damaged or refused; the message names them.
     """
-    folders = model_folders(presets.find(name))
+    folders = model_folders(name)
     run, models, facts = run_of(folders[0]), {}, {}
     heads: dict[str, Head] = {}
     for folder in folders:
@@ -270,6 +270,7 @@ def load(name: str | os.PathLike) -> TrainedModel:
         models[folder.name] = load_model(folder)
         heads |= heads_of(models[folder.name], known, run)
     definition = Definition.from_dict(next(iter(facts.values()))["definition"])
+    shared_modalities(encoder_of(next(iter(models.values()))), definition)
     return TrainedModel(run, models, facts, definition, heads)
 
 
