@@ -1,9 +1,9 @@
 """Describe a record: its content, the result of its conversion, and doubts about its quality; or a whole folder.
 
-    python -m physiokeras.recipes.inspect FOLDER
-    python -m physiokeras.recipes.inspect FOLDER --draft mine.toml
-    python -m physiokeras.recipes.inspect FOLDER --dataset mine.toml
-    python -m physiokeras.recipes.inspect RECORD.hea --dataset physionet2018 --figure record.png
+    physiokeras inspect FOLDER
+    physiokeras inspect FOLDER --draft mine.toml
+    physiokeras inspect FOLDER --dataset mine.toml
+    physiokeras inspect RECORD.hea --dataset physionet2018 --figure record.png
 
 Without a definition it lists what is there, and drafts one. With one, run it first when a model gives strange
 predictions for a new device. It writes nothing except the figure and the draft.
@@ -76,7 +76,7 @@ def main(argv=None):
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     argv = ["--source", *argv] if argv and not argv[0].startswith("-") else argv
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.inspect", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras inspect", description=__doc__.split("\n")[0])
     return run(settings)
 
 
@@ -123,7 +123,7 @@ def list_folder(settings):
     if settings.draft:
         guesses = write_draft(found, settings.draft)
         print(f"\nDrafted: {settings.draft}, with {guesses} guesses to check.")
-        print(f"Then: python -m physiokeras.recipes.inspect {settings.source} --dataset {settings.draft}")
+        print(f"Then: physiokeras inspect {settings.source} --dataset {settings.draft}")
     return int(bool(found.bad))
 
 

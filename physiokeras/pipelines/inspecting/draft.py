@@ -59,8 +59,8 @@ def draft(found, name):
 
 def _head(found, name, suffix, recordings):
     yield "# A draft that `inspect FOLDER --draft` wrote, for a person to complete. Each GUESS is from names alone."
-    yield "#   python -m physiokeras.recipes.inspect FOLDER --dataset THIS.toml"
-    yield "#   python -m physiokeras.recipes.prepare --dataset THIS.toml --source FOLDER --out DIR"
+    yield "#   physiokeras inspect FOLDER --dataset THIS.toml"
+    yield "#   physiokeras prepare --dataset THIS.toml --source FOLDER --out DIR"
     yield "# docs/definition.md explains every key.\n"
     yield f"name = {quoted(_ALPHABET.findall(name)[0] if _ALPHABET.search(name) else 'mine')}"
     yield f"description = {quoted('What was recorded, of whom, with which device, under which licence.')}"
