@@ -25,6 +25,7 @@ from physiokeras.pipelines.inspecting.folder_text import aligned, describe_folde
 from physiokeras.pipelines.inspecting.inspection import inspect_record, label_counts
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.readers.e4 import is_export
 from physiokeras.pipelines.signals.derivation import Reader
 
 _MINUTE = 60.0
@@ -88,16 +89,17 @@ def run(settings):
     if settings.dataset is None:
         return list_folder(settings)
     source, definition = Path(settings.source), Definition.read(settings.dataset)
-    folder = source if source.is_dir() else _root(source, definition)
+    several = source.is_dir() and not is_export(source)
+    folder = source if several else _root(source, definition)
     definition = without_missing_people(definition, folder)
-    paths = find_records(source, definition) if source.is_dir() else [source]
+    paths = find_records(source, definition) if several else [source]
     notes = []
     definition, people = read_tables(folder, definition, [path.stem for path in paths], notes)
     print("".join(f"Note: {note}\n" for note in notes), end="")
     chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
     if len(chosen) < len(paths):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
-    for line in left_out(source, paths, definition) if source.is_dir() else ():
+    for line in left_out(source, paths, definition) if several else ():
         print(line)
     bad, read_whole = 0, []
     for number, path in enumerate(chosen):
