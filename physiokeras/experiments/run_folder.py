@@ -230,7 +230,7 @@ def _check(folder, settings, data_hash, may_differ):
         before = _made_by(type(settings)(**from_toml(type(settings), folder / "settings.toml")), then)
     except (ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
-    now = _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
+    now = made_now(settings, data_hash)
     changed = [name for name in now if before.get(name) != now[name] and name not in may_differ]
     if changed:
         shown = [f"  {name}: {before.get(name)!r} then, {now[name]!r} now" for name in changed]
@@ -238,6 +238,11 @@ def _check(folder, settings, data_hash, may_differ):
         lines = [f"{folder}: its run was made otherwise and cannot be resumed:", *shown, accept]
         raise SystemExit("\n".join(lines))
     return then
+
+
+def made_now(settings, data_hash):
+    """Dict of everything that a run of these settings depends on here and now."""
+    return _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
 
 
 def _made_by(settings, facts):
