@@ -48,9 +48,9 @@ class AdamWSteps(keras.optimizers.AdamW):
 
     On CPUs PyTorch's fused kernel, one call, updates the paper's network five times faster than Keras's sequence of
     operations. On a GPU Keras's own is left: the fused kernel needs the step and the learning rate as numbers, and the
-    program would wait for the GPU at each step to read them. Under a strategy Keras clips the gradient of each
-    replica's part of the batch before it adds them up; here the whole batch's gradient is clipped, so that the number
-    of devices does not change the training.
+    program would wait for the GPU at each step to read them.
+    Under a strategy Keras clips the gradient of each replica's part of the batch before it adds them up; here the whole
+    batch's gradient is clipped, so that the number of devices does not change the training.
     """
 
     _tensors = None, ()

@@ -171,7 +171,7 @@ def test_every_module_of_recipes_is_a_command():
     for name, tree in modules.items():
         assert "main" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
         assert ast.unparse(tree.body[-1].test) == "__name__ == '__main__'", name
-        assert f"python -m physiokeras.recipes.{name}" in ast.get_docstring(tree), name
+        assert f"physiokeras {name}" in ast.get_docstring(tree), name
     assert set(modules) == set(COMMANDS)
     assert {purpose for purpose, _ in COMMANDS.values()} == set(PURPOSES)
 

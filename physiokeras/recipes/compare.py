@@ -1,8 +1,8 @@
 """Compare training strategies of an encoder on all tasks, with several seeds, as the paper does.
 
-    python -m physiokeras.recipes.compare --backend jax
-    python -m physiokeras.recipes.compare --config stress_predict --data PREPARED --backend jax --out runs/stress
-    python -m physiokeras.recipes.compare --resume runs/stress --seeds 5
+    physiokeras compare --backend jax
+    physiokeras compare --config stress_predict --data PREPARED --backend jax --out runs/stress
+    physiokeras compare --resume runs/stress --seeds 5
 
 A strategy is a file of settings that override those of the run. Each encoder is trained once per seed and fold, saved
 and probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the baseline
@@ -85,7 +85,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.compare", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras compare", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings, resume=True)
     try:
         overrides(settings)

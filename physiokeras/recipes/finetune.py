@@ -1,7 +1,7 @@
 """Fine-tune a saved encoder on labels: encoder and linear layer are trained together from the pretrained weights.
 
-    python -m physiokeras.recipes.finetune --run runs/pretrain-1 --data PREPARED --task stage
-    python -m physiokeras.recipes.finetune --resume runs/finetune-1
+    physiokeras finetune --run runs/pretrain-1 --data PREPARED --task stage
+    physiokeras finetune --resume runs/finetune-1
 
 Training ends when the validation loss stops falling. The weights with the lowest validation loss are kept and scored on
 the test people, in comparison with a probe of the frozen encoder. Modalities that the data lack are absent.
@@ -64,7 +64,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.finetune", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras finetune", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings, settings.resume is not None)
     use(settings.backend)
     from physiokeras.evaluation import extraction, folds, missing_modalities, probe_report

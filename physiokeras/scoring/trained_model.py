@@ -150,7 +150,7 @@ class TrainedModel:
         Returns: `Head`.
         """
         if not self.heads:
-            message = "has no probes; fit them with `python -m physiokeras.recipes.probe`"
+            message = "has no probes; fit them with `physiokeras probe`"
             raise DataError(f"{message} --run {self.folder} --data PREPARED, and load that run.", file=self.folder)
         name = task or ("stage" if "stage" in self.heads else next(iter(self.heads)))
         if name not in self.heads:
@@ -248,7 +248,7 @@ def load(name: str | os.PathLike) -> TrainedModel:
 
     Args:
         name: Folder of a run (pretrained, probed, fine-tuned or supervised), its `model/`, a preset's name
-            (`python -m physiokeras.recipes.presets` lists them), or a model of the hub, "hf://user/name" or
+            (`physiokeras presets` lists them), or a model of the hub, "hf://user/name" or
             "hf://user/name@revision" (extra `[hub]`).
 
     Returns: `TrainedModel`.
