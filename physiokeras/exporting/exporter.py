@@ -1,4 +1,4 @@
-"""Export of a model: written, compared with Keras in the format's own runtime, and only then put in its place."""
+"""Export a model, compare it with Keras in the format's own runtime, then move it into place."""
 
 import json
 import os
@@ -192,7 +192,7 @@ def _difference(run, extractor, head, inputs, batch):
 
 
 def _write_facts(path, result, extractor, facts):
-    """What a user of the exported model has to know: inputs, classes, the scale of int16, the definition."""
+    """Write what a user of the exported model needs: inputs, classes, the scale of int16, the definition."""
     table = asdict(result)
     del table["folder"], table["file"]
     table |= {

@@ -31,9 +31,8 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
     save(model.encoder, "encoder")
     ```
 
-    Nothing of a dropped or absent modality reaches the encoder: all its patches are hidden. Where the encoder sees
-    spectra, the long spans of a visible patch reach into hidden patches of its own modality. This is left so: four ways
-    of closing it were measured, and none made better features.
+    The encoder sees no token of a dropped or absent modality. Where it reads spectra, the long spans of a visible patch
+    overlap hidden patches of the same modality. Four ways to close this leak were measured; none improved the features.
 
     Args:
         encoder: The encoder to pretrain; with a single modality this is a unimodal autoencoder.

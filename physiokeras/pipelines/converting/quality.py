@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def summary(manifest):
-    """What `page` and the figure show of a prepared folder.
+    """The numbers of a prepared folder that `page` and the figure show.
 
     Args:
         manifest: `Manifest`.

@@ -31,7 +31,7 @@ _STARTS = (b"0       ", b"\xffBIOSEMI")
 
 
 def read_edf_header(path):
-    """What a `Header` needs of an EDF file.
+    """Fields of a `Header` of an EDF file.
 
     Text may be UTF-8 or Latin-1. The file's size is checked against its header; no samples are read. A recording that
     was never closed keeps its whole data records.

@@ -1,4 +1,4 @@
-"""All channels of one record as windows of int16, and what was found on the way."""
+"""All channels of one record as windows of int16, with the quality of each."""
 
 import numpy as np
 
