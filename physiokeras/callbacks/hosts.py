@@ -48,7 +48,7 @@ def texts(text: str) -> list[str]:
 
 
 def from_first(make: Callable[[], tuple[dict | None, object]]) -> tuple[dict | None, object]:
-    """What a function gives on the first host, where alone it is called.
+    """Call a function on the first host alone, and give its result to all hosts.
 
     Args:
         make: Function without arguments that returns a dict of name to array, or None, and a JSON value.

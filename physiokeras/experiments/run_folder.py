@@ -45,7 +45,7 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """The command that goes on with this run."""
+        """The command that resumes this run."""
         return f"physiokeras {self.recipe} --resume {shlex.quote(str(self.folder))}"
 
     def note(self, **values):

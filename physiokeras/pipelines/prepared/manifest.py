@@ -1,4 +1,4 @@
-"""The list of what a prepared folder holds: written when all records are converted, read by whoever uses them."""
+"""The manifest of a prepared folder: its records, splits and statistics, written when all records are converted."""
 
 import hashlib
 import json
