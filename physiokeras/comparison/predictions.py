@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from physiokeras.comparison.sources import EncoderFeatures, TimeAlone
+from physiokeras.evaluation.extraction import EncoderFeatures, TimeAlone
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.scores import class_scores, number_scores
 from physiokeras.evaluation.subset_maps import SubsetMap

@@ -43,6 +43,23 @@ class Strategy:
         """Whether an encoder makes its features."""
         return self.name not in WITHOUT_ENCODER
 
+    def source(self, encoder, manifest):
+        """Where the features of its probes come from.
+
+        Args:
+            encoder: `Encoder`; None where it has none.
+            manifest: `Manifest`.
+
+        Returns: `EncoderFeatures`, `BandPowers` or `TimeAlone`.
+        """
+        from physiokeras.evaluation import band_power, extraction  # which import Keras; settings are read before
+
+        if self.name == TIME:
+            return extraction.TimeAlone(manifest)
+        if self.name == BAND_POWER:
+            return band_power.BandPowers(manifest, self.modalities)
+        return extraction.EncoderFeatures(manifest, encoder, self.settings.pooling)
+
 
 def overrides(settings):
     """Name of each chosen strategy of a run, and the run's settings with the strategy's laid over them.

@@ -37,6 +37,7 @@ EXTRAS = {
     "onnx": ("tf2onnx", "export to ONNX"),
     "litert": ("ai_edge_litert", "export to LiteRT"),
     "openvino": ("openvino", "export to OpenVINO"),
+    "hub": ("huggingface_hub", "models on the Hugging Face Hub"),
 }
 """Extra of the package -> module that it installs, and what it is for."""
 

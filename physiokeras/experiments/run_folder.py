@@ -46,7 +46,7 @@ class Run:
     @property
     def resume_command(self) -> str:
         """The command that goes on with this run."""
-        return f"python -m physiokeras.recipes.{self.recipe} --resume {shlex.quote(str(self.folder))}"
+        return f"physiokeras {self.recipe} --resume {shlex.quote(str(self.folder))}"
 
     def note(self, **values):
         """Add values, such as final scores, to the run's `run.json`.
@@ -215,7 +215,7 @@ def _make(out, recipe):
 
 def _write_settings(folder, settings, recipe):
     path = folder / "settings.toml"
-    command = f"python -m physiokeras.recipes.{recipe} --config {shlex.quote(str(path))} --out NEW_FOLDER"
+    command = f"physiokeras {recipe} --config {shlex.quote(str(path))} --out NEW_FOLDER"
     write_atomic(path, to_toml(settings, note=f"Repeat this run:\n{command}").encode())
 
 
@@ -252,7 +252,7 @@ def _made_by(settings, facts):
 
 
 def _command(recipe):
-    return shlex.join(["python", "-m", f"physiokeras.recipes.{recipe}", *sys.argv[1:]])
+    return shlex.join(["physiokeras", recipe, *sys.argv[1:]])
 
 
 def _cores():

@@ -87,7 +87,8 @@ def export(
     without each, with each alone, with random channels and with none. Only a model that agrees is left in the folder.
 
     Args:
-        model: A run's folder, a folder that `save` wrote, or a model with an encoder.
+        model: A run's folder, a folder that `save` wrote, a preset's name, "hf://user/name", or a model with an
+            encoder.
         path: Folder of the exported model; an earlier export there is replaced.
         format: "saved_model", "onnx", "litert", "openvino" or "torch".
         task: Name of a task of the run's probes or of a fine-tuned model; or a `Probe`; None: export features.

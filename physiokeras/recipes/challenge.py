@@ -1,6 +1,6 @@
 """Score arousals at every sample, as the PhysioNet/CinC Challenge 2018 does, by a linear probe for each second.
 
-    python -m physiokeras.recipes.challenge --run runs/pretrain-1 --data PREPARED --source RECORDINGS
+    physiokeras challenge --run runs/pretrain-1 --data PREPARED --source RECORDINGS
 
 The encoder is frozen. The tokens of all modalities at one second are merged, and a linear layer classifies that second
 as arousal or not. Its probabilities are interpolated to the samples of the target vector, which is read from the
@@ -26,7 +26,12 @@ from physiokeras.seeds import derive
 class Settings(ProbeSettings):
     """Settings of the scoring: model, recordings and probe."""
 
-    run: str = setting(help="run folder of the encoder", group="data", role="place", holds="model")
+    run: str = setting(
+        help="run folder of the encoder, the name of a preset, or hf://USER/NAME",
+        group="data",
+        role="place",
+        holds="model",
+    )
     data: str = setting(
         help="folder that `prepare` wrote from the recordings", group="data", role="place", holds="prepared"
     )
@@ -47,7 +52,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.challenge", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras challenge", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import arousal_seconds

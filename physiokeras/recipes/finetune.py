@@ -1,7 +1,7 @@
 """Fine-tune a saved encoder on labels: encoder and linear layer are trained together from the pretrained weights.
 
-    python -m physiokeras.recipes.finetune --run runs/pretrain-1 --data PREPARED --task stage
-    python -m physiokeras.recipes.finetune --resume runs/finetune-1
+    physiokeras finetune --run runs/pretrain-1 --data PREPARED --task stage
+    physiokeras finetune --resume runs/finetune-1
 
 Training ends when the validation loss stops falling. The weights with the lowest validation loss are kept and scored on
 the test people, in comparison with a probe of the frozen encoder. Modalities that the data lack are absent.
@@ -20,7 +20,12 @@ from physiokeras.experiments.training_settings import OptimizerSettings, ProbeSe
 class Settings(SubsetSettings, ProbeSettings, OptimizerSettings):
     """Settings of fine-tuning: model, data, labels and training."""
 
-    run: str = setting(help="run folder of the model", group="data", role="place", holds="model")
+    run: str = setting(
+        help="run folder of the model, the name of a preset, or hf://USER/NAME",
+        group="data",
+        role="place",
+        holds="model",
+    )
     data: str = setting(
         help="folder that `prepare` wrote, with people in train, validation and test",
         group="data",
@@ -59,7 +64,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.finetune", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras finetune", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings, settings.resume is not None)
     use(settings.backend)
     from physiokeras.evaluation import extraction, folds, missing_modalities, probe_report
@@ -67,12 +72,12 @@ def main(argv=None):
     from physiokeras.evaluation.features import some_people
     from physiokeras.experiments import supervised, training_set
     from physiokeras.experiments.build import build_network, untrained
-    from physiokeras.experiments.saved_models import model_folder
+    from physiokeras.experiments.saved_models import located, model_folder
     from physiokeras.experiments.training_settings import probe_options
     from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor, digest, save
     from physiokeras.pipelines import Manifest
-    from physiokeras.pipelines.selection import Selection
+    from physiokeras.pipelines.prepared.selection import Selection
     from physiokeras.recipes.probe import saved_encoder
 
     manifest = Manifest.read(settings.data)
@@ -87,7 +92,8 @@ def main(argv=None):
     chosen = some_people(people, classes, settings.label_share, probe_options(settings)["seed"])
     records = manifest.records_of(set(chosen.tolist()))
     Selection.of(manifest, None, records, None, (), (0, 1)).steps(settings.batch_size)
-    encoder = saved_encoder(settings.run, manifest)
+    source = located(settings.run)
+    encoder = saved_encoder(source, manifest)
     began_with = digest(encoder)
     facts = {"data_hash": f"{manifest.data_hash} and encoder {began_with}", "resume": settings.resume is not None}
     with run_folder.start(settings, recipe="finetune", **facts) as run:
@@ -106,7 +112,7 @@ def main(argv=None):
         test = extraction.features_of_windows(network.extractor, manifest, "test")
         tuned = score_task(task, test, supervised.predict_proba(network, test.values), seed=settings.seed)
         kept = {"data_hash": manifest.data_hash, "pooling": settings.pooling, "tasks": [asdict(task)]}
-        kept["seen"] = training_set.seen(manifest, earlier=None if settings.scratch else model_folder(settings.run))
+        kept["seen"] = training_set.seen(manifest, earlier=None if settings.scratch else model_folder(source))
         save(network, run.folder / "model", definition=manifest.definition, **kept)
         if settings.subset_maps:
             missing_modalities.save_maps(run.folder, network.extractor, manifest)

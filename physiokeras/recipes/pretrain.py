@@ -1,9 +1,9 @@
 """Pretrain an encoder by masked autoencoding with modality dropout, or by another objective, and probe it.
 
-    python -m physiokeras.recipes.pretrain --backend jax
-    python -m physiokeras.recipes.pretrain --config paper --data PREPARED --out runs/paper
-    python -m physiokeras.recipes.pretrain --config paper leave_one_out --data PREPARED
-    python -m physiokeras.recipes.pretrain --resume runs/paper
+    physiokeras pretrain --backend jax
+    physiokeras pretrain --config paper --data PREPARED --out runs/paper
+    physiokeras pretrain --config paper leave_one_out --data PREPARED
+    physiokeras pretrain --resume runs/paper
 
 Without --data the command simulates a small cohort first. The run folder gets settings, versions, metrics, model,
 probes and figures.
@@ -50,7 +50,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.pretrain", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras pretrain", description=__doc__.split("\n")[0])
     here = hosts.place(settings)
     if here.index == 0:
         run_folder.refuse_taken(settings, settings.resume is not None)

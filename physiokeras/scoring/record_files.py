@@ -11,7 +11,7 @@ from physiokeras.errors import DataError
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.training_set import described
 from physiokeras.files import write_atomic, write_csv
-from physiokeras.pipelines.clock import UNDATED
+from physiokeras.pipelines.readers.clock import UNDATED
 from physiokeras.scoring.exchange import annotations_of
 from physiokeras.scoring.statistics import is_staging
 

@@ -11,6 +11,7 @@ import pytest
 
 from physiokeras.errors import DataError
 from physiokeras.evaluation.tasks import Task
+from physiokeras.experiments import saved_models
 from physiokeras.figures.scored_night import scored_night, thumbnail
 from physiokeras.scoring import Night, Prediction, presets, record_files, to_mne, to_yasa
 from physiokeras.scoring.exchange import annotations_of
@@ -122,16 +123,16 @@ def test_thumbnail_shows_each_stage_by_its_share():
 
 def test_unknown_preset_is_refused_with_those_that_there_are(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no preset of that name"):
-        presets.find("nothing")
-    monkeypatch.setattr(presets, "FOLDER", tmp_path)
+        saved_models.located("nothing")
+    monkeypatch.setattr(saved_models, "PRESETS", tmp_path)
     assert len(presets.table()) == 1
     model = tmp_path / "wrist" / "model"
     model.mkdir(parents=True)
     (model / "metadata.json").write_text('{"modalities": ["pulse"], "definition": {"name": "w", "window": 30}}')
     (tmp_path / "wrist" / "probes").mkdir()
     (tmp_path / "wrist" / "probes" / "stage.npz").write_bytes(b"")
-    assert presets.find("wrist") == tmp_path / "wrist"
+    assert saved_models.located("wrist") == tmp_path / "wrist"
     assert presets.table()[1] == ("wrist", "0.0", "pulse", "30 s", "stage", "w", "Apache-2.0")
     with pytest.raises(DataError, match="Presets: wrist"):
-        presets.find("other")
-    assert presets.find(Path(tmp_path)) == tmp_path
+        saved_models.located("other")
+    assert saved_models.located(Path(tmp_path)) == tmp_path
