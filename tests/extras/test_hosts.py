@@ -67,6 +67,7 @@ def start(data, out, *changes):
         "PYTHONPATH": os.pathsep.join(sys.path),
         # All trainings have the same programs.
         "JAX_COMPILATION_CACHE_DIR": str(data.parent / "programs"),
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     both = []
