@@ -26,7 +26,9 @@ class Settings(CommonSettings):
         role="place",
         alias="run",
     )
-    source: str = setting(help="folder of recordings, or folder that `prepare` wrote", group="data", role="place")
+    source: str = setting(
+        help="folder of recordings, or folder that `prepare` wrote, or the URL of one", group="data", role="place"
+    )
     dataset: str | None = setting(
         None, "definition of the recordings; none: the definition of the model's data", "data", "result",
         alias="definition",

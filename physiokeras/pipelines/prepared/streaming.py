@@ -49,7 +49,8 @@ def stream(
     last partial batch.
 
     Args:
-        folder: The prepared folder; with the extra `[io]` also a URL, such as "s3://bucket/folder".
+        folder: The prepared folder, or its URL, such as "s3://bucket/folder" (extra `[remote]`): each shard is copied
+            to the local cache when it is read first.
         split: "pretrain", "train", "validation", "test", or a list of these.
         batch_size: Windows per batch.
         labels: Names of the definition's labels; "record" and "window" are allowed too.
@@ -190,6 +191,12 @@ def _shuffled(chosen, seed, first_pass, per_pass, skipped):
     size = len(chosen.records)
     key = tf.constant([derive(seed, "stream", name) for name in ("high", "low")], tf.int32)
 
+    opened = _opener(chosen)
+
+    def one_shard(file, first, count):
+        windows = _windows(file, opened).skip(first).take(count)
+        return windows.apply(tf.data.experimental.assert_cardinality(count))
+
     def one_pass(number):
         # Shuffling also uses TensorFlow's global seed; this sets it inside this function only.
         tf.random.set_seed(1)
@@ -197,7 +204,7 @@ def _shuffled(chosen, seed, first_pass, per_pass, skipped):
         order = tf.argsort(tf.random.stateless_uniform([size], keys[0], dtype=tf.float64), stable=True)
         draw = tf.random.stateless_uniform([], keys[1], None, None, tf.int64)
         files = tf.data.Dataset.from_tensor_slices(tuple(tf.gather(values, order) for values in shards))
-        serialized = files.interleave(_shard, cycle_length=min(size, OPEN_SHARDS), block_length=1)
+        serialized = files.interleave(one_shard, cycle_length=min(size, OPEN_SHARDS), block_length=1)
         serialized = serialized.shuffle(BUFFER, seed=draw, reshuffle_each_iteration=False)
         begin = tf.where(tf.equal(number, first_pass), tf.constant(skipped, tf.int64), 0)
         return serialized.skip(begin).take(per_pass - begin)
@@ -207,6 +214,7 @@ def _shuffled(chosen, seed, first_pass, per_pass, skipped):
 
 def _in_order(chosen):
     """Serialized windows of one pass, record by record, sorted by time."""
+    opened = _opener(chosen)
 
     def one_record(file, first, count, stored):
         def in_time(serialized):
@@ -215,7 +223,7 @@ def _in_order(chosen):
             tf.debugging.Assert(whole, ["shard", file, "has", tf.size(window), "windows; the manifest says", stored])
             return tf.gather(serialized, tf.argsort(window)[first : first + count])
 
-        return _windows(file).batch(stored).map(in_time).unbatch()
+        return _windows(file, opened).batch(stored).map(in_time).unbatch()
 
     stored = tf.constant([record.windows for record in chosen.records], tf.int64)
     return tf.data.Dataset.from_tensor_slices((*_shards(chosen), stored)).flat_map(one_record)
@@ -228,21 +236,23 @@ def _shards(chosen):
     return tf.constant(paths, tf.string), tf.constant(extents[:, 0]), tf.constant(extents[:, 1])
 
 
-def _shard(file, first, count):
-    windows = _windows(file).skip(first).take(count)
-    return windows.apply(tf.data.experimental.assert_cardinality(count))
+def _opener(chosen):
+    """Function of a shard's path to where it is read; a remote shard is copied when it is opened first."""
+    records = {str(chosen.manifest.shard(record.name)): record for record in chosen.records}
+
+    def opened(path):
+        place = str(chosen.manifest.opened_shard(records[path.decode()]))
+        # In place on a remote file system this would take a request for each window; `verify` reads the whole shard.
+        if "://" not in place:
+            check_lengths(place)
+        return place.encode()
+
+    return opened
 
 
-def _windows(file):
+def _windows(file, opened):
     """All serialized windows of a shard, whose lengths are checked before TensorFlow trusts them."""
-
-    def checked(path):
-        # On a remote file system this would take a request for each window; `verify` reads the whole shard instead.
-        if b"://" not in path:
-            check_lengths(path.decode())
-        return path
-
-    path = tf.data.Dataset.from_tensors(file).map(lambda path: tf.numpy_function(checked, [path], tf.string))
+    path = tf.data.Dataset.from_tensors(file).map(lambda path: tf.numpy_function(opened, [path], tf.string))
     return path.flat_map(lambda path: tf.data.TFRecordDataset(tf.ensure_shape(path, []), buffer_size=READ_AHEAD))
 
 
