@@ -16,6 +16,7 @@ _MODULES = {
     "inspect_record": "inspection",
     "plan": "driver",
     "simulate": "simulation.simulator",
+    "source": "streaming",
     "steps_per_pass": "streaming",
     "stream": "streaming",
     "verify": "checking",

@@ -1,7 +1,7 @@
-"""The order of a shuffled stream: a pure function of seed, pass and numbers of windows, computed without reading a shard.
+"""The order of a shuffled stream: a pure function of seed, pass and numbers of windows, which reads no shard.
 
-It is the order that `tf.data` gave the first version of the stream (`interleave` of up to 32 shards, then `shuffle` with
-a buffer of 2,048 windows, seeded by TensorFlow's stateless generators), so that trainings begun with it resume exactly.
+It is the order that `tf.data` gave the first version of the stream (`interleave` of up to 32 shards, then `shuffle`
+with a buffer of 2,048 windows, seeded by TensorFlow's stateless generators): its trainings resume exactly.
 
 Source of the generator: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32-10), in the
 seeding of tensorflow/core/kernels/stateless_random_ops.cc and tensorflow/core/lib/random/philox_random.h.
