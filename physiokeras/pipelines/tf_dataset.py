@@ -2,9 +2,12 @@
 
 import tensorflow as tf
 
+from physiokeras.pipelines.calls_at_exit import CallsAtExit
 from physiokeras.pipelines.devices import leave_gpus_to_backend
 
 leave_gpus_to_backend(tf)
+
+_calls = CallsAtExit()
 
 
 def dataset(chosen, source):
@@ -33,8 +36,11 @@ def _batches(source):
     structure, size = source.no_windows(), source.batch_size if source.drop_remainder else None
     arrays = tf.nest.flatten(structure)
 
+    def read(step):
+        return _calls.result(lambda: tf.nest.flatten(source[step]), otherwise=arrays)
+
     def batch(step):
-        tensors = tf.numpy_function(lambda step: tf.nest.flatten(source[step]), [step], [a.dtype for a in arrays])
+        tensors = tf.numpy_function(read, [step], [array.dtype for array in arrays])
         for tensor, array in zip(tensors, arrays, strict=True):
             tensor.set_shape((size, *array.shape[1:]))
         return tf.nest.pack_sequence_as(structure, tensors)
