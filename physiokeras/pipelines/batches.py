@@ -36,6 +36,11 @@ class Batches(keras.utils.PyDataset):
         """Number of batches, or None."""
         return self._count
 
+    @property
+    def element_spec(self):
+        """A batch of no windows, with the shapes and types of every batch."""
+        return self._source.no_windows()
+
     def take(self, count):
         """The first `count` batches, as those of a `tf.data.Dataset`."""
         return Batches(self._source, count if self._count is None else min(count, self._count))
