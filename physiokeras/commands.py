@@ -30,6 +30,7 @@ COMMANDS = {
         "use",
         "export features or predictions to SavedModel, ONNX, LiteRT, OpenVINO or PyTorch, and check them",
     ),
+    "push": ("use", "upload a model to the Hugging Face Hub"),
     "doctor": ("check", "show backends, devices, threads, versions and disk, and what to install"),
 }
 """Command -> purpose and summary. `physiokeras NAME` runs `main` of the module `physiokeras.recipes.NAME`."""

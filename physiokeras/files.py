@@ -1,7 +1,8 @@
-"""Bounded reads, atomic writes of files and folders, locks between processes, and CSV."""
+"""Bounded reads, checksums, atomic writes of files and folders, locks between processes, and CSV."""
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import shutil
@@ -93,6 +94,12 @@ def write_folder(path, files):
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_folder(path.parent)
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_folder(path):

@@ -1,4 +1,4 @@
-"""The names of Keras that are not public and that this package touches: all of them, each with its reason.
+"""All private names of Keras that this package uses, each with its reason.
 
 `tests/test_keras_internals.py` fails for each that Keras changes.
 """

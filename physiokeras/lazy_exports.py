@@ -13,7 +13,8 @@ def lazy_exports(package: str, modules: dict[str, str]) -> tuple[Callable[[str],
 
     Args:
         package: The package's `__name__`.
-        modules: Exported name -> module of the package that defines it, such as "simulation.simulator".
+        modules: Exported name -> module of the package that defines it, such as "simulation.simulator"; a path that
+            ends with the name itself is exported as a module.
 
     Returns: `(__getattr__, __dir__)`.
     """
@@ -21,7 +22,8 @@ def lazy_exports(package: str, modules: dict[str, str]) -> tuple[Callable[[str],
     def get(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+        module = importlib.import_module(f"{package}.{modules[name]}")
+        value = module if modules[name].endswith(f".{name}") else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -120,8 +120,38 @@ def test_imports_point_one_way(package):
     assert wrong == []
 
 
+PIPELINE = (
+    "readers",
+    "scores",
+    "definitions",
+    "people",
+    "labels",
+    "signals",
+    "prepared",
+    "converting",
+    "inspecting",
+    "simulation",
+)
+"""Packages of `pipelines`, each of which may import those before it."""
+
+
+@pytest.mark.parametrize("room", PIPELINE)
+def test_imports_within_pipelines_point_one_way(room):
+    later = PIPELINE[PIPELINE.index(room) + 1 :]
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((PACKAGE / "pipelines" / room).rglob("*.py"))
+        for name in imported(path)
+        # What `physiokeras.pipelines` exports may come from any of its packages.
+        if name == "physiokeras.pipelines" or any(f"{name}.".startswith(f"physiokeras.pipelines.{o}.") for o in later)
+    ]
+    assert wrong == []
+
+
 def test_every_package_has_a_place_in_the_order_of_imports():
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(ROOMS)
+    assert {path.parent.name for path in PACKAGE.glob("pipelines/*/__init__.py")} == set(PIPELINE)
+    assert [path.name for path in (PACKAGE / "pipelines").glob("*.py")] == ["__init__.py"]
 
 
 def test_modules_outside_the_packages_import_none_but_layers():
@@ -141,7 +171,7 @@ def test_every_module_of_recipes_is_a_command():
     for name, tree in modules.items():
         assert "main" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, name
         assert ast.unparse(tree.body[-1].test) == "__name__ == '__main__'", name
-        assert f"python -m physiokeras.recipes.{name}" in ast.get_docstring(tree), name
+        assert f"physiokeras {name}" in ast.get_docstring(tree), name
     assert set(modules) == set(COMMANDS)
     assert {purpose for purpose, _ in COMMANDS.values()} == set(PURPOSES)
 
@@ -153,7 +183,12 @@ def test_only_streams_remote_folders_replicas_and_exports_import_tensorflow():
         if any(name.split(".")[0] == "tensorflow" for name in imported(path))
     }
     replicas = {"keras_internals.py", "experiments/devices.py"}
-    assert users == {"pipelines/streaming.py", "pipelines/remote.py", "exporting/formats.py"} | replicas
+    assert users == {
+        "pipelines/prepared/streaming.py",
+        "pipelines/prepared/remote.py",
+        "exporting/formats.py",
+        *replicas,
+    }
 
 
 @pytest.mark.parametrize("package", ROOMS)

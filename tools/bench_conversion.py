@@ -56,9 +56,9 @@ def everything(header, out):
 def _ours(header, out, names):
     from scipy import signal  # noqa: F401  which conversion loads when it needs it: no part of the floor's time either
 
-    from physiokeras.pipelines.conversion import convert_record
-    from physiokeras.pipelines.definition import Definition
-    from physiokeras.pipelines.people import read_people
+    from physiokeras.pipelines.converting.conversion import convert_record
+    from physiokeras.pipelines.definitions.definition import Definition
+    from physiokeras.pipelines.people.people import read_people
 
     definition = Definition.read("simulated")
     people = read_people(header.parents[2], definition)

@@ -63,7 +63,7 @@ def each(path):
 
 def ours(path):
     """One channel after the other, by the package."""
-    from physiokeras.pipelines.records import read_header, read_signal
+    from physiokeras.pipelines.readers.records import read_header, read_signal
 
     header = read_header(path)
     for index in range(CHANNELS):
@@ -72,8 +72,8 @@ def ours(path):
 
 def convert(path):
     """The whole conversion: filter, resample, scale, windows, shard."""
-    from physiokeras.pipelines.conversion import convert_record
-    from physiokeras.pipelines.definition import Definition
+    from physiokeras.pipelines.converting.conversion import convert_record
+    from physiokeras.pipelines.definitions.definition import Definition
 
     channels = [f"C{number}" for number in range(CHANNELS)]
     eeg = {"rate": 100, "unit": "uV", "bandpass": [0.3, 35.0], "channels": channels}

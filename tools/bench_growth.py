@@ -29,9 +29,9 @@ channels = ["X", "Y"]
 
 def length(folder, hours):
     """Convert one simulated record of `hours`: seconds per hour of record."""
-    from physiokeras.pipelines.conversion import convert_record
-    from physiokeras.pipelines.definition import Definition
-    from physiokeras.pipelines.people import read_people
+    from physiokeras.pipelines.converting.conversion import convert_record
+    from physiokeras.pipelines.definitions.definition import Definition
+    from physiokeras.pipelines.people.people import read_people
     from physiokeras.pipelines.simulation.simulator import simulate
 
     source = folder / f"night{hours}"
@@ -46,7 +46,7 @@ def length(folder, hours):
 
 def number(folder, records):
     """Convert many tiny records, then again: milliseconds per record."""
-    from physiokeras.pipelines.driver import convert
+    from physiokeras.pipelines.converting.driver import convert
 
     source = folder / f"source{records}"
     source.mkdir()

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from physiokeras.pipelines.conversion import examples
-from physiokeras.pipelines.definition import Definition
-from physiokeras.pipelines.manifest import combine
-from physiokeras.pipelines.shards import write_shard
+from physiokeras.pipelines.converting.conversion import examples
+from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.prepared.manifest import combine
+from physiokeras.pipelines.prepared.shards import write_shard
 
 CHANNELS = {"eeg": 6, "eog": 1, "emg": 1, "ecg": 1}
 

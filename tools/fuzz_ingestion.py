@@ -56,12 +56,12 @@ def prepare(folder):
     import edfio
 
     from physiokeras.pipelines import Definition, Manifest, convert
-    from physiokeras.pipelines.challenge import read_targets
-    from physiokeras.pipelines.checksums import read_checksums
-    from physiokeras.pipelines.label_tables import read_tables
-    from physiokeras.pipelines.labels import read_labels, read_people
-    from physiokeras.pipelines.records import read_header, read_signal
-    from physiokeras.pipelines.shards import check_lengths, read_shard
+    from physiokeras.pipelines.converting.checksums import read_checksums
+    from physiokeras.pipelines.labels.challenge import read_targets
+    from physiokeras.pipelines.labels.window_labels import read_labels, read_people
+    from physiokeras.pipelines.people.label_tables import read_tables
+    from physiokeras.pipelines.prepared.shards import check_lengths, read_shard
+    from physiokeras.pipelines.readers.records import read_header, read_signal
     from physiokeras.pipelines.simulation.simulator import simulate
 
     source = simulate(folder / "source", 1, hours=1 / 12, progress=False)
@@ -135,7 +135,7 @@ def prepare(folder):
 
 def score_targets(record, night, definition, labels):
     """Write scores of the simulated record in XML and as a list, and of the night as a table of clock times."""
-    from physiokeras.pipelines.parts import Label
+    from physiokeras.pipelines.definitions.parts import Label
 
     events = "".join(
         f"<ScoredEvent><EventType>{kind}</EventType><EventConcept>{text}</EventConcept><Start>{begin}</Start>"
@@ -171,8 +171,8 @@ def score_targets(record, night, definition, labels):
 
 def split_targets(folder, definition):
     """Write published splits."""
-    from physiokeras.pipelines.parts import Split
-    from physiokeras.pipelines.published_splits import read_split
+    from physiokeras.pipelines.definitions.parts import Split
+    from physiokeras.pipelines.people.published_splits import read_split
 
     folder.mkdir()
     (folder / "split.csv").write_text("person,split\np1,train\np2,test\n")
@@ -227,7 +227,7 @@ def write_others(folder):
 
 def with_table(definition):
     """A definition with a class and a number from a table, without a table of people."""
-    from physiokeras.pipelines.parts import Label
+    from physiokeras.pipelines.definitions.parts import Label
 
     labels = {"task": Label("task", "class", table="table.csv"), "dose": Label("dose", "number", table="table.csv")}
     return replace(definition, labels=labels, people=None)

@@ -11,9 +11,10 @@ from physiokeras.evaluation.extraction import predict
 from physiokeras.evaluation.features import Features, neighbours
 from physiokeras.evaluation.tasks import Task
 from physiokeras.pipelines import stream
-from physiokeras.pipelines.definition import Definition, Label
-from physiokeras.pipelines.labels import arousal_targets
-from physiokeras.pipelines.records import find_records, read_header
+from physiokeras.pipelines.converting.record_list import find_records
+from physiokeras.pipelines.definitions.definition import Definition, Label
+from physiokeras.pipelines.labels.window_labels import arousal_targets
+from physiokeras.pipelines.readers.records import read_header
 from physiokeras.seeds import derive
 
 TASK = Task("arousal_second", "arousal_second", "classes", ("no arousal", "arousal"))

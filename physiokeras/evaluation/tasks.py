@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from physiokeras.pipelines.definition import Definition
+from physiokeras.pipelines.definitions.definition import Definition
 
 KINDS = ("classes", "threshold", "years", "number")
 _BINARY = {"arousal": ("no arousal", "arousal"), "beats": ("normal", "abnormal"), "events": ("no event", "event")}

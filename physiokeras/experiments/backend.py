@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 from physiokeras import memory
-from physiokeras.pipelines.devices import keras_backend, leave_gpus_to_backend
+from physiokeras.pipelines.prepared.devices import keras_backend, leave_gpus_to_backend
 
 
 def use(backend):

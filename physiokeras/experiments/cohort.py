@@ -5,10 +5,10 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.experiments.training_settings import CONTRASTIVE
 from physiokeras.pipelines import Definition, Manifest, convert, simulate
-from physiokeras.pipelines.checking import check_sizes
-from physiokeras.pipelines.definition import SPLITS
-from physiokeras.pipelines.manifest import TRAINING
-from physiokeras.pipelines.selection import Selection
+from physiokeras.pipelines.definitions.definition import SPLITS
+from physiokeras.pipelines.prepared.checking import check_sizes
+from physiokeras.pipelines.prepared.manifest import TRAINING
+from physiokeras.pipelines.prepared.selection import Selection
 
 SIMULATED = "simulated"
 """The definition of the simulated cohorts."""

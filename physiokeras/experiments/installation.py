@@ -24,7 +24,6 @@ PACKAGES = (
 EXTRAS = {
     "jax": ("jax", "the JAX backend"),
     "torch": ("torch", "the PyTorch backend"),
-    "edf": ("edfio", "EDF and BDF recordings"),
     "flac": ("soundfile", "WFDB recordings in FLAC"),
     "logging": ("tensorboard", "--log tensorboard"),
     "mlflow": ("mlflow", "--log mlflow"),
@@ -37,6 +36,7 @@ EXTRAS = {
     "onnx": ("tf2onnx", "export to ONNX"),
     "litert": ("ai_edge_litert", "export to LiteRT"),
     "openvino": ("openvino", "export to OpenVINO"),
+    "hub": ("huggingface_hub", "models on the Hugging Face Hub"),
 }
 """Extra of the package -> module that it installs, and what it is for."""
 

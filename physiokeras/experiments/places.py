@@ -17,7 +17,7 @@ def check(settings):
 
     Args:
         settings: Instance of a settings dataclass; the `holds` of its fields says what a folder must hold. Addresses
-            with "://" are not looked at.
+            with "://" and presets are not looked at.
 
     Raises:
         ValueError: The message names the flag and the folder, and says what the folder holds instead.
@@ -27,9 +27,16 @@ def check(settings):
         if holds is None or value is None:
             continue
         for place in (value,) if isinstance(value, str) else value:
-            complaint = None if "://" in place else _complaint(Path(place), holds)
+            elsewhere = "://" in place or (holds == "model" and _is_preset(place))
+            complaint = None if elsewhere else _complaint(Path(place), holds)
             if complaint:
                 raise ValueError(f"--{item.name.replace('_', '-')} {place}: {complaint}")
+
+
+def _is_preset(name):
+    from physiokeras.experiments.saved_models import preset_names
+
+    return name in preset_names() and not Path(name).exists()
 
 
 def _complaint(path, holds):

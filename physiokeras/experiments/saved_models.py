@@ -1,38 +1,76 @@
-"""Where the models of a run lie: one layout for runs that pretrain, probe, fine-tune or learn from labels alone.
+"""Where models lie: a run's folder, a shipped preset, a repository of the hub, or a folder on a remote file system.
+
+All have one layout, whether the run pretrained, probed, fine-tuned or learned from labels alone.
 
 `RUN/model/` holds the model. `RUN/probes/*.npz`, linear layers on its features, and `RUN/subset_maps.npz` lie beside it
 unless the model has a linear layer itself. A supervised cell of a comparison has `RUN/model_TASK/` for each task.
 """
 
+import os
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.experiments import hub
 
 FACTS = "metadata.json"
 """The file that a folder has if it holds a model."""
+
+
+PRESETS = Path(__file__).parents[1] / "presets"
+"""Folder of the models that the package ships, each of the layout of a run."""
+
+
+def preset_names():
+    """Sorted names of the shipped models."""
+    return sorted(path.parents[1].name for path in PRESETS.glob("*/model/metadata.json"))
+
+
+def located(name: str | os.PathLike) -> Path:
+    """The local folder of a model that a user names.
+
+    Args:
+        name: Folder of a run or of a model, name of a preset, or "hf://user/name@revision".
+
+    Returns: `Path` that exists.
+
+    Raises:
+        DataError: None of these; the message lists the presets. Or a download that is refused.
+    """
+    path, text = Path(name), str(name)
+    if text.startswith(hub.PREFIX):
+        return hub.download(text)
+    if path.exists():
+        return path
+    if text in preset_names():
+        return PRESETS / text
+    presets = f"Presets: {', '.join(preset_names())}" if preset_names() else "This version ships no presets"
+    message = (
+        f"no such folder, and no preset of that name. {presets}; or give the folder of a run, such as "
+        "runs/pretrain-1, or a model of the hub, hf://USER/NAME."
+    )
+    raise DataError(message, file=text)
 
 
 def model_folders(path):
     """The folders of a run's models.
 
     Args:
-        path: A run's folder, or a model's.
+        path: A run's folder, or a model's, or another name that `located` takes.
 
     Returns: list of `Path`, at least one.
 
     Raises:
         DataError: No model there; the message says what the folder is instead, as far as that can be told.
     """
-    path = Path(path)
-    if (path / FACTS).is_file():
-        return [path]
+    path = located(path)
+    # A repository of the hub has a file of this name for Keras, too.
     if (path / "model" / FACTS).is_file():
         return [path / "model"]
+    if (path / FACTS).is_file():
+        return [path]
     found = sorted(folder.parent for folder in path.glob(f"model_*/{FACTS}"))
     if found:
         return found
-    if not path.is_dir():
-        raise DataError("no such folder; give the folder of a run.", file=path)
     if (path / "run.json").is_file():
         raise DataError("its run has no model: it has not ended yet, or compares several. See its cells/.", file=path)
     raise DataError("no model: give the folder of a run, or its model/ or a folder that `save` wrote.", file=path)

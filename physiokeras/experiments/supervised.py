@@ -10,7 +10,7 @@ from physiokeras.callbacks import Checkpoints, MetricsFile
 from physiokeras.experiments import compiled_models, devices, progress, training
 from physiokeras.experiments.build import build_network, build_optimizer
 from physiokeras.pipelines import stream
-from physiokeras.pipelines.streaming import damage_named
+from physiokeras.pipelines.prepared.streaming import damage_named
 from physiokeras.seeds import derive
 
 

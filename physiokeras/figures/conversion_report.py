@@ -6,7 +6,7 @@ from physiokeras.figures.conversion import conversion
 from physiokeras.figures.style import save
 from physiokeras.files import write_atomic
 from physiokeras.html_report import write_html
-from physiokeras.pipelines import quality
+from physiokeras.pipelines.converting import quality
 
 
 def write_report(manifest):

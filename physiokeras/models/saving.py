@@ -13,7 +13,7 @@ import safetensors.numpy
 from safetensors import SafetensorError, safe_open
 
 from physiokeras.errors import DataError
-from physiokeras.files import remove_temporaries, write_atomic
+from physiokeras.files import remove_temporaries, sha256, write_atomic
 from physiokeras.keras_internals import sublayers
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.contrastive import ContrastiveModel
@@ -89,7 +89,7 @@ def load(folder: str | os.PathLike) -> keras.Model:
     for name in (_CONFIG, _WEIGHTS):
         if not (folder / name).is_file():
             raise DataError("missing: the model folder is incomplete; save the model again.", file=folder / name)
-        if facts["sha256"].get(name) != _sha256_of_file(folder / name):
+        if facts["sha256"].get(name) != sha256(folder / name):
             raise DataError("its SHA-256 is not the one in metadata.json; save the model again.", file=folder / name)
     shapes = _stored_shapes(folder / _WEIGHTS)
     try:
@@ -288,8 +288,3 @@ def _plain(config):
 
 def _sha256(data):
     return hashlib.sha256(data).hexdigest()
-
-
-def _sha256_of_file(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,6 @@
 """Export a model's features or predictions to a format that runs without Keras, and check that they agree.
 
-    python -m physiokeras.recipes.export --model RUN --format onnx --task stage --out EXPORTED
+    physiokeras export --model RUN --format onnx --task stage --out EXPORTED
 
 The folder EXPORTED holds the model's file and `export.json`: inputs in order, classes, the scale of int16, the data's
 definition. Formats: `saved_model` (on TensorFlow or JAX), `onnx`, `litert`, `openvino` (on TensorFlow), `torch` (on
@@ -23,7 +23,11 @@ CALIBRATION = 128
 class Settings(CommonSettings):
     """Settings of an export: model, format and inputs."""
 
-    model: str = setting(help="run folder, or a model folder such as RUN/model", group="model", role="place")
+    model: str = setting(
+        help="run folder, a model folder such as RUN/model, the name of a preset, or hf://USER/NAME",
+        group="model",
+        role="place",
+    )
     format: Literal["saved_model", "onnx", "litert", "openvino", "torch"] = setting(
         "saved_model", "format of the exported model", "model", "result"
     )
@@ -57,8 +61,9 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.export", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras export", description=__doc__.split("\n")[0])
     use(settings.backend)
+    from physiokeras.experiments.saved_models import located
     from physiokeras.exporting import export, int8, scoring
     from physiokeras.exporting.formats import usable
     from physiokeras.exporting.sources import read_source
@@ -68,7 +73,8 @@ def main(argv=None):
         usable(settings.format)
         if settings.int8:
             int8.quantizable(settings.format)
-        extractor, *_ = read_source(settings.model, settings.task, None)
+        model = located(settings.model)
+        extractor, *_ = read_source(model, settings.task, None)
     except (ValueError, ImportError) as error:
         raise SystemExit(str(error)) from None
     names = ("task", "batch", "dtype", "int8", "bound", "seed")
@@ -77,10 +83,10 @@ def main(argv=None):
     if manifest:
         modalities = extractor.encoder.modalities
         options["windows"] = scoring.calibration_windows(manifest, modalities, CALIBRATION, settings.seed)
-    exported = export(settings.model, Path(settings.out), settings.format, **options)
+    exported = export(model, Path(settings.out), settings.format, **options)
     print(exported)
     if manifest and exported.classes:
-        scores, count = scoring.compare_scores(exported, settings.model, settings.task, manifest, settings.batch)
+        scores, count = scoring.compare_scores(exported, model, settings.task, manifest, settings.batch)
         for who, found in scores.items():
             print(f"{who}: {', '.join(f'{name} {value:.3f}' for name, value in found.items())} ({count} test windows)")
     return 0

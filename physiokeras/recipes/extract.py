@@ -1,6 +1,6 @@
 """Write a model's features and its probes' predictions for a folder of recordings.
 
-    python -m physiokeras.recipes.extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
+    physiokeras extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
 
 `features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording), `missing`
 (modalities that the window lacks). `predictions.csv` has the probes' predictions for the same rows, and
@@ -18,16 +18,21 @@ import numpy as np
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CommonSettings, read, setting
-from physiokeras.pipelines.names import without_missing_labels
-from physiokeras.pipelines.people import without_missing_people
-from physiokeras.pipelines.record_list import find_records
+from physiokeras.pipelines.converting.names import without_missing_labels
+from physiokeras.pipelines.converting.record_list import find_records
+from physiokeras.pipelines.people.people import without_missing_people
 
 
 @dataclass(frozen=True)
 class Settings(CommonSettings):
     """Settings of an extraction: model, recordings and output."""
 
-    run: str = setting(help="run folder of the model and its probes", group="data", role="place", holds="model")
+    run: str = setting(
+        help="run folder of the model and its probes, the name of a preset, or hf://USER/NAME",
+        group="data",
+        role="place",
+        holds="model",
+    )
     source: str = setting(help="folder of recordings", group="data", role="place", holds="recordings")
     dataset: str | None = setting(
         None, "definition of the recordings; none: the definition of the model's data", "data", "result"
@@ -47,16 +52,17 @@ def main(argv=None):
 
     Returns: exit status: 0, or 1 where any recording was set aside.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.extract", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras extract", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.experiments.compatibility import encoder_for
     from physiokeras.experiments.reports import note_of
-    from physiokeras.experiments.saved_models import model_folder, run_of
+    from physiokeras.experiments.saved_models import located, model_folder, run_of
     from physiokeras.models import encoder_of, load
     from physiokeras.models.saving import metadata
     from physiokeras.pipelines import Definition, convert
 
-    folder = model_folder(settings.run)
+    run = located(settings.run)
+    folder = model_folder(run)
     facts = metadata(folder)
     definition = Definition.read(settings.dataset) if settings.dataset else Definition.from_dict(facts["definition"])
     there = without_missing_people(definition, settings.source)
@@ -66,9 +72,9 @@ def main(argv=None):
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
         manifest = convert(settings.source, there, prepared, workers=settings.workers)
-        rows = read_rows(encoder, manifest, facts["pooling"], run_of(settings.run))
+        rows = read_rows(encoder, manifest, facts["pooling"], run_of(run))
         write_features(rows, out / "features.npz")
-        write_predictions(rows, encoder, definition, settings, out, note_of(manifest))
+        write_predictions(rows, encoder, definition, run_of(run), out, settings.figures, note_of(manifest))
     print(f"{len(rows['record'])} windows of {len(set(rows['record'].tolist()))} recordings are in {out}")
     return int(bool(manifest.set_aside))
 
@@ -110,18 +116,17 @@ def write_features(rows, path):
     write_atomic(path, content.getvalue())
 
 
-def write_predictions(rows, encoder, definition, settings, out, note=None):
+def write_predictions(rows, encoder, definition, run, out, figures=True, note=None):
     """Write the predictions of the run's probes, and draw a hypnogram of each recording."""
     from physiokeras.evaluation.features import neighbours
     from physiokeras.evaluation.probe_files import load_probe
-    from physiokeras.experiments.saved_models import run_of
     from physiokeras.figures.predictions import hypnogram
     from physiokeras.figures.style import save
     from physiokeras.files import write_csv
     from physiokeras.models import digest
 
     columns, name = {}, digest(encoder)
-    for path in sorted((run_of(settings.run) / "probes").glob("*.npz")):
+    for path in sorted((run / "probes").glob("*.npz")):
         probe = load_probe(path, encoder=name)
         features = rows["features"]
         if probe.context:
@@ -130,7 +135,7 @@ def write_predictions(rows, encoder, definition, settings, out, note=None):
         columns[path.stem] = (
             [probe.task.classes[i] for i in predicted] if probe.task.classes else np.round(predicted, 1)
         )
-        if path.stem == "stage" and settings.figures:
+        if path.stem == "stage" and figures:
             unscored = np.full(len(predicted), -1)
             for record in sorted(set(rows["record"].tolist())):
                 here = rows["record"] == record

@@ -1,10 +1,10 @@
 """Convert the records of a data set to a folder of shards from which training streams windows.
 
-    python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
-    python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
-    python -m physiokeras.recipes.prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
-    python -m physiokeras.recipes.prepare ... --dask tcp://HOST:8786
-    python -m physiokeras.recipes.prepare --out DIR --verify
+    physiokeras prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
+    physiokeras prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
+    physiokeras prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
+    physiokeras prepare ... --dask tcp://HOST:8786
+    physiokeras prepare --out DIR --verify
 
 The same command resumes an interrupted run and retries records that were set aside.
 """
@@ -73,7 +73,7 @@ def main(argv=None):
     settings = read(
         Settings,
         argv,
-        prog="python -m physiokeras.recipes.prepare",
+        prog="physiokeras prepare",
         description="Convert the records of a data set to a folder of shards from which training streams windows.",
     )
     return run(settings)
@@ -94,11 +94,11 @@ def run(settings):
         return 0
     engine = None
     if settings.beam is not None:
-        from physiokeras.pipelines import beam
+        from physiokeras.pipelines.converting import beam
 
         engine = beam.engine(shlex.split(settings.beam))
     if settings.dask is not None:
-        from physiokeras.pipelines import dask
+        from physiokeras.pipelines.converting import dask
 
         engine = dask.engine(settings.dask)
     manifest = convert(**what, engine=engine, progress=_say)

@@ -1,6 +1,6 @@
 """Probe a saved model on prepared data of its own or of another data set.
 
-    python -m physiokeras.recipes.probe --run runs/pretrain-1 --data PREPARED
+    physiokeras probe --run runs/pretrain-1 --data PREPARED
 
 The encoder is frozen; a linear layer is fitted on its features for every label of the data. Modalities that the data
 lack are absent. The same encoder untrained is probed for comparison. With people in the splits train and test, the test
@@ -20,7 +20,12 @@ from physiokeras.experiments.training_settings import ProbeSettings, SubsetSetti
 class Settings(SubsetSettings, ProbeSettings):
     """Settings of probing: model, data and probes."""
 
-    run: str = setting(help="run folder of the model", group="data", role="place", holds="model")
+    run: str = setting(
+        help="run folder of the model, the name of a preset, or hf://USER/NAME",
+        group="data",
+        role="place",
+        holds="model",
+    )
     data: str = setting(help="folder that `prepare` wrote", group="data", role="place", holds="prepared")
 
 
@@ -29,11 +34,11 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.probe", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras probe", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import extraction, leave_one_person_out, missing_modalities, probe_report
-    from physiokeras.experiments.saved_models import model_folder
+    from physiokeras.experiments.saved_models import located, model_folder
     from physiokeras.models import FeatureExtractor
     from physiokeras.pipelines import Manifest
 
@@ -41,7 +46,8 @@ def main(argv=None):
     by_person = not {"train", "test"} <= manifest.splits.keys()
     if by_person:
         leave_one_person_out.check(manifest)
-    encoder = saved_encoder(settings.run, manifest)
+    source = located(settings.run)
+    encoder = saved_encoder(source, manifest)
     with run_folder.start(settings, recipe="probe", data_hash=manifest.data_hash) as run:
         encoders = {"pretrained": encoder, "untrained": untrained(encoder, settings.seed)}
         extractors = {title: FeatureExtractor(one, settings.pooling) for title, one in encoders.items()}
@@ -59,7 +65,7 @@ def main(argv=None):
             manifest,
             columns["pretrained"],
             settings.pooling,
-            earlier=model_folder(settings.run),
+            earlier=model_folder(source),
         )
         if settings.subset_maps:
             missing_modalities.save_maps(run.folder, extractors["pretrained"], manifest)
@@ -71,7 +77,7 @@ def saved_encoder(folder, data):
     """The encoder of a run's model, of the modalities that it shares with the data.
 
     Args:
-        folder: The run's folder, or its model's.
+        folder: The run's folder, its model's, or another name of a model, see `saved_models.located`.
         data: `Manifest` or `Definition`.
 
     Raises:

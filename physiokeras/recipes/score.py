@@ -1,7 +1,7 @@
 """Score a folder of recordings with a trained model: hypnograms, events, sleep statistics, and a page.
 
-    python -m physiokeras.recipes.score --model runs/pretrain-1 --source RECORDINGS --out SCORES
-    python -m physiokeras.recipes.score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
+    physiokeras score --model runs/pretrain-1 --source RECORDINGS --out SCORES
+    physiokeras score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
 
 The source is a folder of recordings, or one that `prepare` wrote; modalities may be missing. Each record
 gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
@@ -21,7 +21,10 @@ class Settings(CommonSettings):
     """Settings of a scoring: model, recordings and output."""
 
     model: str = setting(
-        help="run folder of the model and its probes, or the name of a preset", group="data", role="place", alias="run"
+        help="run folder of the model and its probes, the name of a preset, or hf://USER/NAME",
+        group="data",
+        role="place",
+        alias="run",
     )
     source: str = setting(help="folder of recordings, or folder that `prepare` wrote", group="data", role="place")
     dataset: str | None = setting(
@@ -50,7 +53,7 @@ def main(argv=None):
 
     Returns: exit status: 0, or 1 where any record was set aside.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.score", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras score", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.pipelines import Definition
     from physiokeras.scoring import load, score_folder

@@ -9,6 +9,7 @@ _MODULES = {
     "agreement": "statistics",
     "events_of": "events",
     "load": "trained_model",
+    "push": "hub_upload",
     "score_folder": "score_folder",
     "sleep_statistics": "statistics",
     "to_mne": "exchange",

@@ -4,8 +4,8 @@ import numpy as np
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.experiments.run_folder import versions
-from physiokeras.pipelines.channels import ABSENT
-from physiokeras.pipelines.clock import UNDATED
+from physiokeras.pipelines.readers.clock import UNDATED
+from physiokeras.pipelines.signals.channels import ABSENT
 from physiokeras.scoring.events import events_of, per_hour
 from physiokeras.scoring.record_files import quality_of, targets_of
 from physiokeras.scoring.statistics import WAKE, agreement, is_staging, sleep_statistics

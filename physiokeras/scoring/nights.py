@@ -1,4 +1,4 @@
-"""Recordings in memory: what a definition makes of a file, or a record of a prepared folder."""
+"""Nights in memory: windows and labels of a recording, or of a record of a prepared folder."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,11 +8,11 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.experiments.training_set import identity_of, identity_of_record
-from physiokeras.pipelines.channels import record_windows
-from physiokeras.pipelines.clock import start_of
-from physiokeras.pipelines.labels import first_window, read_labels
-from physiokeras.pipelines.records import read_header
-from physiokeras.pipelines.sources import differing, fingerprint
+from physiokeras.pipelines.converting.sources import differing, fingerprint
+from physiokeras.pipelines.labels.window_labels import first_window, read_labels
+from physiokeras.pipelines.readers.clock import start_of
+from physiokeras.pipelines.readers.records import read_header
+from physiokeras.pipelines.signals.channels import record_windows
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Night:
         start: Seconds of the recording before the first window.
         clock: Date and time of the recording's start, or None.
         labels: Label name to `(windows,)`, those of a scorer.
-        channels: One dict for each channel: its quality, as `physiokeras.pipelines.channels.record_windows` finds it.
+        channels: One dict a channel: its quality, as `physiokeras.pipelines.signals.channels.record_windows` finds it.
         notes: Sentences about the recording.
         sources: Files that it was made from, name to size, times and SHA-256.
         identity: What it is recognised by, see `physiokeras.experiments.training_set`, or None.

@@ -1,8 +1,8 @@
 """A recording that MNE-Python has read, as windows."""
 
-from physiokeras.pipelines.channels import record_windows
-from physiokeras.pipelines.clock import first_sample, raw_start
-from physiokeras.pipelines.memory import from_raw
+from physiokeras.pipelines.readers.clock import first_sample, raw_start
+from physiokeras.pipelines.readers.memory import from_raw
+from physiokeras.pipelines.signals.channels import record_windows
 from physiokeras.scoring.nights import Night
 
 

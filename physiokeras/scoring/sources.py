@@ -8,13 +8,14 @@ from physiokeras.errors import DataError
 from physiokeras.experiments.compatibility import shared_modalities
 from physiokeras.experiments.reports import is_simulated
 from physiokeras.experiments.training_set import split_of
-from physiokeras.pipelines import Manifest, pool
-from physiokeras.pipelines.manifest import FILE
-from physiokeras.pipelines.names import without_missing_labels
-from physiokeras.pipelines.people import without_missing_people
-from physiokeras.pipelines.record_list import find_records
-from physiokeras.pipelines.sources import unchanged
-from physiokeras.pipelines.work import Work
+from physiokeras.pipelines import Manifest
+from physiokeras.pipelines.converting import pool
+from physiokeras.pipelines.converting.names import without_missing_labels
+from physiokeras.pipelines.converting.record_list import find_records
+from physiokeras.pipelines.converting.sources import unchanged
+from physiokeras.pipelines.converting.work import Work
+from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.prepared.manifest import FILE
 from physiokeras.scoring.nights import night_or_reason, prepared_night, shard_sources
 from physiokeras.scoring.trained_model import narrowed
 

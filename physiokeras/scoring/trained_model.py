@@ -1,4 +1,4 @@
-"""A trained model with all that belongs to it: definition of its data, encoder, linear layers, card."""
+"""A trained model with the definition of its data, its encoder, linear layers and card."""
 
 import hashlib
 import json
@@ -20,11 +20,10 @@ from physiokeras.experiments.saved_models import model_folders, run_of
 from physiokeras.models import Encoder, FeatureExtractor, encoder_of
 from physiokeras.models import load as load_model
 from physiokeras.models.saving import metadata
-from physiokeras.pipelines.definition import Definition
-from physiokeras.pipelines.label_tables import read_tables
-from physiokeras.pipelines.names import without_missing_labels
-from physiokeras.pipelines.people import without_missing_people
-from physiokeras.scoring import presets
+from physiokeras.pipelines.converting.names import without_missing_labels
+from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.people.label_tables import read_tables
+from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.scoring.heads import Head, heads_of
 from physiokeras.scoring.inputs import completed, inputs_of, of_stream, slices
 from physiokeras.scoring.nights import Night, read_night
@@ -80,7 +79,7 @@ class TrainedModel:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What a user should know: kind, data, modalities, windows, tasks, size, scores, licence, versions."""
+        """Facts for users of the model: kind, data, modalities, windows, tasks, size, scores, licence, versions."""
         run, facts = _json(self.folder / "run.json"), self.first_facts
         return {
             "kind": type(self.model).__name__,
@@ -151,7 +150,7 @@ class TrainedModel:
         Returns: `Head`.
         """
         if not self.heads:
-            message = "has no probes; fit them with `python -m physiokeras.recipes.probe`"
+            message = "has no probes; fit them with `physiokeras probe`"
             raise DataError(f"{message} --run {self.folder} --data PREPARED, and load that run.", file=self.folder)
         name = task or ("stage" if "stage" in self.heads else next(iter(self.heads)))
         if name not in self.heads:
@@ -159,7 +158,7 @@ class TrainedModel:
         return self.heads[name]
 
     def prediction(self, head: Head, found: Features, *, window: float, start: float = 0.0, clock=None) -> Prediction:
-        """What a head predicts of features.
+        """Predictions of a head from features.
 
         Args:
             head: `Head`.
@@ -248,15 +247,16 @@ def load(name: str | os.PathLike) -> TrainedModel:
     ```
 
     Args:
-        name: Folder of a run (pretrained, probed, fine-tuned or supervised), its `model/`, or a preset's name;
-            `python -m physiokeras.recipes.presets` lists presets.
+        name: Folder of a run (pretrained, probed, fine-tuned or supervised), its `model/`, a preset's name
+            (`physiokeras presets` lists them), or a model of the hub, "hf://user/name" or
+            "hf://user/name@revision" (extra `[hub]`).
 
     Returns: `TrainedModel`.
 
     Raises:
-        DataError: No such folder or preset, or files that are damaged; the message names them.
+        DataError: No such folder, preset or model, or files that are damaged or refused; the message names them.
     """
-    folders = model_folders(presets.find(name))
+    folders = model_folders(name)
     run, models, facts = run_of(folders[0]), {}, {}
     heads: dict[str, Head] = {}
     for folder in folders:
@@ -270,6 +270,7 @@ def load(name: str | os.PathLike) -> TrainedModel:
         models[folder.name] = load_model(folder)
         heads |= heads_of(models[folder.name], known, run)
     definition = Definition.from_dict(next(iter(facts.values()))["definition"])
+    shared_modalities(encoder_of(next(iter(models.values()))), definition)
     return TrainedModel(run, models, facts, definition, heads)
 
 

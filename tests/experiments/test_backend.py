@@ -5,7 +5,7 @@ import keras
 import pytest
 
 from physiokeras.experiments import backend
-from physiokeras.pipelines.devices import keras_backend, leave_gpus_to_backend
+from physiokeras.pipelines.prepared.devices import keras_backend, leave_gpus_to_backend
 
 
 def run(code):
@@ -68,7 +68,7 @@ class FakeTensorFlow:
 @pytest.mark.once
 @pytest.mark.parametrize("name", ["tensorflow", "jax", "torch"])
 def test_gpus_are_hidden_from_tensorflow_unless_it_is_the_backend(monkeypatch, name):
-    monkeypatch.setattr("physiokeras.pipelines.devices.keras_backend", lambda: name)
+    monkeypatch.setattr("physiokeras.pipelines.prepared.devices.keras_backend", lambda: name)
     fake = FakeTensorFlow()
     leave_gpus_to_backend(fake)
     assert fake.hidden == (name != "tensorflow")
@@ -76,6 +76,6 @@ def test_gpus_are_hidden_from_tensorflow_unless_it_is_the_backend(monkeypatch, n
 
 @pytest.mark.once
 def test_tensorflow_that_already_took_the_gpus_is_an_error(monkeypatch):
-    monkeypatch.setattr("physiokeras.pipelines.devices.keras_backend", lambda: "jax")
+    monkeypatch.setattr("physiokeras.pipelines.prepared.devices.keras_backend", lambda: "jax")
     with pytest.raises(RuntimeError, match="already uses the GPUs that the jax backend needs"):
         leave_gpus_to_backend(FakeTensorFlow(initialised=True))

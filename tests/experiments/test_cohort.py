@@ -8,7 +8,7 @@ import pytest
 from physiokeras.errors import DataError
 from physiokeras.experiments import cohort
 from physiokeras.experiments.settings import read
-from physiokeras.pipelines.manifest import Manifest, Record
+from physiokeras.pipelines.prepared.manifest import Manifest, Record
 from physiokeras.recipes import pretrain
 
 pytestmark = pytest.mark.once

@@ -11,7 +11,7 @@ from physiokeras.evaluation.challenge_score import ChallengeScore
 from physiokeras.evaluation.probe_files import load_probe
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Manifest, windows
-from physiokeras.pipelines.challenge import read_targets
+from physiokeras.pipelines.labels.challenge import read_targets
 from physiokeras.recipes import challenge
 
 

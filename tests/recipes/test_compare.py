@@ -29,10 +29,10 @@ from physiokeras.experiments.settings import read
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Manifest, windows
-from physiokeras.pipelines.conversion import examples
-from physiokeras.pipelines.definition import Definition
-from physiokeras.pipelines.manifest import combine
-from physiokeras.pipelines.shards import write_shard
+from physiokeras.pipelines.converting.conversion import examples
+from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.prepared.manifest import combine
+from physiokeras.pipelines.prepared.shards import write_shard
 from physiokeras.recipes import compare
 
 PEOPLE = ("ann", "bea", "cyd", "dot", "eva", "fay")

@@ -16,7 +16,7 @@ from physiokeras.evaluation.probe_files import load_probe
 from physiokeras.models import FeatureExtractor, LinearProbe, load, save
 from physiokeras.models.saving import metadata
 from physiokeras.pipelines import Manifest, stream, windows
-from physiokeras.pipelines.records import read_header, read_signal
+from physiokeras.pipelines.readers.records import read_header, read_signal
 from physiokeras.recipes import score
 
 

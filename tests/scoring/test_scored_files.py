@@ -11,6 +11,7 @@ import pytest
 
 from physiokeras.errors import DataError
 from physiokeras.evaluation.tasks import Task
+from physiokeras.experiments import saved_models
 from physiokeras.figures.scored_night import scored_night, thumbnail
 from physiokeras.scoring import Night, Prediction, presets, record_files, to_mne, to_yasa
 from physiokeras.scoring.exchange import annotations_of
@@ -44,7 +45,6 @@ def night(clock=None):
 
 def test_edf_annotations_open_in_mne_with_the_stages_and_events(predictions, tmp_path):
     mne = pytest.importorskip("mne")
-    pytest.importorskip("edfio")
     (tmp_path / "n1.edf").write_bytes(record_files.edf(night(datetime(2020, 12, 3, 23, 59, 50)), predictions))
     found = mne.read_annotations(tmp_path / "n1.edf")
     stages = {onset: text for onset, text in zip(found.onset, found.description, strict=True) if "stage" in text}
@@ -122,16 +122,16 @@ def test_thumbnail_shows_each_stage_by_its_share():
 
 def test_unknown_preset_is_refused_with_those_that_there_are(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="no preset of that name"):
-        presets.find("nothing")
-    monkeypatch.setattr(presets, "FOLDER", tmp_path)
+        saved_models.located("nothing")
+    monkeypatch.setattr(saved_models, "PRESETS", tmp_path)
     assert len(presets.table()) == 1
     model = tmp_path / "wrist" / "model"
     model.mkdir(parents=True)
     (model / "metadata.json").write_text('{"modalities": ["pulse"], "definition": {"name": "w", "window": 30}}')
     (tmp_path / "wrist" / "probes").mkdir()
     (tmp_path / "wrist" / "probes" / "stage.npz").write_bytes(b"")
-    assert presets.find("wrist") == tmp_path / "wrist"
+    assert saved_models.located("wrist") == tmp_path / "wrist"
     assert presets.table()[1] == ("wrist", "0.0", "pulse", "30 s", "stage", "w", "Apache-2.0")
     with pytest.raises(DataError, match="Presets: wrist"):
-        presets.find("other")
-    assert presets.find(Path(tmp_path)) == tmp_path
+        saved_models.located("other")
+    assert saved_models.located(Path(tmp_path)) == tmp_path

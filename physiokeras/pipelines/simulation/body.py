@@ -5,7 +5,7 @@ Each generator yields `(channels, samples)` in physical units, one block of the 
 
 import numpy as np
 
-from physiokeras.pipelines.challenge_files import RATE
+from physiokeras.pipelines.simulation.challenge_files import RATE
 from physiokeras.pipelines.simulation.physiology import GRID, wander
 from physiokeras.pipelines.simulation.signals import STEP, Noise, blocks, fine, heartbeat, poisson
 from physiokeras.pipelines.simulation.sleep import generator

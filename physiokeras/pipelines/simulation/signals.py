@@ -5,7 +5,7 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy.signal import butter, sosfilt, zpk2sos
 
-from physiokeras.pipelines.challenge_files import RATE
+from physiokeras.pipelines.simulation.challenge_files import RATE
 from physiokeras.pipelines.simulation.physiology import GRID
 
 BLOCK = 120 * GRID

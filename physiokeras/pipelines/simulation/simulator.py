@@ -11,11 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.files import locked, write_atomic
-from physiokeras.pipelines import pool
-from physiokeras.pipelines.challenge import Event
-from physiokeras.pipelines.challenge_files import CHANNELS, RATE, SignalWriter, write_annotations, write_vectors
+from physiokeras.pipelines.converting import pool
+from physiokeras.pipelines.labels.challenge import Event
 from physiokeras.pipelines.simulation.body import ecg, emg, respiration, saturation
 from physiokeras.pipelines.simulation.brain import eeg, eog
+from physiokeras.pipelines.simulation.challenge_files import (
+    CHANNELS,
+    RATE,
+    SignalWriter,
+    write_annotations,
+    write_vectors,
+)
 from physiokeras.pipelines.simulation.physiology import GRID, simulate_night
 from physiokeras.pipelines.simulation.signals import BLOCK
 from physiokeras.pipelines.simulation.sleep import draw_person, generator

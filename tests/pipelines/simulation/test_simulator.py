@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from physiokeras.pipelines.challenge import Event
-from physiokeras.pipelines.challenge_files import CHANNELS, write_annotations
+from physiokeras.pipelines.labels.challenge import Event
+from physiokeras.pipelines.simulation.challenge_files import CHANNELS, write_annotations
 from physiokeras.pipelines.simulation.simulator import simulate
 
 EPOCH = 6000

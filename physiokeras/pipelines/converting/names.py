@@ -1,0 +1,76 @@
+"""Checks of a data set by names of files alone, before any file is read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines.converting.record_list import claimed_by
+from physiokeras.pipelines.people.split import assign_splits, check_lists, is_unlabelled
+from physiokeras.pipelines.scores.score_files import wanted_file
+
+
+def check_names(source, headers, definition, people):
+    """Check records' names against persons, splits, annotation files and the table of people.
+
+    Args:
+        source: The data set's folder.
+        headers: Paths of all records.
+        definition: `Definition`.
+        people: Record name -> `Person`, from the table.
+
+    Returns: `(refused, persons)`: dict of record's path to why it is set aside; dict of record name to person, of the
+        others.
+
+    Raises:
+        DataError: What is wrong for the whole data set: a label without any file, a table without any row of a record,
+            a person in two splits or, where each must be listed, in none; a pattern of people that nobody matches.
+    """
+    files, refused = claimed_by(headers, definition)
+    persons = {}
+    for path in headers:
+        try:
+            persons[path.stem] = definition.person_of(path.stem)
+        except DataError as error:
+            refused.setdefault(path, str(error))
+    for name, claimed in files.items():
+        _check_label(source, headers, definition, name, files)
+        for file, owners in claimed.items():
+            if len({persons.get(path.stem) for path in owners}) > 1:
+                refused |= dict.fromkeys(owners, _claimed_twice(file, owners, definition.labels[name]))
+    if people and not any(path.stem in people for path in headers):
+        names = f"Records are called {headers[0].stem}, ...; the table has {next(iter(people))}, ..."
+        raise DataError(f"no record is in the table. {names}", file=Path(source) / definition.people)
+    check_lists(definition, persons.values())
+    persons = {path.stem: persons[path.stem] for path in headers if path not in refused}
+    assign_splits(definition, persons)
+    return refused, persons
+
+
+def _check_label(source, headers, definition, name, files):
+    """Refuse a label that no record has a file for, unless none is meant to be labelled."""
+    label = definition.labels[name]
+    unlabelled = all(is_unlabelled(path.stem, definition.split) for path in headers)
+    if unlabelled or _there(name, label, files, headers):
+        return
+    wanted = f"file = {label.file!r}" if label.file else f"annotator = {label.annotator!r}"
+    rule = f"no record has annotations for [labels.{name}] {wanted}, such as {wanted_file(headers[0], label)}"
+    raise DataError(f"{rule}. Correct it, or leave the label out of the definition.", file=source)
+
+
+def _claimed_twice(file, owners, label):
+    records = ", ".join(path.stem for path in owners)
+    rule = f"{file.name} is taken for the annotations of several records, by [labels.{label.name}]: {records}"
+    return f"{rule}. Narrow `file`, or give them one person in `person` or `same_person`"
+
+
+def without_missing_labels(definition, headers):
+    """The definition without the labels that no record has a file for."""
+    files, _ = claimed_by(headers, definition)
+    labels = definition.labels.items()
+    kept = {name: label for name, label in labels if not label.is_annotated or _there(name, label, files, headers)}
+    return replace(definition, labels=kept, grid=definition.grid if definition.grid in kept else None)
+
+
+def _there(name, label, files, headers):
+    vector = label.vector
+    return bool(files[name]) or (vector and any(path.with_name(path.stem + vector).exists() for path in headers))

@@ -1,0 +1,189 @@
+"""Find the records of a data set by a pattern or a list such as `RECORDS`, and name the files that are left out."""
+
+import os
+import re
+from pathlib import Path
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines.readers import e4, edf, mne_files
+from physiokeras.pipelines.readers.edf_plus import Layout
+from physiokeras.pipelines.readers.segments import without_segments
+from physiokeras.pipelines.scores.score_files import annotation_file, any_case, escaped, matching
+
+SUFFIXES = (".hea", *edf.SUFFIXES, *mne_files.SUFFIXES)
+"""Extensions of recordings, in lower case."""
+
+_SHOWN = 3
+
+
+def find_records(source, definition):
+    """The headers of a data set.
+
+    A pattern's extension matches in capitals too. Hidden files, such as those that a Mac leaves beside each file of
+    another disk, files that hold annotations alone and later parts of a FIF file are no records.
+
+    Args:
+        source: Its folder.
+        definition: Its `Definition`; `records` is a pattern, with a wildcard or one of `SUFFIXES`, or a list's name. A
+            pattern that ends in a slash is of folders that an E4 exported.
+
+    Returns: list of paths, sorted by record name; a record's segments are not listed beside it.
+
+    Raises:
+        DataError: No record, a listed one is outside the folder, or two have the same name.
+    """
+    source = Path(source)
+    if not source.is_dir():
+        there = "this is a file; give its folder." if source.exists() else "there is no such folder."
+        raise DataError(there, file=source)
+    if definition.records.lower().endswith(mne_files.FOLDERS):
+        raise DataError(f"{mne_files.NO_FOLDERS}.", file=source, place=f"records = {definition.records!r}")
+    _inside(definition.records, source, "records")
+    is_pattern = escaped(definition.records) != definition.records
+    if is_pattern and re.search(r"\.\w+$", definition.records) and not definition.records.lower().endswith(SUFFIXES):
+        rule = "`records` must be a pattern that ends in the suffix of a format, or the name of a list of records."
+        advice = f"Suffixes: {', '.join(SUFFIXES)}. Write recordings of another format as EDF first."
+        raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
+    if is_pattern or definition.records.lower().endswith(SUFFIXES):
+        found = _matching(source, definition.records)
+        paths = [path for path in found if not _hidden(path, source) and not holds_scores_alone(path)]
+    else:
+        paths = list(_listed(source, source / definition.records))
+    if not paths:
+        others = _names(recordings_below(source)[0], source)
+        there = f" It holds {others}." if others else _other_files(source)
+        message = f"no record matches {definition.records!r}.{there} Is this the folder of {definition.name}?"
+        raise DataError(message, file=source)
+    names = {}
+    for path in without_segments(paths):
+        other = names.setdefault(path.stem, path)
+        if other != path:
+            raise DataError(f"two records are called {path.stem}; the other is {other}. Rename one.", file=path)
+    return [names[name] for name in sorted(names)]
+
+
+def _matching(source, pattern):
+    """Files that match a pattern, and exports of an E4; the latter alone where the pattern ends in a slash."""
+    paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
+    return [path for path in paths if e4.is_export(path) or (path.is_file() and not pattern.endswith("/"))]
+
+
+def _other_files(source):
+    """A sentence on the files of a folder without recordings."""
+    names = sorted(path.name for path in source.iterdir() if not path.name.startswith("."))
+    if not names:
+        return " The folder is empty."
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f" There is no recording below it, only {', '.join(names[:_SHOWN])}{more}."
+
+
+def left_out(source, paths, definition):
+    """Lines on the recordings below a folder that are not among its records, and on folders that are not looked into.
+
+    Args:
+        source: The data set's folder.
+        paths: Its records.
+        definition: Its `Definition`.
+    """
+    source = Path(source)
+    files_of = claimed_by(paths, definition)[0]
+    claimed = {path for files in files_of.values() for path in files}
+    files, links = recordings_below(source)
+    others = sorted(file for file in set(files) - set(paths) - claimed if not holds_scores_alone(file))
+    if others:
+        yield f"Left out by records = {definition.records!r}: {_names(others, source)}."
+    alike = {file for name, own in files_of.items() for file in _alike(own, definition.labels[name])}
+    orphans = sorted((alike | set(files)) - set(paths) - claimed - set(others))
+    if orphans:
+        yield f"Annotations of no record, by their names: {_names(orphans, source)}."
+    links = [link for link in links if not any(path.is_relative_to(link) for path in paths)]
+    if links:
+        yield f"Not followed, for they are links: {_names(links, source)}. Copy them, or make them the source."
+
+
+def _alike(claimed, label):
+    """Files beside those that a label claims whose names fit its pattern for some record, tables left out."""
+    pattern = re.sub(r"\{record[^}]*\}", "*", (label.file or f"{{record}}.{label.annotator}").rpartition("/")[2])
+    if "{" in pattern or pattern.lstrip("*").lower() in (".csv", ".tsv", ".txt"):
+        return set()
+    found = {file for folder in {file.parent for file in claimed} for file in matching(folder, any_case(pattern))}
+    return {file for file in found if not mne_files.is_part(file)}
+
+
+def claimed_by(paths, definition):
+    """The annotation files of records, found by their names alone.
+
+    Returns: `(files, errors)`: dict of label to a dict of file to the records that it is of; dict of record to why its
+        files cannot be told.
+    """
+    files, errors = {name: {} for name, label in definition.labels.items() if label.is_annotated}, {}
+    for path in paths:
+        for name, claimed in files.items():
+            try:
+                file = annotation_file(path, definition.labels[name])
+            except DataError as error:
+                errors.setdefault(path, str(error))
+                continue
+            if file is not None:
+                claimed.setdefault(file, []).append(path)
+    return files, errors
+
+
+def recordings_below(source):
+    """Recordings below a folder, hidden ones and later parts left out, and links to folders."""
+    files, links = [], []
+    for folder, folders, names in os.walk(source):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = Path(folder)
+        links += [here / name for name in folders if (here / name).is_symlink()]
+        files += [here / name for name in sorted(names) if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        files += [here] if e4.is_export(here) else []
+    return [file for file in files if not mne_files.is_part(file)], links
+
+
+def ending_of(path):
+    """A recording's extension in lower case; "/" of a folder."""
+    return "/" if path.is_dir() else path.suffix.lower()
+
+
+def _names(paths, source):
+    shown = ", ".join(path.relative_to(source).as_posix() for path in paths[:_SHOWN])
+    return shown + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
+
+
+def _hidden(path, source):
+    return any(part.startswith(".") for part in path.relative_to(source).parts)
+
+
+def holds_scores_alone(path):
+    """Whether a file is EDF+ without any signal; what cannot be read is left for whoever reads it."""
+    if path.suffix.lower() not in edf.SUFFIXES:
+        return mne_files.is_part(path) or mne_files.holds_marks_alone(path)
+    try:
+        layout = Layout.of(path)
+    except (DataError, OSError):
+        return False
+    return bool(layout.slots) and not layout.signals
+
+
+def _listed(source, path):
+    """Headers named in a `RECORDS` list."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the list of records must be a readable text file: {error}.", file=path) from error
+    for number, line in enumerate(lines, 1):
+        name = line.strip()
+        if not name or name.startswith("#"):
+            continue
+        _inside(name, path, f"line {number}")
+        header = source / (name if name.lower().endswith(SUFFIXES) else f"{name}.hea")
+        if name.endswith("/"):
+            header = source / name / f"{Path(name).name}.hea"
+        yield header
+
+
+def _inside(name, file, place):
+    if name.startswith(("/", "~")) or "\\" in name or ":" in name or "\0" in name or ".." in Path(name).parts:
+        message = f"must name a record below the folder. Received: {name!r}."
+        raise DataError(message, file=file, place=place)

@@ -1,0 +1,1 @@
+"""What a folder or a record holds, for a person to read, and drafts of definitions."""

@@ -1,0 +1,158 @@
+"""Contents of a folder without a definition: recordings, scores, tables. A bad file is reported, others are read."""
+
+import csv
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from physiokeras.errors import DataError
+from physiokeras.pipelines.converting.record_list import SUFFIXES, holds_scores_alone, recordings_below
+from physiokeras.pipelines.inspecting.companions import Companions, find_companions
+from physiokeras.pipelines.readers import e4
+from physiokeras.pipelines.readers.clock import file_start
+from physiokeras.pipelines.readers.mne_files import is_part
+from physiokeras.pipelines.readers.records import read_header
+from physiokeras.pipelines.readers.segments import without_segments
+from physiokeras.pipelines.readers.wfdb_header import read_lines
+
+_TABLES = (".csv", ".tsv")
+_LARGEST = 16 << 20
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a folder.
+
+    Attributes:
+        header: `Header`.
+        start: Date and time of its start as the file gives them, in words; None where it does not.
+        whole: Whether its samples are there, too.
+    """
+
+    header: object
+    start: str | None
+    whole: bool
+
+    @property
+    def path(self):
+        """Its header, or its one file."""
+        return self.header.path
+
+
+@dataclass
+class Folder:
+    """Recordings, scores and tables found below a folder.
+
+    Attributes:
+        root: The folder.
+        recordings: list of `Recording`, those that can be read.
+        bad: Path -> why it cannot be read.
+        companions: list of `Companions`: files of scores, by pattern.
+        tables: Path -> `(columns, rows, shared)`: number of rows, and the column that names recordings, or None.
+        others: Extension -> number of files that are none of these.
+        links: Folders that are links, and are not followed.
+    """
+
+    root: Path
+    recordings: list = field(default_factory=list)
+    bad: dict = field(default_factory=dict)
+    companions: list[Companions] = field(default_factory=list)
+    tables: dict = field(default_factory=dict)
+    others: Counter = field(default_factory=Counter)
+    links: list = field(default_factory=list)
+
+
+def look(source):
+    """Look through a folder, or at one recording and what lies beside it.
+
+    Args:
+        source: The folder, or a recording's path.
+
+    Returns: `Folder`.
+
+    Raises:
+        DataError: No recording is there.
+    """
+    source = Path(source)
+    found = Folder(source if source.is_dir() else source.parent)
+    files, (below, links) = _files(found.root), recordings_below(found.root)
+    headers = without_segments([path for path in below if not holds_scores_alone(path)])
+    others = set(headers)
+    if source.is_dir():
+        found.links = links
+    else:
+        headers = [source]
+    for path in headers:
+        _read(path, found)
+    if not found.recordings and not found.bad:
+        raise DataError(
+            f"must hold recordings: {', '.join(SUFFIXES)}. Received: {len(files)} other files.", file=source
+        )
+    parts = {file for recording in found.recordings for file in (recording.path, *recording.header.files)}
+    parts |= {file for file in files if file.suffix.lower() == ".hea" or is_part(file)} | set(found.bad) | others
+    parts |= {file for file in files if file.parent in others and e4.is_export(file.parent)}
+    rest = [file for file in files if file not in parts]
+    rest = [file for file in rest if not _read_table(file, found)]
+    found.companions, rest = find_companions(found.recordings, rest, found.bad)
+    if source.is_dir():
+        found.others.update(file.suffix.lower() or file.name for file in rest)
+    return found
+
+
+def _files(folder):
+    found = []
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(here, name) for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+def _read(path, found):
+    whole = True
+    try:
+        header = read_header(path)
+    except (DataError, OSError) as error:
+        found.bad[path], whole = str(error), False
+        try:
+            # A header whose signal files are missing still tells what should be there.
+            header = read_header(path, check_files=False)
+        except (DataError, OSError):
+            return
+    found.recordings.append(Recording(header, _start(path), whole))
+
+
+def _start(path):
+    """Date and time of a recording's start in words, as far as its file has them."""
+    try:
+        if path.suffix.lower() == ".hea":
+            return " ".join(read_lines(path)[0][1].split()[4:6]) or None
+        start = file_start(path)
+    except (DataError, OSError):
+        return None
+    return start and (f"{start.moment:%Y-%m-%d %H:%M:%S}" if start.dated else f"{start.moment:%H:%M:%S}")
+
+
+def _read_table(path, found):
+    """Whether a file is a table whose rows are of recordings or of people, and no recording's own."""
+    names = {recording.path.stem for recording in found.recordings}
+    if path.suffix.lower() not in _TABLES or any(path.stem.startswith(name) for name in names):
+        return False
+    try:
+        if path.stat().st_size > _LARGEST:
+            return False
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        columns, *rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), delimiter=delimiter)
+    except (OSError, ValueError, csv.Error):
+        return False
+    cells = [[row[place].strip() for row in rows if place < len(row)] for place in range(len(columns))]
+    shared = next((name.strip() for name, cell in zip(columns, cells, strict=True) if names & set(cell)), None)
+    found.tables[path] = ({name.strip(): cell for name, cell in zip(columns, cells, strict=True)}, len(rows), shared)
+    return True
+
+
+def spread(values):
+    """Least, median and most of some numbers."""
+    return float(np.min(values)), float(np.median(values)), float(np.max(values))

@@ -1,0 +1,1 @@
+"""Labels of windows: from marks, tables and the challenge's targets to one value a window."""

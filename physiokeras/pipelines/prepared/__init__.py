@@ -1,0 +1,1 @@
+"""Prepared folders: shards and their manifest, checked, and the streams that read them."""

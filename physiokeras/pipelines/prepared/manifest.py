@@ -1,0 +1,290 @@
+"""The manifest of a prepared folder: its records, splits and statistics, written when all records are converted."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from physiokeras.constants import INT16_SCALE
+from physiokeras.errors import DataError
+from physiokeras.files import write_atomic
+from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.prepared.notes import copies, lacking
+from physiokeras.pipelines.prepared.remote import Remote, located
+
+SCHEMA = 1
+"""Version of the manifest, the sidecars and the examples; another one is refused, and shards are converted again."""
+
+FILE = "manifest.json"
+TRAINING = ("pretrain", "train")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A converted record. `record["person"]` reads the same as `record.person`.
+
+    Args:
+        name: Its name, which is also its shard's.
+        person: Whose record it is.
+        split: The person's split.
+        windows: Number of windows.
+        seconds: Length of the recording.
+        start: Seconds of the recording before the first window.
+        sex: "f", "m" or None.
+        age: In years, or None.
+        bytes: Size of the shard.
+        sha256: Hash of the shard.
+        present: Modality -> windows in which any of its channels is usable.
+        labels: Label -> class number, as text, -1 where unlabelled -> windows.
+        channels: One dict for each channel of the definition: `channel`, `modality`, quality and `notes`.
+        notes: Sentences about the whole record.
+        index: Position in the manifest, which is the number `record` of the stream.
+    """
+
+    name: str
+    person: str
+    split: str
+    windows: int
+    seconds: float
+    sex: str | None
+    age: float | None
+    bytes: int
+    sha256: str
+    present: dict
+    labels: dict
+    channels: list
+    notes: list
+    start: float = 0.0
+    index: int = 0
+
+    def __getitem__(self, name):
+        """A field by its name."""
+        return vars(self)[name]
+
+    def get(self, name, default=None):
+        """A field by its name, or `default` where there is none."""
+        return vars(self).get(name, default)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A prepared folder's contents.
+
+    Args:
+        folder: Where it lies: a `Path`, or a `Remote` such as s3://bucket/folder.
+        definition: The whole definition, as `Definition.to_dict` gives it.
+        modalities: Modality -> dict of `rate`, `samples` (of a window), `channels` (names) and `default`.
+        tokens: Tokens of one modality in one window.
+        variances: Modality -> variance of the scaled present samples in the windows of "pretrain" and "train".
+        labels: Label -> dict of `kind` and `classes`.
+        records: A `Record` for each converted record.
+        set_aside: One dict of `record` and `reason` for each record that could not be converted.
+        data_hash: SHA-256 over definition, splits and shards.
+        versions: Package -> version that wrote the folder.
+        schema: Version of the layout.
+        problems: Sentences on what the whole data set lacks, such as a modality that no record has.
+    """
+
+    folder: Path | Remote
+    definition: dict
+    modalities: dict
+    tokens: int
+    variances: dict
+    labels: dict
+    records: list[Record]
+    set_aside: list
+    data_hash: str
+    versions: dict
+    schema: int = SCHEMA
+    problems: list = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder):
+        """Read `folder/manifest.json`; the folder may be a URL.
+
+        Raises:
+            DataError: None there, damaged, of another version, or a person in two splits.
+        """
+        folder = located(folder)
+        path = folder / FILE
+        try:
+            table = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            if isinstance(folder, Path) and not folder.exists():
+                raise DataError("there is no such folder.", file=folder) from None
+            raise DataError("no manifest.json; prepare the folder with `physiokeras prepare`.", file=folder) from None
+        except ValueError as error:
+            raise DataError(f"not valid JSON ({error}); prepare the folder again.", file=path) from error
+        if not isinstance(table, dict) or table.get("schema") != SCHEMA:
+            found = table.get("schema") if isinstance(table, dict) else None
+            raise DataError(
+                f"has schema version {found!r}, this version reads {SCHEMA}; prepare the folder again.", file=path
+            )
+        try:
+            table["records"] = [Record(**record, index=index) for index, record in enumerate(table["records"])]
+            manifest = cls(folder=folder, **table)
+            check_people(manifest.records, path)
+        except (TypeError, KeyError) as error:
+            message = f"does not hold what a manifest must ({error!r}); prepare the folder again."
+            raise DataError(message, file=path) from error
+        return manifest
+
+    def write(self):
+        """Write `manifest.json` into the folder, whole or not at all."""
+        table = asdict(self)
+        del table["folder"]
+        for record in table["records"]:
+            del record["index"]  # its position says it
+        write_atomic(self.folder / FILE, (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode())
+
+    def select(self, split=None, records=None):
+        """Records of the named splits, or those named.
+
+        Args:
+            split: A split's name, or a list of them; None together with `records` None: all.
+            records: Record names, instead of `split`.
+
+        Returns: list of `Record`, in the manifest's order.
+
+        Raises:
+            DataError: An unknown name, or nothing selected.
+        """
+        if split is not None and records is not None:
+            raise ValueError(f"Give `split` or `records`, not both. Received: split={split!r}, records={records!r}.")
+        if records is not None:
+            chosen, what = set(records), "name"
+        else:
+            splits = self.splits if split is None else split
+            chosen, what = {splits} if isinstance(splits, str) else set(splits), "split"
+        unknown = sorted(chosen - {record[what] for record in self.records})
+        if unknown or not chosen:
+            raise DataError(
+                f"no record has the {what} {', '.join(unknown) or '(none given)'}. {self._contents()}", file=self.folder
+            )
+        return [record for record in self.records if record[what] in chosen]
+
+    @property
+    def splits(self):
+        """Split -> number of windows, for the splits that hold any record."""
+        counts = {}
+        for record in self.records:
+            counts[record.split] = counts.get(record.split, 0) + record.windows
+        return counts
+
+    @property
+    def defaults(self):
+        """Names of the modalities that are used where nothing else is asked for."""
+        return tuple(name for name, modality in self.modalities.items() if modality["default"])
+
+    def records_of(self, people):
+        """Names of the records of people, in the manifest's order."""
+        return [record.name for record in self.records if record.person in people]
+
+    def value_counts(self, record, label):
+        """Value of a label (a class number, a number, an age) -> windows of a record with it, unlabelled ones left out.
+
+        Args:
+            record: A record's entry.
+            label: The label's name.
+        """
+        kind, counts = self.labels[label]["kind"], record.labels.get(label, {})
+        if kind == "number":
+            return {counts["value"]: counts["labelled"]} if "value" in counts else {}
+        if kind != "age":
+            return {int(value): windows for value, windows in counts.items() if int(value) >= 0}
+        age = record.age
+        return {} if age is None or math.isnan(age) else {float(age): record.windows}
+
+    def with_variances_of(self, records):
+        """The manifest with the modalities' variances over the named records, instead of over its training splits."""
+        sidecars = [json.loads((self.folder / "records" / f"{name}.json").read_bytes()) for name in records]
+        modalities = Definition.from_dict(self.definition).modalities
+        return replace(self, variances=variances(modalities, sidecars, dict.fromkeys(records, "train")))
+
+    def shard(self, name):
+        """Path of a record's shard."""
+        return self.folder / "records" / f"{name}.tfrecord"
+
+    def _contents(self):
+        splits = ", ".join(f"{name} ({windows} windows)" for name, windows in self.splits.items())
+        return f"The folder has {len(self.records)} records; splits: {splits or 'none'}."
+
+
+def check_people(records, file):
+    """Refuse a person in two splits: what a model learned of one would be tested on itself."""
+    splits = {}
+    for record in records:
+        other = splits.setdefault(record.person, record)
+        if other.split != record.split:
+            raise DataError(
+                f"person {record.person} is in two splits: record {other.name} in {other.split}, "
+                f"record {record.name} in {record.split}.",
+                file=file,
+            )
+
+
+def combine(folder, definition, sidecars, people, splits, versions):
+    """The manifest of a folder's converted records.
+
+    Args:
+        folder: The prepared folder.
+        definition: `Definition`.
+        sidecars: The records' sidecars, in the order that the manifest will have; failed ones among them.
+        people: Record name -> person.
+        splits: Record name -> split.
+        versions: Package -> version.
+    """
+    good = [sidecar for sidecar in sidecars if "set_aside" not in sidecar]
+    keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
+    records = [
+        Record(
+            name=s["record"],
+            person=people[s["record"]],
+            split=splits[s["record"]],
+            **{key: s[key] for key in keep},
+            start=s.get("start", 0.0),
+            index=index,
+        )
+        for index, s in enumerate(good)
+    ]
+    check_people(records, folder)
+    hashed = json.dumps([definition.to_dict(), [[r.name, r.split, r.sha256] for r in records]])
+    return Manifest(
+        folder=Path(folder),
+        definition=definition.to_dict(),
+        modalities={
+            name: {
+                "rate": modality.rate,
+                "samples": definition.samples(name),
+                "channels": [channel.name for channel in modality.channels],
+                "default": modality.default,
+            }
+            for name, modality in definition.modalities.items()
+        },
+        tokens=definition.tokens,
+        variances=variances(definition.modalities, good, splits),
+        labels={
+            name: {"kind": label.kind, "classes": list(label.classes)} for name, label in definition.labels.items()
+        },
+        records=records,
+        set_aside=[{"record": s["record"], "reason": s["set_aside"]} for s in sidecars if "set_aside" in s],
+        data_hash=hashlib.sha256(hashed.encode()).hexdigest(),
+        versions=versions,
+        problems=[*lacking(records, definition)[0], *copies(good, people, splits)],
+    )
+
+
+def variances(modalities, sidecars, splits):
+    """Variance of each modality's scaled present samples in the training windows; of all where none trains.
+
+    A modality that no record has gets 1.0, so that nothing divides by zero.
+    """
+    training = [s for s in sidecars if splits[s["record"]] in TRAINING] or sidecars
+    result = {}
+    for name in modalities:
+        count, total, squares = (sum(s["sums"][name][i] for s in training) for i in range(3))
+        mean = total / count if count else 0.0
+        variance = (squares / count - mean**2) * INT16_SCALE**2 if count else 0.0
+        result[name] = variance if variance > 0 else 1.0
+    return result

@@ -1,0 +1,1 @@
+"""Recordings of any format: headers checked against their files, samples, annotations, clocks."""

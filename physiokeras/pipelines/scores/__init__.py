@@ -1,0 +1,1 @@
+"""Files of scores: sleep stages and events that people marked, in the time of a recording."""
