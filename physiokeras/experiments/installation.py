@@ -24,7 +24,6 @@ PACKAGES = (
 EXTRAS = {
     "jax": ("jax", "the JAX backend"),
     "torch": ("torch", "the PyTorch backend"),
-    "edf": ("edfio", "EDF and BDF recordings"),
     "flac": ("soundfile", "WFDB recordings in FLAC"),
     "logging": ("tensorboard", "--log tensorboard"),
     "mlflow": ("mlflow", "--log mlflow"),

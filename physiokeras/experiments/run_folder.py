@@ -45,8 +45,8 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """The command that goes on with this run."""
-        return f"python -m physiokeras.recipes.{self.recipe} --resume {shlex.quote(str(self.folder))}"
+        """The command that resumes this run."""
+        return f"physiokeras {self.recipe} --resume {shlex.quote(str(self.folder))}"
 
     def note(self, **values):
         """Add values, such as final scores, to the run's `run.json`.
@@ -215,7 +215,7 @@ def _make(out, recipe):
 
 def _write_settings(folder, settings, recipe):
     path = folder / "settings.toml"
-    command = f"python -m physiokeras.recipes.{recipe} --config {shlex.quote(str(path))} --out NEW_FOLDER"
+    command = f"physiokeras {recipe} --config {shlex.quote(str(path))} --out NEW_FOLDER"
     write_atomic(path, to_toml(settings, note=f"Repeat this run:\n{command}").encode())
 
 
@@ -230,7 +230,7 @@ def _check(folder, settings, data_hash, may_differ):
         before = _made_by(type(settings)(**from_toml(type(settings), folder / "settings.toml")), then)
     except (ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
-    now = _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
+    now = made_now(settings, data_hash)
     changed = [name for name in now if before.get(name) != now[name] and name not in may_differ]
     if changed:
         shown = [f"  {name}: {before.get(name)!r} then, {now[name]!r} now" for name in changed]
@@ -240,6 +240,11 @@ def _check(folder, settings, data_hash, may_differ):
     return then
 
 
+def made_now(settings, data_hash):
+    """Dict of everything that a run of these settings depends on here and now."""
+    return _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
+
+
 def _made_by(settings, facts):
     """Dict of everything that a run depends on: settings, data, code, versions."""
     values = {item.name: getattr(settings, item.name) for item in fields(settings)}
@@ -247,7 +252,7 @@ def _made_by(settings, facts):
 
 
 def _command(recipe):
-    return shlex.join(["python", "-m", f"physiokeras.recipes.{recipe}", *sys.argv[1:]])
+    return shlex.join(["physiokeras", recipe, *sys.argv[1:]])
 
 
 def _cores():

@@ -90,7 +90,7 @@ def read(kind, argv=None, *, prog=None, description=None):
             these, and any of them `| None`. The field `mask_ratio` becomes the flag `--mask-ratio` and the TOML key
             `mask_ratio`; the word "none" stands for None in both.
         argv: Arguments without the command's name; default: those of the process.
-        prog: Name of the command in messages, such as "python -m physiokeras.recipes.pretrain".
+        prog: Name of the command in messages, such as "physiokeras pretrain".
         description: What the command does, shown by `--help`.
 
     Returns: an instance of `kind`.

@@ -224,6 +224,45 @@ class TrainingSettings(OptimizerSettings):
 
 
 @dataclass(frozen=True)
+class HostSettings(CommonSettings):
+    """Settings of a training on several hosts, beside `TrainingSettings`; see `physiokeras.experiments.hosts`."""
+
+    hosts: int = setting(
+        1,
+        "number of machines (processes) that share each batch, on JAX; each runs this command",
+        "training",
+        "training",
+        within="[1, inf)",
+    )
+    host_index: int | None = setting(
+        None, "number of this machine, from 0; none: as Slurm, torchrun or JAX's environment says",
+        "training", "invocation",
+    )  # fmt: skip
+    coordinator: str | None = setting(
+        None, "HOST:PORT of machine 0, any free port; none: as Slurm, torchrun or JAX's environment says",
+        "training", "invocation",
+    )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.hosts == 1:
+            return
+        if self.backend != "jax":
+            why = {
+                "torch": "Keras on torch trains in one process",
+                "tensorflow": "TensorFlow's multi-worker strategy is reported not to work under Keras 3",
+            }[self.backend]
+            raise ValueError(f"hosts needs backend jax: {why}.")
+        if self.data is None:
+            raise ValueError("hosts needs data: a folder that `prepare` wrote, which every host can read.")
+        if self.batch_size % (self.hosts * self.devices):
+            raise ValueError(
+                "batch_size, the windows of a step on all hosts, must divide by hosts times devices. "
+                f"Received: {self.batch_size}, {self.hosts} hosts, {self.devices} devices each."
+            )
+
+
+@dataclass(frozen=True)
 class ProbeSettings(CommonSettings):
     """Settings of linear probes on a frozen encoder."""
 

@@ -1,1 +1,1 @@
-"""Commands: one module each, run with `python -m physiokeras.recipes.NAME`."""
+"""Commands: one module each, run with `physiokeras NAME`."""

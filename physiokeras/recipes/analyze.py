@@ -1,8 +1,8 @@
 """Analyse what a model has learned: attention, tuning of units, reconstruction between modalities, representation.
 
-    python -m physiokeras.recipes.analyze --run runs/pretrain-1
-    python -m physiokeras.recipes.analyze --run runs/mae --against runs/dropout runs/late
-    python -m physiokeras.recipes.analyze --compare runs/compare-1
+    physiokeras analyze --run runs/pretrain-1
+    physiokeras analyze --run runs/mae --against runs/dropout runs/late
+    physiokeras analyze --compare runs/compare-1
 
 The first command compares a run with its untrained encoder, the second compares several runs, and the third tests
 whether the measures correlate with the probe scores of a finished comparison. Each writes tables (CSV), figures (PNG
@@ -58,7 +58,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.analyze", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras analyze", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.analysis import (
         analysed_runs,

@@ -1,6 +1,6 @@
 """Score arousals at every sample, as the PhysioNet/CinC Challenge 2018 does, by a linear probe for each second.
 
-    python -m physiokeras.recipes.challenge --run runs/pretrain-1 --data PREPARED --source RECORDINGS
+    physiokeras challenge --run runs/pretrain-1 --data PREPARED --source RECORDINGS
 
 The encoder is frozen. The tokens of all modalities at one second are merged, and a linear layer classifies that second
 as arousal or not. Its probabilities are interpolated to the samples of the target vector, which is read from the
@@ -52,11 +52,10 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.challenge", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras challenge", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import arousal_seconds
-    from physiokeras.evaluation.challenge_score import ChallengeScore, gross_areas
     from physiokeras.evaluation.probe import Probe
     from physiokeras.evaluation.probe_files import save_probe
     from physiokeras.models import FeatureExtractor, digest
@@ -83,20 +82,31 @@ def main(argv=None):
         )
         (run.folder / "probes").mkdir(exist_ok=True)
         save_probe(probe, run.folder / "probes" / "arousal_second.npz")
-        rows, histograms = [], []
-        score = ChallengeScore()
-        for record in manifest.select("test"):
-            target, rate = reader.targets(record.name)
-            if target is None:
-                continue
-            features = arousal_seconds.features_of_record(
-                extractor, manifest, record.name, settings.context, settings.context_mode
-            )
-            chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
-            histograms.append(score.update(target, chances))
-            rows.append((record.name, record.person, *gross_areas(*histograms[-1])))
-        report(run, score, histograms, rows, manifest, settings)
+        scored = score_records(reader, extractor, probe, manifest, settings)
+        report(run, *scored, manifest, settings)
     return 0
+
+
+def score_records(reader, extractor, probe, manifest, settings):
+    """Score the samples of all test records that have targets, one record in memory at a time.
+
+    Returns: `ChallengeScore` of all, histograms of each record, and rows of record, person, AUPRC and AUROC.
+    """
+    from physiokeras.evaluation import arousal_seconds
+    from physiokeras.evaluation.challenge_score import ChallengeScore, gross_areas
+
+    score, histograms, rows = ChallengeScore(), [], []
+    for record in manifest.select("test"):
+        target, rate = reader.targets(record.name)
+        if target is None:
+            continue
+        features = arousal_seconds.features_of_record(
+            extractor, manifest, record.name, settings.context, settings.context_mode
+        )
+        chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
+        histograms.append(score.update(target, chances))
+        rows.append((record.name, record.person, *gross_areas(*histograms[-1])))
+    return score, histograms, rows
 
 
 def report(run, score, histograms, rows, manifest, settings):

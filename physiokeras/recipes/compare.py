@@ -1,8 +1,8 @@
 """Compare training strategies of an encoder on all tasks, with several seeds, as the paper does.
 
-    python -m physiokeras.recipes.compare --backend jax
-    python -m physiokeras.recipes.compare --config stress_predict --data PREPARED --backend jax --out runs/stress
-    python -m physiokeras.recipes.compare --resume runs/stress --seeds 5
+    physiokeras compare --backend jax
+    physiokeras compare --config stress_predict --data PREPARED --backend jax --out runs/stress
+    physiokeras compare --resume runs/stress --seeds 5
 
 A strategy is a file of settings that override those of the run. Each encoder is trained once per seed and fold, saved
 and probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the baseline
@@ -85,7 +85,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.compare", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras compare", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings, resume=True)
     try:
         overrides(settings)
@@ -93,6 +93,8 @@ def main(argv=None):
         raise SystemExit(str(error)) from error
     use(settings.backend)
     from physiokeras.comparison import cells, report
+    from physiokeras.comparison.pool import pool
+    from physiokeras.comparison.table import score_table
     from physiokeras.evaluation import folds
     from physiokeras.experiments import cohort, devices, loggers
 
@@ -114,7 +116,9 @@ def main(argv=None):
             if not cells.is_done(cell, tasks):
                 cells.compute(cell, manifest, tasks, run)
                 print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
-        report.report(run, plan, tasks, manifest, settings)
+        pooled = pool(plan, tasks)
+        table = score_table(pooled, plan, settings.draws, settings.seed)
+        report.report(run, plan, pooled, table, manifest, settings)
     return 0
 
 

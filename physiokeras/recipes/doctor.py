@@ -1,7 +1,7 @@
 """Show what is installed, what the backends find on this machine, and what to install.
 
     physiokeras doctor
-    python -m physiokeras.recipes.doctor --backends jax
+    physiokeras doctor --backends jax
 
 Each backend is asked for its devices in a process of its own, which takes a few seconds.
 """
@@ -27,7 +27,7 @@ def main(argv=None):
 
     Returns: exit status: 0, or 1 where something does not work.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.doctor", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras doctor", description=__doc__.split("\n")[0])
     facts = installation.examine(settings.backends)
     problems, remarks = list(installation.problems(facts)), list(installation.remarks(facts))
     print("\n".join([*installation.lines(facts), "", *remarks, *(f"Problem: {line}" for line in problems)]))

@@ -1,6 +1,6 @@
 """Export a model's features or predictions to a format that runs without Keras, and check that they agree.
 
-    python -m physiokeras.recipes.export --model RUN --format onnx --task stage --out EXPORTED
+    physiokeras export --model RUN --format onnx --task stage --out EXPORTED
 
 The folder EXPORTED holds the model's file and `export.json`: inputs in order, classes, the scale of int16, the data's
 definition. Formats: `saved_model` (on TensorFlow or JAX), `onnx`, `litert`, `openvino` (on TensorFlow), `torch` (on
@@ -61,7 +61,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.export", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras export", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.experiments.saved_models import located
     from physiokeras.exporting import export, int8, scoring

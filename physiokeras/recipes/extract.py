@@ -1,6 +1,6 @@
 """Write a model's features and its probes' predictions for a folder of recordings.
 
-    python -m physiokeras.recipes.extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
+    physiokeras extract --run runs/pretrain-1 --source RECORDINGS --out FEATURES
 
 `features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording), `missing`
 (modalities that the window lacks). `predictions.csv` has the probes' predictions for the same rows, and
@@ -53,7 +53,7 @@ def main(argv=None):
 
     Returns: exit status: 0, or 1 where any recording was set aside.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.extract", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras extract", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.experiments.compatibility import encoder_for
     from physiokeras.experiments.reports import note_of

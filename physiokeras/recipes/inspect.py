@@ -1,9 +1,9 @@
 """Describe a record: its content, the result of its conversion, and doubts about its quality; or a whole folder.
 
-    python -m physiokeras.recipes.inspect FOLDER
-    python -m physiokeras.recipes.inspect FOLDER --draft mine.toml
-    python -m physiokeras.recipes.inspect FOLDER --dataset mine.toml
-    python -m physiokeras.recipes.inspect RECORD.hea --dataset physionet2018 --figure record.png
+    physiokeras inspect FOLDER
+    physiokeras inspect FOLDER --draft mine.toml
+    physiokeras inspect FOLDER --dataset mine.toml
+    physiokeras inspect RECORD.hea --dataset physionet2018 --figure record.png
 
 Without a definition it lists what is there, and drafts one. With one, run it first when a model gives strange
 predictions for a new device. It writes nothing except the figure and the draft.
@@ -25,6 +25,7 @@ from physiokeras.pipelines.inspecting.inspection import inspect_record, label_co
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.pipelines.prepared.remote import local_folder
+from physiokeras.pipelines.readers.e4 import is_export
 from physiokeras.pipelines.signals.derivation import Reader
 
 _MINUTE = 60.0
@@ -76,7 +77,7 @@ def main(argv=None):
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     argv = ["--source", *argv] if argv and not argv[0].startswith("-") else argv
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.inspect", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras inspect", description=__doc__.split("\n")[0])
     return run(settings)
 
 
@@ -88,16 +89,17 @@ def run(settings):
     if settings.dataset is None:
         return list_folder(settings)
     source, definition = local_folder(settings.source), Definition.read(settings.dataset)
-    folder = source if source.is_dir() else _root(source, definition)
+    several = source.is_dir() and not is_export(source)
+    folder = source if several else _root(source, definition)
     definition = without_missing_people(definition, folder)
-    paths = find_records(source, definition) if source.is_dir() else [source]
+    paths = find_records(source, definition) if several else [source]
     notes = []
     definition, people = read_tables(folder, definition, [path.stem for path in paths], notes)
     print("".join(f"Note: {note}\n" for note in notes), end="")
     chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
     if len(chosen) < len(paths):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
-    for line in left_out(source, paths, definition) if source.is_dir() else ():
+    for line in left_out(source, paths, definition) if several else ():
         print(line)
     bad, read_whole = 0, []
     for number, path in enumerate(chosen):
@@ -123,7 +125,7 @@ def list_folder(settings):
     if settings.draft:
         guesses = write_draft(found, settings.draft)
         print(f"\nDrafted: {settings.draft}, with {guesses} guesses to check.")
-        print(f"Then: python -m physiokeras.recipes.inspect {settings.source} --dataset {settings.draft}")
+        print(f"Then: physiokeras inspect {settings.source} --dataset {settings.draft}")
     return int(bool(found.bad))
 
 

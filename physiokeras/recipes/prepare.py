@@ -1,10 +1,10 @@
 """Convert the records of a data set to a folder of shards from which training streams windows.
 
-    python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
-    python -m physiokeras.recipes.prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
-    python -m physiokeras.recipes.prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
-    python -m physiokeras.recipes.prepare ... --dask tcp://HOST:8786
-    python -m physiokeras.recipes.prepare --out DIR --verify
+    physiokeras prepare --dataset physionet2018 --source FOLDER --out DIR --dry-run
+    physiokeras prepare --dataset physionet2018 --source FOLDER --out DIR --workers 8
+    physiokeras prepare ... --beam "--runner=FlinkRunner --flink_master=HOST:8081"
+    physiokeras prepare ... --dask tcp://HOST:8786
+    physiokeras prepare --out DIR --verify
 
 The same command resumes an interrupted run and retries records that were set aside.
 """
@@ -74,7 +74,7 @@ def main(argv=None):
     settings = read(
         Settings,
         argv,
-        prog="python -m physiokeras.recipes.prepare",
+        prog="physiokeras prepare",
         description="Convert the records of a data set to a folder of shards from which training streams windows.",
     )
     return run(settings)

@@ -1,8 +1,8 @@
 """List the trained models that the package ships: name, size, modalities, tasks, licence.
 
-    python -m physiokeras.recipes.presets
+    physiokeras presets
 
-`physiokeras.load(NAME)` loads one, and `python -m physiokeras.recipes.score --model NAME` scores recordings with it.
+`physiokeras.load(NAME)` loads one, and `physiokeras score --model NAME` scores recordings with it.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    read(Settings, argv, prog="python -m physiokeras.recipes.presets", description=__doc__.split("\n")[0])
+    read(Settings, argv, prog="physiokeras presets", description=__doc__.split("\n")[0])
     from physiokeras.scoring import presets
 
     rows = presets.table()

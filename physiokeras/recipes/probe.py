@@ -1,6 +1,6 @@
 """Probe a saved model on prepared data of its own or of another data set.
 
-    python -m physiokeras.recipes.probe --run runs/pretrain-1 --data PREPARED
+    physiokeras probe --run runs/pretrain-1 --data PREPARED
 
 The encoder is frozen; a linear layer is fitted on its features for every label of the data. Modalities that the data
 lack are absent. The same encoder untrained is probed for comparison. With people in the splits train and test, the test
@@ -34,7 +34,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.probe", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras probe", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import extraction, leave_one_person_out, missing_modalities, probe_report

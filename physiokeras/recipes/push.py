@@ -1,6 +1,6 @@
 """Upload a trained model to the Hugging Face Hub, with its probes, scores and card.
 
-    python -m physiokeras.recipes.push --model runs/pretrain-1 --to hf://USER/NAME --license apache-2.0
+    physiokeras push --model runs/pretrain-1 --to hf://USER/NAME --license apache-2.0
 
 The hub's token is that of `hf auth login`, or the environment variable HF_TOKEN. The address that is printed names the
 commit: `physiokeras.load(ADDRESS)` and `--model ADDRESS` read exactly these files. A README.md in the run's folder
@@ -34,7 +34,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.push", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras push", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.scoring import push
 

@@ -1,7 +1,7 @@
 """Score a folder of recordings with a trained model: hypnograms, events, sleep statistics, and a page.
 
-    python -m physiokeras.recipes.score --model runs/pretrain-1 --source RECORDINGS --out SCORES
-    python -m physiokeras.recipes.score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
+    physiokeras score --model runs/pretrain-1 --source RECORDINGS --out SCORES
+    physiokeras score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
 
 The source is a folder of recordings, or one that `prepare` wrote; modalities may be missing. Each record
 gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
@@ -56,7 +56,7 @@ def main(argv=None):
 
     Returns: exit status: 0, or 1 where any record was set aside.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.score", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras score", description=__doc__.split("\n")[0])
     use(settings.backend)
     from physiokeras.pipelines import Definition
     from physiokeras.scoring import load, score_folder

@@ -1,8 +1,8 @@
 """Search settings of pretraining by the score of a probe on the validation people.
 
-    python -m physiokeras.recipes.search --backend jax
-    python -m physiokeras.recipes.search --data PREPARED --tuner bayesian --trials 20 --space drop_rate=0:1 depth=2:8
-    python -m physiokeras.recipes.search --grid --space mask_ratio=0.5,0.7,0.9 drop_rate=0,0.5,1 --seeds 3
+    physiokeras search --backend jax
+    physiokeras search --data PREPARED --tuner bayesian --trials 20 --space drop_rate=0:1 depth=2:8
+    physiokeras search --grid --space mask_ratio=0.5,0.7,0.9 drop_rate=0,0.5,1 --seeds 3
 
 Each trial pretrains an encoder and probes it. The score is the balanced accuracy on validation people, not the
 reconstruction loss, which does not measure a representation. Test people are not used. KerasTuner chooses the trials.
@@ -26,7 +26,7 @@ MOST_CHECKED = 1000
 
 
 @dataclass(frozen=True)
-class Settings(pretrain.Settings):
+class Settings(pretrain.PretrainingSettings):
     """The search, and all settings of the pretraining, which hold for every trial."""
 
     tuner: Literal["random", "bayesian", "hyperband"] = setting(
@@ -69,7 +69,7 @@ def main(argv=None):
 
     Returns: exit status.
     """
-    settings = read(Settings, argv, prog="python -m physiokeras.recipes.search", description=__doc__.split("\n")[0])
+    settings = read(Settings, argv, prog="physiokeras search", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings, resume=True)
     use(settings.backend)
     from physiokeras.evaluation import folds

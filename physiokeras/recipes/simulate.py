@@ -1,6 +1,6 @@
 """Simulate polysomnograms as WFDB records in the Challenge-2018 layout: invented physiology, no data about anyone.
 
-    python -m physiokeras.recipes.simulate --out DIR --people 48 --hours 0.3334 --workers 2
+    physiokeras simulate --out DIR --people 48 --hours 0.3334 --workers 2
 
 48 records of 20 minutes take about 13 s on one core. The same command finishes an interrupted run.
 """
@@ -49,7 +49,7 @@ def main(argv=None):
     settings = read(
         Settings,
         argv,
-        prog="python -m physiokeras.recipes.simulate",
+        prog="physiokeras simulate",
         description="Simulate polysomnograms as WFDB records in the Challenge-2018 layout.",
     )
     from physiokeras.pipelines import simulate  # not above: it imports SciPy and WFDB, which `--help` does not need

@@ -128,7 +128,7 @@ def _cells(facts) -> Iterator[tuple[str, object]]:
 
 
 def _row(out, facts):
-    """What the template shows of a record."""
+    """Values that the template shows of a record."""
     staged = next(((task, one) for task, one in facts["tasks"].items() if is_staging(one["classes"])), None)
     row = {**facts, "seen_text": described(facts["seen"]), "picture": None, "statistics": {}, "agreement": {}}
     row["files"] = [

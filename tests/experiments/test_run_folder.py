@@ -38,7 +38,7 @@ def test_run_folder_says_what_made_it(tmp_path):
     assert folder == tmp_path / "deep" / "run"
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["backend"], facts["seed"], facts["data_hash"]) == ("jax", 3, "abc")
-    assert facts["command"].startswith("python -m physiokeras.recipes.pretrain")
+    assert facts["command"].startswith("physiokeras pretrain")
     assert facts["versions"]["numpy"] == np.__version__
     assert facts["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
 
@@ -102,9 +102,9 @@ def test_resuming_accepts_settings_of_the_roles_that_the_command_frees(tmp_path)
 
 def test_run_says_by_which_command_it_is_resumed(tmp_path):
     with run_folder.start(Settings(out=str(tmp_path / "a b")), recipe="pretrain") as run:
-        assert run.resume_command == f"python -m physiokeras.recipes.pretrain --resume '{tmp_path}/a b'"
+        assert run.resume_command == f"physiokeras pretrain --resume '{tmp_path}/a b'"
     words = shlex.split(run.resume_command)
-    assert read(Settings, words[3:]).out == str(tmp_path / "a b")
+    assert read(Settings, words[2:]).out == str(tmp_path / "a b")
 
 
 def test_resuming_shows_every_difference(tmp_path):

@@ -45,12 +45,12 @@ def read_anywhere(kind, arguments):
 
 
 def command_of(path):
-    """Module and arguments of the command, in an experiment's comment, that runs it."""
-    commands = [shlex.split(line) for line in re.findall(r"^#\s+python -m (.*)$", path.read_text(), re.MULTILINE)]
-    for module, *arguments in commands:
-        settings = read_anywhere(importlib.import_module(module).Settings, arguments)
+    """Name and arguments of the command, in an experiment's comment, that runs it."""
+    commands = [shlex.split(line) for line in re.findall(r"^#\s+physiokeras (.*)$", path.read_text(), re.MULTILINE)]
+    for name, *arguments in commands:
+        settings = read_anywhere(importlib.import_module(f"physiokeras.recipes.{name}").Settings, arguments)
         if path.stem in (*(settings.config or ()), *getattr(settings, "strategies", ())):
-            return module, arguments
+            return name, arguments
     raise AssertionError(f"no command of {path.name} runs it: {commands}")
 
 
@@ -99,7 +99,7 @@ def test_run_says_what_made_it(pretrained):
     assert facts["versions"]["keras"] == keras.__version__
     assert (facts["recipe"], facts["backend"], facts["seed"]) == ("pretrain", keras.config.backend(), 3)
     assert facts["data_hash"] == manifest.data_hash
-    assert facts["command"].startswith("python -m physiokeras.recipes.pretrain")
+    assert facts["command"].startswith("physiokeras pretrain")
     assert set(facts["scores"]) == {"pretrained", "untrained", "band power"}
 
 
@@ -207,8 +207,8 @@ def test_split_that_the_data_lack_is_an_error_that_lists_theirs(pretrained, smal
 @pytest.mark.once
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_experiment_is_one_that_its_recipe_reads(path):
-    module, arguments = command_of(path)
-    settings = read_anywhere(importlib.import_module(module).Settings, arguments)
+    name, arguments = command_of(path)
+    settings = read_anywhere(importlib.import_module(f"physiokeras.recipes.{name}").Settings, arguments)
     if path.stem not in settings.config:
         compared = strategies_of(settings, SimpleNamespace(defaults=("eeg", "ecg")))
         settings = next(strategy.settings for strategy in compared if strategy.family == path.stem)
@@ -219,7 +219,7 @@ def test_shipped_experiment_is_one_that_its_recipe_reads(path):
 @pytest.mark.once
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_shipped_pretraining_does_a_step_with_its_network_made_small(path, pretrained, small, tmp_path, training_alone):
-    if command_of(path)[0] != "physiokeras.recipes.pretrain":
+    if command_of(path)[0] != "pretrain":
         pytest.skip("no pretraining; its recipe's tests run it")
     data = ["--data", str(pretrained.cohort / "prepared"), "--modalities", "ecg", "emg", "--out", str(tmp_path / "run")]
     size = [*small, "--depth", "2", "--steps", "1", "--validation-steps", "1"]

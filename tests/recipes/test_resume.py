@@ -50,7 +50,7 @@ def terminated(pretrained, tmp_path_factory):
         with pytest.raises(SystemExit) as end:
             pretrain.main([*settings, "--out", str(folder)])
     assert end.value.code == 128 + signal.SIGTERM
-    assert f"Go on with: python -m physiokeras.recipes.pretrain --resume {folder}" in said.getvalue()
+    assert f"Go on with: physiokeras pretrain --resume {folder}" in said.getvalue()
     return folder
 
 

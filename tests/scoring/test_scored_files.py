@@ -45,7 +45,6 @@ def night(clock=None):
 
 def test_edf_annotations_open_in_mne_with_the_stages_and_events(predictions, tmp_path):
     mne = pytest.importorskip("mne")
-    pytest.importorskip("edfio")
     (tmp_path / "n1.edf").write_bytes(record_files.edf(night(datetime(2020, 12, 3, 23, 59, 50)), predictions))
     found = mne.read_annotations(tmp_path / "n1.edf")
     stages = {onset: text for onset, text in zip(found.onset, found.description, strict=True) if "stage" in text}

@@ -1,4 +1,4 @@
-"""The list of what a prepared folder holds: written when all records are converted, read by whoever uses them."""
+"""The manifest of a prepared folder: its records, splits and statistics, written when all records are converted."""
 
 import hashlib
 import json
@@ -114,9 +114,7 @@ class Manifest:
         except FileNotFoundError:
             if isinstance(folder, Path) and not folder.exists():
                 raise DataError("there is no such folder.", file=folder) from None
-            raise DataError(
-                "no manifest.json; prepare the folder with `python -m physiokeras.recipes.prepare`.", file=folder
-            ) from None
+            raise DataError("no manifest.json; prepare the folder with `physiokeras prepare`.", file=folder) from None
         except ValueError as error:
             raise DataError(f"not valid JSON ({error}); prepare the folder again.", file=path) from error
         if not isinstance(table, dict) or table.get("schema") != SCHEMA:

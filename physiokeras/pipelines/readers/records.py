@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.readers import edf, edf_times, flac, mne_files, sample_formats
+from physiokeras.pipelines.readers import e4, edf, edf_times, flac, mne_files, sample_formats
 from physiokeras.pipelines.readers.header import Header, noted_faults
 from physiokeras.pipelines.readers.memory import Recording
 from physiokeras.pipelines.readers.units import convert_unit
@@ -22,7 +22,8 @@ def read_header(path, root=None, *, check_files=True):
     """Read a record's header and check it against its signal files before anything is allocated.
 
     Args:
-        path: The `.hea` file, an `.edf` or `.bdf` file, or one that MNE-Python reads; or a `Recording` in memory.
+        path: The `.hea` file, an `.edf` or `.bdf` file, one that MNE-Python reads, the folder of an E4's export, or a
+            `Recording` in memory.
         root: Folder that no signal file may leave, not even by a symbolic link; default: the header's own.
         check_files: False reads the header alone, where the signal files are not at hand: labels need no samples.
 
@@ -32,12 +33,17 @@ def read_header(path, root=None, *, check_files=True):
     if isinstance(path, Recording):
         return path.header
     path = Path(path)
-    if path.suffix.lower() in (".hea", ""):
+    if path.suffix.lower() in (".hea", "") and not path.is_dir():
         return read_wfdb_header(path, path.parent if root is None else Path(root), check_files)
-    read = edf.read_edf_header if path.suffix.lower() in edf.SUFFIXES else mne_files.read_mne_header
-    facts = read(path)
+    facts = _reader(path)(path)
     notes = (*facts.pop("notes"), *noted_faults(facts["signals"]))
     return Header(path, path.stem, notes=notes, **facts)
+
+
+def _reader(path):
+    if path.is_dir() and path.suffix.lower() not in mne_files.FOLDERS:
+        return e4.read_e4_header
+    return edf.read_edf_header if path.suffix.lower() in edf.SUFFIXES else mne_files.read_mne_header
 
 
 def read_signal(header, index, *, lowest="auto", strict=True, report=None):
@@ -61,6 +67,8 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
         return _join(header, index, lowest=lowest, strict=strict, report=report)
     if header.recording:
         return header.recording.read(index)
+    if signal.format == e4.FORMAT:
+        return e4.read_e4_samples(header, index)
     if signal.format == mne_files.FORMAT:
         return _in_time(mne_files.read_mne_samples(header, index), signal, header)
     digital = read_digital(header, index)

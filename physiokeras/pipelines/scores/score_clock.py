@@ -8,6 +8,7 @@ from physiokeras.pipelines.readers.clock import file_start
 from physiokeras.pipelines.readers.edf_start import DAY
 
 _CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*([AaPp]\.?[Mm]\.?)?")
+_POINTS = re.compile(r"\d{1,2}\.\d\d\.\d\d(?:\.\d+)?")
 _DATED = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](.+?)(?:Z|\+00:?00)?")
 _EPOCH = date(1970, 1, 1)
 """Dates of times that MNE writes where it knows of no date."""
@@ -18,12 +19,13 @@ _HALF = DAY / 2
 
 def is_clock(text):
     """Whether a text is a time of day, with or without a date."""
-    return bool(_CLOCK.fullmatch(text) or _DATED.fullmatch(text))
+    return any(pattern.fullmatch(text) for pattern in (_CLOCK, _POINTS, _DATED))
 
 
 def clock_of(text):
     """`(date or None, seconds of the day, whether it can only be a time of day)`; None where it is no time."""
     dated = _DATED.fullmatch(text)
+    text = text.replace(".", ":", 2) if _POINTS.fullmatch(text) else text
     match = _CLOCK.fullmatch(dated[4] if dated else text)
     if not match:
         return None
