@@ -5,8 +5,9 @@
 
 The source is a folder of recordings, or one that `prepare` wrote; modalities may be missing. Each record
 gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
-has a row for each record, and `index.html` shows them, those to distrust first. A rerun scores only records that are
-missing, failed or changed. A record that cannot be read is set aside with its reason.
+has a row for each record, `events.csv` one for each event, and `index.html` shows the records, those to distrust first.
+A rerun scores only records that are missing, failed or changed. A record that cannot be read is set aside with its
+reason.
 """
 
 from dataclasses import dataclass
