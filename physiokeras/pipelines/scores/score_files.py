@@ -117,7 +117,8 @@ def scores(header, label, report):
     if len(beyond) and header.unfinished and len(beyond) < used.sum():
         report.append(f"{path.name}: {len(beyond)} marks lie behind the unfinished record's end; left out")
     elif len(beyond):
-        message = f"must lie in the record, which ends at {header.seconds:g} s. Is it another record's?"
+        rule = f"must lie in the record, which ends at {header.seconds:g} s"
+        message = f"{rule}. Is it another record's, or are its times in another unit, its epochs of another length?"
         raise DataError(message, file=path, place=annotations.place(beyond[0]))
     return annotations
 
