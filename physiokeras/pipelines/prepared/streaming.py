@@ -110,7 +110,10 @@ def source(
     """
     chosen = Selection.of(folder, split, records, modalities, labels, host)
     if chosen.in_place:
-        raise DataError("`source` reads a remote folder by fsspec (extra `[remote]`); `stream` reads this one by TensorFlow.", file=folder)
+        raise DataError(
+            "`source` reads remote folders by fsspec (extra `[remote]`); `stream` reads this one by TensorFlow.",
+            file=folder,
+        )
     return _source(chosen, batch_size, seed, start_step, drop_remainder, verify)
 
 
