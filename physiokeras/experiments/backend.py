@@ -14,8 +14,8 @@ def use(backend):
     """Make Keras run on `backend` in this process; call it before Keras is imported.
 
     TensorFlow, where it is installed, passes the data to every backend. It is imported here (it imports Keras), and its
-    GPUs are hidden from it unless it is the backend. It logs fatal messages only, unless `TF_CPP_MIN_LOG_LEVEL` is set. With XLA, freed memory
-    stays with the process.
+    GPUs are hidden from it unless it is the backend. It logs fatal messages only, unless `TF_CPP_MIN_LOG_LEVEL` is set.
+    With XLA, freed memory stays with the process.
 
     Args:
         backend: "tensorflow", "jax" or "torch".
