@@ -60,10 +60,11 @@ def main(argv=None):
     from physiokeras.evaluation.probe_files import save_probe
     from physiokeras.models import FeatureExtractor, digest
     from physiokeras.pipelines import Manifest
+    from physiokeras.pipelines.prepared.remote import local_folder
     from physiokeras.recipes.probe import saved_encoder
 
     manifest = Manifest.read(settings.data)
-    reader = arousal_seconds.Reader.of(manifest, settings.source)
+    reader = arousal_seconds.Reader.of(manifest, local_folder(settings.source))
     encoder = saved_encoder(settings.run, manifest)
     with run_folder.start(settings, recipe="challenge", data_hash=manifest.data_hash) as run:
         extractor = FeatureExtractor(encoder, settings.pooling, keep_time=True)

@@ -25,8 +25,8 @@ from physiokeras.experiments.training_settings import (
 
 
 @dataclass(frozen=True)
-class Settings(HostSettings, SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
-    """Settings of a pretraining: data, network, objective, training, probes."""
+class PretrainingSettings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
+    """Settings of a pretraining on one host: data, network, objective, training, probes."""
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
     pretrain_on: tuple[str, ...] = setting(
@@ -38,6 +38,11 @@ class Settings(HostSettings, SubsetSettings, ProbeSettings, CohortSettings, Trai
         super().__post_init__()
         if self.objective in ("supervised", "untrained"):
             raise ValueError(f"objective {self.objective} does not pretrain; use physiokeras.recipes.compare for it.")
+
+
+@dataclass(frozen=True)
+class Settings(HostSettings, PretrainingSettings):
+    """Settings of a pretraining."""
 
 
 def main(argv=None):

@@ -68,9 +68,9 @@ class Selection:
         return sum(count for _, count in self.extents)
 
     @property
-    def remote(self):
-        """Whether the folder is a URL."""
-        return isinstance(self.manifest.folder, Remote)
+    def in_place(self):
+        """Whether TensorFlow reads the shards where they are, on a remote file system."""
+        return isinstance(self.manifest.folder, Remote) and not self.manifest.folder.is_copied
 
     def steps(self, batch_size):
         """Full batches in a pass, the same for every host.

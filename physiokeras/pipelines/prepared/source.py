@@ -119,7 +119,8 @@ class Source:
 
     def _open(self, record):
         record = self._chosen.records[record]
-        shard = ShardWindows(self._chosen.manifest.shard(record.name), record.name, record.windows, self._sizes)
+        path = self._chosen.manifest.opened_shard(record)
+        shard = ShardWindows(path, record.name, record.windows, self._sizes)
         for label in self._chosen.labels:
             if label != "record" and _feature(label) not in shard.table.dtype.names:
                 raise DataError(f"the shard has no label {label}; convert its record again.", file=shard.path)

@@ -38,7 +38,8 @@ def stream(
     last partial batch.
 
     Args:
-        folder: The prepared folder; with the extra `[io]` also a URL, such as "s3://bucket/folder".
+        folder: The prepared folder, or its URL, such as "s3://bucket/folder" (extra `[remote]`): each shard is copied
+            to the local cache when it is read first.
         split: "pretrain", "train", "validation", "test", or a list of these.
         batch_size: Windows per batch.
         labels: Names of the definition's labels; "record" and "window" are allowed too.
@@ -97,7 +98,7 @@ def source(
     ```
 
     Args:
-        folder: As for `stream`, but no URL.
+        folder: As for `stream`; a URL needs the extra `[remote]`.
         split: As for `stream`.
         batch_size: As for `stream`.
         labels: As for `stream`.
@@ -112,12 +113,15 @@ def source(
     Returns: `Source` of `(inputs,)` or `(inputs, labels)`, as `stream` describes them.
 
     Raises:
-        DataError: As for `stream`, or the folder is a URL.
+        DataError: As for `stream`, or the folder is a URL that only TensorFlow reads.
         ValueError: As for `stream`.
     """
     chosen = Selection.of(folder, split, records, modalities, labels, host)
-    if chosen.remote:
-        raise DataError("`source` reads local folders; `stream` reads this one by TensorFlow.", file=folder)
+    if chosen.in_place:
+        raise DataError(
+            "`source` reads remote folders by fsspec (extra `[remote]`); `stream` reads this one by TensorFlow.",
+            file=folder,
+        )
     return _source(chosen, batch_size, seed, start_step, drop_remainder, verify)
 
 
@@ -174,9 +178,9 @@ def windows(
     chosen = Selection.of(folder, split, records, modalities, labels, (0, 1))
     count = min(chosen.windows, limit or chosen.windows)
     chosen_by = {"labels": labels, "modalities": modalities, "records": records}
-    read: Any = stream if chosen.remote else source
+    read: Any = stream if chosen.in_place else source
     batches = read(folder, split, batch_size=256, **chosen_by)
-    if chosen.remote:
+    if chosen.in_place:
         batches = batches.as_numpy_iterator()
     result: dict[str, np.ndarray] = {}
     filled = 0

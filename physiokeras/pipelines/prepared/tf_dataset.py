@@ -11,13 +11,13 @@ _calls = CallsAtExit()
 
 
 def dataset(chosen, source):
-    """`tf.data.Dataset` of a source's batches; of a remote folder, which the source cannot read, TensorFlow's own.
+    """`tf.data.Dataset` of a source's batches; of a folder that TensorFlow reads in place, its own.
 
     Args:
         chosen: `Selection`.
         source: `Source` of it.
     """
-    if chosen.remote:
+    if chosen.in_place:
         from physiokeras.pipelines.prepared.remote_stream import remote_batches
 
         batches = remote_batches(chosen, source)
