@@ -14,9 +14,9 @@ from physiokeras.pipelines.prepared.devices import keras_backend, leave_gpus_to_
 def use(backend):
     """Make Keras run on `backend` in this process; call it before Keras is imported.
 
-    TensorFlow reads the data for every backend. It is imported here (it imports Keras), and its GPUs are hidden from it
-    unless it is the backend. It logs fatal messages only, unless `TF_CPP_MIN_LOG_LEVEL` is set. With XLA, freed memory
-    stays with the process.
+    TensorFlow, where it is installed, passes the data to every backend. It is imported here (it imports Keras), and its
+    GPUs are hidden from it unless it is the backend. It logs fatal messages only, unless `TF_CPP_MIN_LOG_LEVEL` is set.
+    With XLA, freed memory stays with the process.
 
     Args:
         backend: "tensorflow", "jax" or "torch".

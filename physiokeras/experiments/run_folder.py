@@ -8,6 +8,7 @@ cohort.
 import contextlib
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -175,6 +176,7 @@ def describe(settings, recipe, data_hash=None):
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": code(),
         "versions": versions(),
+        "reader": "numpy" if importlib.util.find_spec("tensorflow") is None else "tf.data",
         "machine": {"system": platform.platform(), "architecture": platform.machine(), "cores": _cores()},
     }
 

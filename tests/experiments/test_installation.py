@@ -50,7 +50,6 @@ def test_all_is_well(facts):
     ("changed", "said"),
     [
         ({"missing": ["wfdb"]}, "Packages are missing: wfdb"),
-        ({"backends": {"tensorflow": None}}, "TensorFlow reads the data for every backend"),
         ({"backends": {"jax": "no CUDA"}}, "jax backend is installed but fails: no CUDA"),
         ({"disk_gb": {"/here": 0.5}}, "only 0.5 GB free in /here"),
     ],

@@ -1,5 +1,6 @@
 """Run where JAX is installed: pytest tests/extras/test_hosts.py. Hosts are processes on loopback."""
 
+import contextlib
 import csv
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -150,11 +152,22 @@ def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, tmp_path):
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
-def test_hosts_that_differ_are_refused_and_told_the_difference(data, tmp_path):
-    said, status = start(data, tmp_path, {}, {"learning_rate": 0.002})
-    assert status == [1, 1]
-    for text in said:
-        assert "learning_rate: 0.001 on host 0, 0.002 on host 1" in text
+@pytest.mark.parametrize(
+    ("changes", "data_hash", "said"),
+    [
+        ({"learning_rate": 0.002}, "a", "learning_rate: 0.001 on host 0, 0.002 on host 1"),
+        ({}, "b", "data_hash: 'a' on host 0, 'b' on host 1"),
+        ({"data": "there", "host_index": 1, "workers": 3, "resume": "run"}, "a", None),
+    ],
+)
+def test_hosts_that_differ_are_refused_and_told_the_difference(monkeypatch, changes, data_hash, said):
+    ours = Settings(**{**SMALL, "data": "here"})
+    sent = []
+    monkeypatch.setattr("physiokeras.callbacks.hosts.texts", lambda text: sent.append(text) or sent)
+    hosts._compare(hosts.Place(0, 2, "first:1"), ours, "a")
+    refused = pytest.raises(SystemExit, match=said) if said else contextlib.nullcontext()
+    with refused:
+        hosts._compare(hosts.Place(1, 2, "first:1"), replace(ours, **changes), data_hash)
 
 
 def test_a_coordinator_that_is_not_there_is_refused_by_its_address(monkeypatch):

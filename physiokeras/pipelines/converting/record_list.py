@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.readers import e4, edf, mne_files
+from physiokeras.pipelines.readers import dreem, e4, edf, mne_files
 from physiokeras.pipelines.readers.edf_plus import Layout
 from physiokeras.pipelines.readers.segments import without_segments
 from physiokeras.pipelines.scores.score_files import annotation_file, any_case, escaped, matching
 
-SUFFIXES = (".hea", *edf.SUFFIXES, *mne_files.SUFFIXES)
+SUFFIXES = (".hea", *edf.SUFFIXES, *mne_files.SUFFIXES, *dreem.SUFFIXES)
 """Extensions of recordings, in lower case."""
 
 _SHOWN = 3

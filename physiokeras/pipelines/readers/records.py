@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.readers import e4, edf, edf_times, flac, mne_files, sample_formats
+from physiokeras.pipelines.readers import dreem, e4, edf, edf_times, flac, mne_files, sample_formats
 from physiokeras.pipelines.readers.header import Header, noted_faults
 from physiokeras.pipelines.readers.memory import Recording
 from physiokeras.pipelines.readers.units import convert_unit
@@ -13,6 +13,9 @@ from physiokeras.pipelines.readers.wfdb_header import Signal
 from physiokeras.pipelines.readers.wfdb_record import read_wfdb_header
 
 __all__ = ["Header", "Signal", "read_digital", "read_header", "read_signal"]
+
+_WHOLE = {e4.FORMAT: e4.read_e4_samples, dreem.FORMAT: dreem.read_dreem_samples}
+"""Formats whose channels are read at once, as they are."""
 
 _BLOCK = 1 << 22
 """Bytes of a signal file that are held at a time."""
@@ -43,6 +46,8 @@ def read_header(path, root=None, *, check_files=True):
 def _reader(path):
     if path.is_dir() and path.suffix.lower() not in mne_files.FOLDERS:
         return e4.read_e4_header
+    if path.suffix.lower() in dreem.SUFFIXES:
+        return dreem.read_dreem_header
     return edf.read_edf_header if path.suffix.lower() in edf.SUFFIXES else mne_files.read_mne_header
 
 
@@ -67,8 +72,8 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
         return _join(header, index, lowest=lowest, strict=strict, report=report)
     if header.recording:
         return header.recording.read(index)
-    if signal.format == e4.FORMAT:
-        return e4.read_e4_samples(header, index)
+    if signal.format in _WHOLE:
+        return _WHOLE[signal.format](header, index)
     if signal.format == mne_files.FORMAT:
         return _in_time(mne_files.read_mne_samples(header, index), signal, header)
     digital = read_digital(header, index)

@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.scores.score_clock import check_clock, clock_of, is_clock, onsets_of_clock
+from physiokeras.pipelines.scores.score_clock import check_clock, clock_of, is_clock, onsets_of_clock, refuse_jump
 from physiokeras.pipelines.scores.score_marks import (
     EPOCH,
     Durations,
@@ -219,6 +219,8 @@ def _times(table, rows, label, header, durations):
             text, scale = _length(table, row, onset, start if clock else None), 1.0
         length = durations.read(text, place, name)
         lengths.append(None if length is None else length * scale)
+    if clock:
+        refuse_jump(onsets, lengths, table.path, places)
     return onsets, lengths
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import h5py
 import numpy as np
 import pytest
 import wfdb
@@ -155,7 +156,23 @@ def e4_exports(folder):
         e4(folder / name)
 
 
+def dod(folder):
+    """Files of HDF5: DOD-H and DOD-O have some derivations in common."""
+    groups = {"emg": ("ECG", "EMG"), "eog": ("EOG1", "EOG2")}
+    for name, more in (("healthy", ("FP1_M2", "F4_M1")), ("apnea", ("O1_M2", "C4_M1"))):
+        random = np.random.default_rng(sum(name.encode()))
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            for group, names in {"eeg": ("C3_M2", "F3_M2", "F3_F4", "F3_O1", *more), **groups}.items():
+                made = file.create_group(f"signals/{group}")
+                made.attrs["fs"], made.attrs["unit"] = 250, "µV"
+                for each in names:
+                    values = random.normal(0, 30, 250 * SECONDS).astype(np.float32)
+                    made.create_dataset(each, data=values, compression="gzip")
+            file["hypnogram"] = np.array([0, 1, 2, 3, 4, -1])
+
+
 LAYOUTS = {
+    "dod": (dod, 2, 2, {"C3_M2": {"C3_M2"}, "ECG": {"ECG"}}),
     "shhs": (shhs, 2, 1, {"C3-A2": {"EEG(sec)", "EEG 2"}, "C4-A1": {"EEG"}, "Airflow": {"NEW AIR", "AIRFLOW"}}),
     "mesa": (mesa, 1, 1, {"Fz-Cz": {"EEG1"}, "ECG": {"EKG"}, "Chin": {"EMG"}}),
     "mros": (mros, 2, 1, {"C3-A2": {"C3 - A2"}, "Chin": {"L Chin - R Chin"}, "ECG": {"ECG L - ECG R"}}),
