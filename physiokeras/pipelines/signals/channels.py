@@ -132,8 +132,7 @@ def channel_windows(values, native, modality, window, out, flat=None):
         notes.append("every sample is missing")
         return nothing, quality
     gaps = processing.fill_gaps(values, native)
-    margin = processing.reach(native, modality.rate)
-    usable = ~processing.touched_windows(gaps, native, windows, window, margin)
+    usable = ~processing.touched_windows(gaps, native, windows, window)
     if len(gaps):
         notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
     lowest, highest = processing.extremes(values, native, windows, window)
