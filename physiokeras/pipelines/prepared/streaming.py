@@ -215,7 +215,9 @@ def damage_named(
     except Exception as error:
         errors = sys.modules["tensorflow"].errors if sys.modules.get("tensorflow") else None
         # Not out of memory, for example in training.
-        if errors and isinstance(error, errors.OpError) and not isinstance(error, errors.ResourceExhaustedError):
+        unnamed = errors and isinstance(error, errors.OpError) and not isinstance(error, errors.ResourceExhaustedError)
+        copied = isinstance(error, DataError) and "://" in str(getattr(folder, "folder", folder))
+        if unnamed or copied:  # `verify` removes a damaged copy of a remote shard
             checking.verify(folder, split, records=records)
         raise
 
