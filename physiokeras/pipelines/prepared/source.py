@@ -69,6 +69,10 @@ class Source:
         records, places = self._places(self.start_step + int(step))
         return self._batch(records.tolist(), places)
 
+    def __iter__(self):
+        """Iterator over the batches."""
+        return (self[step] for step in range(len(self)))
+
     def no_windows(self):
         """A batch of no windows, whose arrays show structure, shapes and types of every batch."""
         manifest = self._chosen.manifest

@@ -1,13 +1,11 @@
 """Streams of windows from prepared shards, as `tf.data.Dataset` where TensorFlow is installed; batches by number."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +14,6 @@ from physiokeras.pipelines.prepared import checking
 from physiokeras.pipelines.prepared.manifest import Manifest
 from physiokeras.pipelines.prepared.selection import Selection
 from physiokeras.pipelines.prepared.source import Source
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from physiokeras.pipelines.prepared.batches import Batches
 
 
 def stream(
@@ -36,7 +29,7 @@ def stream(
     host: tuple[int, int] = (0, 1),
     drop_remainder: bool | None = None,
     verify: bool = True,
-) -> tf.data.Dataset | Batches:
+) -> Any:
     """Batches of windows from a prepared folder.
 
     With a `seed` the stream is shuffled and endless. The order of each pass is a pure function of the seed and the
@@ -104,9 +97,24 @@ def source(
     torch.utils.data.DataLoader(batches, batch_size=None, sampler=range(1000), num_workers=2)
     ```
 
-    Arguments and errors are those of `stream`. A shuffled source is endless: its length is 2^62.
+    Args:
+        folder: As for `stream`; a URL needs the extra `[remote]`.
+        split: As for `stream`.
+        batch_size: As for `stream`.
+        labels: As for `stream`.
+        modalities: As for `stream`.
+        records: As for `stream`.
+        seed: As for `stream`. A shuffled source is endless: its length is 2^62.
+        start_step: As for `stream`: batch 0 of the source is that of this step.
+        host: As for `stream`.
+        drop_remainder: As for `stream`.
+        verify: As for `stream`.
 
-    Returns: `Source` of `(inputs,)` or `(inputs, labels)`.
+    Returns: `Source` of `(inputs,)` or `(inputs, labels)`, as `stream` describes them.
+
+    Raises:
+        DataError: As for `stream`, or the folder is a URL that only TensorFlow reads.
+        ValueError: As for `stream`.
     """
     chosen = Selection.of(folder, split, records, modalities, labels, host)
     if chosen.in_place:
@@ -169,11 +177,11 @@ def windows(
     """
     chosen = Selection.of(folder, split, records, modalities, labels, (0, 1))
     count = min(chosen.windows, limit or chosen.windows)
-    options = {"batch_size": 256, "labels": labels, "modalities": modalities, "records": records}
+    chosen_by = {"labels": labels, "modalities": modalities, "records": records}
+    read: Any = stream if chosen.in_place else source
+    batches = read(folder, split, batch_size=256, **chosen_by)
     if chosen.in_place:
-        batches = stream(folder, split, **options).as_numpy_iterator()
-    else:
-        batches = iter(source(folder, split, **options))
+        batches = batches.as_numpy_iterator()
     result: dict[str, np.ndarray] = {}
     filled = 0
     with damage_named(folder, split, records):
@@ -210,7 +218,9 @@ def damage_named(
     except Exception as error:
         errors = sys.modules["tensorflow"].errors if sys.modules.get("tensorflow") else None
         # Not out of memory, for example in training.
-        if errors and isinstance(error, errors.OpError) and not isinstance(error, errors.ResourceExhaustedError):
+        unnamed = errors and isinstance(error, errors.OpError) and not isinstance(error, errors.ResourceExhaustedError)
+        copied = isinstance(error, DataError) and "://" in str(getattr(folder, "folder", folder))
+        if unnamed or copied:  # `verify` removes a damaged copy of a remote shard
             checking.verify(folder, split, records=records)
         raise
 

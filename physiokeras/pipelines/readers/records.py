@@ -17,6 +17,9 @@ __all__ = ["Header", "Signal", "read_digital", "read_header", "read_signal"]
 _WHOLE = {e4.FORMAT: e4.read_e4_samples, dreem.FORMAT: dreem.read_dreem_samples}
 """Formats whose channels are read at once, as they are."""
 
+_LONGEST = 366 * 86400.0
+"""Seconds of a recording; more comes of a rate that is wrong, and would take memory for its windows."""
+
 _BLOCK = 1 << 22
 """Bytes of a signal file that are held at a time."""
 
@@ -36,15 +39,19 @@ def read_header(path, root=None, *, check_files=True):
     if isinstance(path, Recording):
         return path.header
     path = Path(path)
-    if path.suffix.lower() in (".hea", "") and not path.is_dir():
-        return read_wfdb_header(path, path.parent if root is None else Path(root), check_files)
-    facts = _reader(path)(path)
-    notes = (*facts.pop("notes"), *noted_faults(facts["signals"]))
-    return Header(path, path.stem, notes=notes, **facts)
+    if path.suffix.lower() == ".hea" or (not path.suffix and not path.is_dir()):
+        header = read_wfdb_header(path, path.parent if root is None else Path(root), check_files)
+    else:
+        facts = _reader(path)(path)
+        notes = (*facts.pop("notes"), *noted_faults(facts["signals"]))
+        header = Header(path, path.stem, notes=notes, **facts)
+    if header.seconds > _LONGEST:
+        raise DataError(f"must last a year at most. Received: {header.seconds:.3g} s. Is its rate right?", file=path)
+    return header
 
 
 def _reader(path):
-    if path.is_dir() and path.suffix.lower() not in mne_files.FOLDERS:
+    if e4.is_export(path) or (path.is_dir() and not path.suffix):
         return e4.read_e4_header
     if path.suffix.lower() in dreem.SUFFIXES:
         return dreem.read_dreem_header

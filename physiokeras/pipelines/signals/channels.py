@@ -160,8 +160,7 @@ def _usable_windows(values, native, modality, window, windows, flat):
         notes.append("every sample is missing")
         return np.zeros(windows, bool), quality
     gaps = processing.fill_gaps(values, native)
-    margin = processing.reach(native, modality.rate)
-    usable = ~processing.touched_windows(gaps, native, windows, window, margin)
+    usable = ~processing.touched_windows(gaps, native, windows, window)
     if len(gaps):
         notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
     lowest, highest = processing.extremes(values, native, windows, window)

@@ -83,6 +83,12 @@ def test_a_line_that_is_no_sample_is_named(tmp_path, text, place):
     assert error.value.place == place
 
 
+def test_a_folder_that_is_no_export_is_refused(tmp_path):
+    (tmp_path / "S2").mkdir()
+    with pytest.raises(DataError, match="must be an E4's"):
+        read_header(tmp_path / "S2")
+
+
 def test_files_of_two_sessions_are_refused(tmp_path):
     write(tmp_path / "S2", late=7200)
     with pytest.raises(DataError, match="begins 7200 s after"):
