@@ -41,7 +41,7 @@ class PretrainingSettings(SubsetSettings, ProbeSettings, CohortSettings, Trainin
 
 
 @dataclass(frozen=True)
-class Settings(HostSettings, PretrainingSettings):
+class Settings(PretrainingSettings, HostSettings):
     """Settings of a pretraining."""
 
 
