@@ -195,8 +195,9 @@ def test_only_streams_remote_folders_replicas_and_exports_import_tensorflow():
     }
     replicas = {"keras_internals.py", "experiments/devices.py"}
     assert users == {
-        "pipelines/prepared/streaming.py",
+        "pipelines/prepared/tf_dataset.py",
         "pipelines/prepared/remote.py",
+        "pipelines/prepared/remote_stream.py",
         "exporting/formats.py",
         *replicas,
     }

@@ -230,7 +230,7 @@ class Checkpoints(keras.callbacks.Callback):
         return arrays, facts
 
     def _hear(self):
-        """Let all hosts stop at the same step where one is told to."""
+        """Stop all hosts after the same step where one of them got a signal."""
         if hosts.count() > 1:
             told, self._watch.count = hosts.largest([int(self._watch.told or 0), self._watch.count])
             self._watch.told = signal.Signals(told) if told else None

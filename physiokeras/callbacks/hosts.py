@@ -48,7 +48,7 @@ def texts(text: str) -> list[str]:
 
 
 def from_first(make: Callable[[], tuple[dict | None, object]]) -> tuple[dict | None, object]:
-    """What a function gives on the first host, where alone it is called.
+    """Call a function on the first host alone, and give its result to all hosts.
 
     Args:
         make: Function without arguments that returns a dict of name to array, or None, and a JSON value.
@@ -64,13 +64,25 @@ def from_first(make: Callable[[], tuple[dict | None, object]]) -> tuple[dict | N
         return None, facts
     from jax.experimental import multihost_utils
 
-    found = {}
-    for name, (kind, shape) in kinds.items():
-        # Bytes, because JAX has no 64-bit numbers by default.
-        size = np.dtype(kind).itemsize * int(np.prod(shape))
-        mine = np.zeros(size, "uint8") if arrays is None else np.frombuffer(arrays[name].tobytes(), "uint8")
-        found[name] = np.frombuffer(multihost_utils.broadcast_one_to_all(mine).tobytes(), kind).reshape(shape)
-    return found, facts
+    sizes = [np.dtype(kind).itemsize * int(np.prod(shape)) for kind, shape in kinds.values()]
+    # One array of bytes: each shape would be compiled, and JAX has no 64-bit numbers by default.
+    whole = np.zeros(sum(sizes), "uint8")
+    if arrays is not None:
+        whole = np.frombuffer(b"".join(array.tobytes() for array in arrays.values()), "uint8")
+    parts = np.split(multihost_utils.broadcast_one_to_all(whole), np.cumsum(sizes)[:-1])
+    return {
+        name: np.frombuffer(part.tobytes(), kind).reshape(shape)
+        for part, (name, (kind, shape)) in zip(parts, kinds.items(), strict=True)
+    }, facts
+
+
+def placed(array: np.ndarray, variable: keras.Variable):
+    """An array that all hosts have, as a value for a variable, without the comparison between hosts that JAX makes."""
+    if count() == 1:
+        return array
+    import jax
+
+    return jax.make_array_from_callback(array.shape, variable.value.sharding, lambda places: array[places])
 
 
 def _gather(values):

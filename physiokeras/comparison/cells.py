@@ -118,7 +118,7 @@ def is_done(cell, tasks):
 
 
 def asked(cell, tasks):
-    """What a cell's predictions depend on besides its models.
+    """Settings and tasks, besides its models, on which a cell's predictions depend.
 
     Settings of probes and subset maps at their default are left out: cells of earlier versions, which have no mapped
     predictions, stay valid, and tables lack the row.

@@ -106,7 +106,7 @@ def draw(folder, strategies, pooled, table, best, manifest, settings):
 
 
 def panel(table, task, score):
-    """What `strategy_scores.points` shows of a task: row to mean, interval and seeds."""
+    """Input of `strategy_scores.points` for a task: row to mean, interval and seeds."""
     values = {}
     for strategy, scaling in pages.rows_of(table):
         key = strategy, scaling, task, score
@@ -117,7 +117,7 @@ def panel(table, task, score):
 
 
 def subset_means(table, strategies, probe, task):
-    """What `strategy_scores.subset_map` shows: family of strategies to subset to balanced accuracy."""
+    """Input of `strategy_scores.subset_map`: family of strategies to subset to balanced accuracy."""
     family = {strategy.name: strategy.family for strategy in strategies}
     values = {name: {} for name in (UNIMODAL, *family.values())}
     for (own, strategy, of, subset, score), seeds in table.subsets.iterrows():

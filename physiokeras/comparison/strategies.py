@@ -1,4 +1,4 @@
-"""Strategies that a comparison compares: settings laid over the run's, and features without an encoder."""
+"""Strategies of a comparison: settings that override the run's, or features without an encoder."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ WITHOUT_ENCODER = (BAND_POWER, TIME)
 
 @dataclass(frozen=True)
 class Strategy:
-    """What is compared, whatever its seed: one row of the tables, or one for each scaling of the features.
+    """A strategy without its seed: one row of the tables, or one for each scaling of the features.
 
     Args:
         name: Such as "input_dropout" or "unimodal_eeg".
@@ -44,7 +44,7 @@ class Strategy:
         return self.name not in WITHOUT_ENCODER
 
     def source(self, encoder, manifest):
-        """Where the features of its probes come from.
+        """The source of the features that its probes read.
 
         Args:
             encoder: `Encoder`; None where it has none.

@@ -162,7 +162,7 @@ def features_by(function, manifest, modalities, split=None, records=None):
 
 
 def extract(function, batches):
-    """What a function makes of a stream's windows, and their labels.
+    """Apply a function to the windows of a stream; also collect their labels.
 
     Args:
         function: Function of a batch's inputs and labels to an array `(windows, ...)`.

@@ -8,6 +8,7 @@ cohort.
 import contextlib
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -45,7 +46,7 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """The command that goes on with this run."""
+        """The command that resumes this run."""
         return f"physiokeras {self.recipe} --resume {shlex.quote(str(self.folder))}"
 
     def note(self, **values):
@@ -175,6 +176,7 @@ def describe(settings, recipe, data_hash=None):
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": code(),
         "versions": versions(),
+        "reader": "numpy" if importlib.util.find_spec("tensorflow") is None else "tf.data",
         "machine": {"system": platform.platform(), "architecture": platform.machine(), "cores": _cores()},
     }
 

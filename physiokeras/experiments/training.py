@@ -4,6 +4,8 @@ import collections
 import contextlib
 from dataclasses import replace
 
+import numpy as np
+
 from physiokeras.callbacks import Checkpoints, MetricsFile, hosts, state
 from physiokeras.experiments import compiled_models, devices, loggers, progress
 from physiokeras.experiments.build import build_encoder, build_model, compile_model
@@ -191,5 +193,5 @@ def _names_at(manifest, step, splits, **options):
     """Names of the records that the windows of one step come from, with counts."""
     (_, labels), *_ = stream(manifest.folder, splits, labels=["record"], start_step=step, **options).take(1)
     names = [record.name for record in manifest.records]
-    counts = collections.Counter(names[number] for number in labels["record"].numpy())
+    counts = collections.Counter(names[number] for number in np.asarray(labels["record"]))
     return "windows of " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))

@@ -15,7 +15,11 @@ class CohortSettings(CommonSettings):
     """Settings of the data: a prepared folder or a simulated cohort; see `physiokeras.experiments.cohort`."""
 
     data: str | None = setting(
-        None, "folder that `prepare` wrote; without it a cohort is simulated", "data", "place", holds="prepared"
+        None,
+        "folder that `prepare` wrote, or its URL; without it a cohort is simulated",
+        "data",
+        "place",
+        holds="prepared",
     )
     people: int = setting(
         48, "people with labels to simulate if --data is not given", "data", "result", within="[0, inf)"

@@ -1,4 +1,4 @@
-"""What a patch sounds like: the power of its frequency bands."""
+"""Log band powers of each patch of a signal."""
 
 import itertools
 import math

@@ -11,7 +11,6 @@ predictions for a new device. It writes nothing except the figure and the draft.
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
@@ -25,6 +24,7 @@ from physiokeras.pipelines.inspecting.folder_text import aligned, describe_folde
 from physiokeras.pipelines.inspecting.inspection import inspect_record, label_counts
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.prepared.remote import local_folder
 from physiokeras.pipelines.readers.e4 import is_export
 from physiokeras.pipelines.signals.derivation import Reader
 
@@ -88,7 +88,7 @@ def run(settings):
     """
     if settings.dataset is None:
         return list_folder(settings)
-    source, definition = Path(settings.source), Definition.read(settings.dataset)
+    source, definition = local_folder(settings.source), Definition.read(settings.dataset)
     several = source.is_dir() and not is_export(source)
     folder = source if several else _root(source, definition)
     definition = without_missing_people(definition, folder)
@@ -119,7 +119,7 @@ def list_folder(settings):
 
     Returns: exit status: 0, or 1 where a file cannot be read.
     """
-    found = look(settings.source)
+    found = look(local_folder(settings.source))
     for line in describe_folder(found):
         print(line)
     if settings.draft:

@@ -25,8 +25,8 @@ from physiokeras.experiments.training_settings import (
 
 
 @dataclass(frozen=True)
-class Settings(HostSettings, SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
-    """Settings of a pretraining: data, network, objective, training, probes."""
+class PretrainingSettings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
+    """Settings of a pretraining on one host: data, network, objective, training, probes."""
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
     pretrain_on: tuple[str, ...] = setting(
@@ -40,6 +40,11 @@ class Settings(HostSettings, SubsetSettings, ProbeSettings, CohortSettings, Trai
             raise ValueError(f"objective {self.objective} does not pretrain; use physiokeras.recipes.compare for it.")
 
 
+@dataclass(frozen=True)
+class Settings(PretrainingSettings, HostSettings):
+    """Settings of a pretraining."""
+
+
 def main(argv=None):
     """Run the command.
 
@@ -50,11 +55,9 @@ def main(argv=None):
     if here.index == 0:
         run_folder.refuse_taken(settings, settings.resume is not None)
     use(settings.backend)
-    from physiokeras.analysis.reconstruction import held_out_reconstruction
     from physiokeras.callbacks import state
-    from physiokeras.evaluation import missing_modalities, probe_report
+    from physiokeras.evaluation import probe_report
     from physiokeras.experiments import cohort, devices, loggers, training
-    from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor
 
     if here.count == 1:
@@ -82,16 +85,34 @@ def main(argv=None):
         else:
             with devices.sharing(settings.devices):
                 training.fit(model, manifest, settings, run, splits)
-        pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
-        probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
-        if settings.subset_maps:
-            missing_modalities.save_maps(run.folder, extractor, manifest)
-        pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
-        powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
-        columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}
-        reconstruction = held_out_reconstruction(model, manifest, settings.seed)
-        probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets, settings.steps)
+        write_results(run, model, extractor, untrained, manifest, settings)
     return 0
+
+
+def write_results(run, model, extractor, untrained, manifest, settings):
+    """Probe a pretrained model; write model, probes, figures and page into the run's folder.
+
+    Args:
+        run: `Run`.
+        model: The pretrained model.
+        extractor: `FeatureExtractor` of its encoder.
+        untrained: Results of the probes on the encoder before training, task by task.
+        manifest: `Manifest`.
+        settings: Those of the command.
+    """
+    from physiokeras.analysis.reconstruction import held_out_reconstruction
+    from physiokeras.evaluation import missing_modalities, probe_report
+    from physiokeras.figures import pretraining_run
+
+    pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
+    probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
+    if settings.subset_maps:
+        missing_modalities.save_maps(run.folder, extractor, manifest)
+    pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
+    powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
+    columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}
+    reconstruction = held_out_reconstruction(model, manifest, settings.seed)
+    probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets, settings.steps)
 
 
 if __name__ == "__main__":

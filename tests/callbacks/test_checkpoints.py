@@ -34,10 +34,6 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(whole, tmp_pa
         if step == 6:
             signal.raise_signal(signal.SIGTERM)
 
-    def press(step):
-        if step == 9:
-            signal.raise_signal(signal.SIGINT)
-
     with pytest.raises(Interrupted):
         train(tmp_path, stop)
     assert checkpoint_folders.steps(tmp_path / "checkpoints") == [3, 4]
@@ -46,9 +42,6 @@ def test_resumed_training_equals_the_uninterrupted_one_bit_for_bit(whole, tmp_pa
     assert end.value.code == 143
     message = capsys.readouterr().err
     assert f"SIGTERM: step 7 is saved in {checkpoint_folders.place(tmp_path / 'checkpoints', 7)}. Do this." in message
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, press, every=100)
-    assert "SIGINT: step 10 is saved" in capsys.readouterr().err
     assert_equal(train(tmp_path), whole[1])
     assert len(whole[1][1].splitlines()) == 1 + 3
     assert whole[1][0]["optimizer/0/iteration"] == STEPS
@@ -153,6 +146,7 @@ class Losses(keras.callbacks.Callback):
         logs["val_loss"] = self.losses[epoch]
 
 
+@pytest.mark.once
 def test_the_last_two_and_the_best_are_kept_and_patience_survives_a_restart(tmp_path):
     losses, kept, best = [3.0, 1.0, 2.0, 1.0, 2.0, 2.0, 2.0], [], None
     for _ in range(len(losses)):  # a new process for each Keras epoch
@@ -197,6 +191,7 @@ DAMAGES = ["no facts", "no state"]
 DAMAGES += [(f, c) for f in ("checkpoint.json", "state.safetensors") for c in ("empty", "cut", "flipped")]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("how", DAMAGES, ids=str)
 def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(three, how):
     folder, weights = three
@@ -209,6 +204,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(three, how):
     assert checkpoint_folders.steps(folder) == [4]
 
 
+@pytest.mark.once
 def test_training_never_begins_anew_where_all_checkpoints_are_damaged(three):
     for step in (4, 6):
         damage(checkpoint_folders.place(three[0], step), ("state.safetensors", "cut"))
@@ -217,6 +213,7 @@ def test_training_never_begins_anew_where_all_checkpoints_are_damaged(three):
     assert checkpoint_folders.steps(three[0]) == [4, 6]
 
 
+@pytest.mark.once
 def test_checkpoints_are_not_overwritten_by_a_training_that_did_not_restore_them(three):
     with pytest.raises(ValueError, match="holds checkpoints already"):
         line().fit(points(0), steps_per_epoch=1, verbose=0, shuffle=False, callbacks=[Checkpoints(three[0])])
@@ -236,6 +233,7 @@ def test_a_checkpoint_of_another_model_or_run_is_refused_with_the_differences(th
         Checkpoints(folder, facts={"seed": 4, "data": "abc"}).restore(line())
 
 
+@pytest.mark.once
 def test_full_disk_leaves_the_last_checkpoint_whole(three):
     folder, _ = three
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
@@ -250,6 +248,7 @@ def test_full_disk_leaves_the_last_checkpoint_whole(three):
     assert list(folder.glob(".*")) == []
 
 
+@pytest.mark.once
 def test_leftovers_of_killed_writers_are_removed(three):
     (three[0] / ".step-000000008.1.tmp").mkdir()
     (three[0] / ".step-000000008.1.tmp" / "state.safetensors").write_bytes(b"part")
@@ -280,6 +279,7 @@ def test_many_checkpoints_take_no_memory_and_leave_no_files(tmp_path):
     assert list(tmp_path.rglob(".*")) == []
 
 
+@pytest.mark.once
 def test_parts_cover_each_step_once():
     for steps, interval, done in [(10, 4, 0), (10, 4, 3), (8, 4, 4), (3, 4, 0), (9, 4, 9), (9, 4, 8)]:
         checkpoints, covered = Checkpoints("unused"), []

@@ -1,4 +1,4 @@
-"""What can be known of a data set from names alone, before anything is read: what is wrong there ends hours of work."""
+"""Checks of a data set by names of files alone, before any file is read."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Finds the records of a data set: by a pattern, or by a list such as `RECORDS`; and says what they leave out."""
+"""Find the records of a data set by a pattern or a list such as `RECORDS`, and name the files that are left out."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Files of scores beside recordings: by which pattern of names they belong together, and what their marks say."""
+"""Score files that belong to recordings: the pattern of their names, and their marks."""
 
 import itertools
 import os

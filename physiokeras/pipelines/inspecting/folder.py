@@ -1,4 +1,4 @@
-"""What a folder holds, without a definition: recordings, scores, tables. A bad file is named and ends nothing."""
+"""Contents of a folder without a definition: recordings, scores, tables. A bad file is reported, others are read."""
 
 import csv
 import os
@@ -44,7 +44,7 @@ class Recording:
 
 @dataclass
 class Folder:
-    """What was found below a folder.
+    """Recordings, scores and tables found below a folder.
 
     Attributes:
         root: The folder.

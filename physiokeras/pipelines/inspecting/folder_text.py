@@ -1,4 +1,4 @@
-"""Lines for a person on what a folder holds."""
+"""Text that describes the contents of a folder."""
 
 from collections import Counter, defaultdict
 

@@ -19,7 +19,7 @@ _DATE = re.compile(
 
 
 def read_tables(source, definition, records, report=None):
-    """What the tables below `source` say of records, checked before any signal is read.
+    """Read the tables below `source`: people and labels of records, checked before any signal is read.
 
     Args:
         source: The data set's folder.

@@ -57,7 +57,7 @@ def is_export(path):
 
 
 def read_e4_header(path):
-    """What a `Header` needs of a folder; samples are counted, not read.
+    """Fields of a `Header` of a folder; samples are counted, not read.
 
     The recording begins with the file that begins first. A file that is damaged is a fault of its channels.
 

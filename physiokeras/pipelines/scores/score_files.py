@@ -1,4 +1,4 @@
-"""The annotation files of a record: which they are, their marks in the record's time, and those that no label uses."""
+"""The annotation files of a record: find them, read their marks in the record's time, name those that no label uses."""
 
 import bisect
 import fnmatch
@@ -213,7 +213,7 @@ def unused_marks(header, definition):
 
 
 def _source(header, label):
-    """Where a label's annotations are: the path of a file, `Annotations` in memory, or None."""
+    """Source of a label's annotations: the path of a file, `Annotations` in memory, or None."""
     return header.recording.annotations if header.recording else annotation_file(header.path, label)
 
 
