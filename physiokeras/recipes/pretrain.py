@@ -30,7 +30,7 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
     def __post_init__(self):
         super().__post_init__()
         if self.objective in ("supervised", "untrained"):
-            raise ValueError(f"objective {self.objective} does not pretrain; use physiokeras.recipes.compare for it.")
+            raise ValueError(f"objective {self.objective} does not pretrain; `physiokeras compare` trains it.")
 
 
 def main(argv=None):
