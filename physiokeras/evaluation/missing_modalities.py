@@ -51,13 +51,17 @@ def save_maps(folder, extractor, manifest):
     """Fit subset maps on the windows of the splits pretrain and train, and write them into a run's folder.
 
     Args:
-        folder: The run's folder, which gets `subset_maps.npz` where there is a map to fit.
+        folder: The run's folder, which gets `subset_maps.npz` where there is a map to fit: none of several data sets of
+            different modalities.
         extractor: `FeatureExtractor`.
         manifest: `Manifest`.
     """
     splits = [split for split in LEARNED_FROM if split in manifest.splits]
     records = [record.name for record in manifest.select(splits)] if splits else []
-    maps = fit_maps(extractor, manifest, records) if records else None
+    folders = manifest.by_folder(manifest.select(records=records)) if records else []
+    # Probes read the windows of a folder that lacks modalities as they are, so that nothing may be mapped later.
+    whole = all(set(extractor.encoder.modalities) <= set(part.modalities) for part, _ in folders)
+    maps = fit_maps(extractor, manifest, records) if folders and whole else None
     (folder / FILE).unlink(missing_ok=True)
     if maps:
         maps.save(folder / FILE)

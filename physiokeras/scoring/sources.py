@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.experiments.compatibility import shared_modalities
+from physiokeras.experiments.compatibility import laid_out, shared_modalities
 from physiokeras.experiments.reports import is_simulated
 from physiokeras.experiments.training_set import split_of
 from physiokeras.pipelines import Manifest
@@ -74,6 +74,7 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
 def _prepared(manifest, model, shard_index, num_shards):
     if not 0 <= shard_index < num_shards:
         raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
+    manifest = laid_out(manifest, model.first_facts.get("definition"))
     shared_modalities(model.encoder, manifest)
     records = {record.name: record for record in manifest.records[shard_index::num_shards]}
 
