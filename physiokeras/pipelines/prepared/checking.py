@@ -56,7 +56,7 @@ def verify(
     Raises:
         DataError: Names the first bad shard and, where one byte is at fault, its record's place.
     """
-    manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
+    manifest = Manifest.of(folder)
     chosen = manifest.select(split, records)
     check_sizes(manifest, chosen)
     for record in chosen:
@@ -85,10 +85,9 @@ def check_copies(folder, split=None, *, records=None):
     Raises:
         DataError: A copy was damaged; the message names its shard.
     """
-    manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
-    if not isinstance(manifest.folder, Remote):
-        return
-    damaged = [one for one in manifest.select(split, records) if cache.drop_damaged(one.sha256)]
-    if damaged:
-        message = "its copy in the cache was damaged, and is removed: repeat the command."
-        raise DataError(message, file=manifest.shard(damaged[0].name))
+    manifest = Manifest.of(folder)
+    for part, own in manifest.by_folder(manifest.select(split, records)):
+        damaged = [one for one in own if isinstance(part.folder, Remote) and cache.drop_damaged(one.sha256)]
+        if damaged:
+            message = "its copy in the cache was damaged, and is removed: repeat the command."
+            raise DataError(message, file=part.shard(damaged[0].name))
