@@ -43,6 +43,11 @@ class JoinedManifest(Manifest):
         """Refused: the manifest belongs to no folder."""
         raise DataError("a manifest of several folders is written nowhere.", file=self.folder)
 
+    def modalities_of(self, record):
+        """As `Manifest.modalities_of`."""
+        part, own = self.home(record)
+        return part.modalities_of(own)
+
     def by_folder(self, records):
         """`(manifest, its records)` for each folder with any of these records."""
         found = {}

@@ -248,6 +248,10 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise DataError(f"cannot be read ({error}); prepare the folder again.", file=path) from error
 
+    def modalities_of(self, record):
+        """Names of the modalities that a `Record`'s folder has: here all."""
+        return tuple(self.modalities)
+
     def by_folder(self, records):
         """`(manifest, its records)` for each folder with any of these records: here this one."""
         return [(self, records)]

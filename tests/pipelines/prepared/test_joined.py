@@ -1,4 +1,3 @@
-import json
 import pickle
 from dataclasses import replace
 
@@ -7,54 +6,8 @@ import pytest
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines import Definition, Manifest, source, steps_per_pass, stream, verify, windows
-from physiokeras.pipelines.converting.conversion import examples
 from physiokeras.pipelines.prepared.joined import in_layout_of
-from physiokeras.pipelines.prepared.manifest import combine
-from physiokeras.pipelines.prepared.shards import write_shard
-
-SLEEP = {
-    "name": "sleep",
-    "window": 2.0,
-    "modalities": {"eeg": {"rate": 4, "channels": ["A", "B"]}, "ecg": {"rate": 8, "channels": ["D"]}},
-    "labels": {"stage": {"kind": "stages", "annotator": "x", "classes": ["W", "S"]}},
-}
-WRIST = {
-    "name": "wrist",
-    "window": 2.0,
-    "people": "people.csv",
-    "modalities": {"eeg": {"rate": 4, "channels": ["C", "B"]}, "bvp": {"rate": 6, "channels": ["P"]}},
-    "labels": {"age": {"kind": "age"}},
-}
-SPLITS = {"t": "train", "v": "validation", "x": "test"}
-
-
-def prepare(folder, table, counts, seed=0):
-    """A prepared folder of random windows, with sidecars; a record's first letter is its split."""
-    definition = Definition.from_dict(table)
-    (folder / "records").mkdir(parents=True)
-    draw, sidecars = np.random.default_rng([seed, len(table["name"])]), []
-    for name, count in counts.items():
-        stored = {
-            key: draw.integers(-32767, 32768, (count, definition.samples(key), len(m.channels)), np.int16)
-            for key, m in definition.modalities.items()
-        }
-        present = draw.random((count, len(definition.channels))) < 0.8
-        labels = {"stage": np.arange(count, dtype=np.int32) % 2, "age": np.full(count, 50.5, np.float32)}
-        labels = {label: labels[label] for label in definition.labels}
-        shard = write_shard(folder / "records" / f"{name}.tfrecord", examples(name, stored, present, labels))
-        channels = [{"channel": c.name, "modality": key, "present": 1.0, "notes": []}
-                    for key, m in definition.modalities.items() for c in m.channels]  # fmt: skip
-        exact = {key: values.astype(float) for key, values in stored.items()}
-        sidecars.append({
-            "record": name, "seconds": 2.0 * count, "sex": "F", "age": 50.5, "channels": channels, "notes": [],
-            "present": dict.fromkeys(definition.modalities, count), "labels": {}, **shard,
-            "sums": {key: [v.size, v.sum(), (v**2).sum()] for key, v in exact.items()},
-            "sources": {f"{name}.dat": {"size": 9, "sha256": f"{seed}{table['name']}{name}" + 64 * "0"}},
-        })  # fmt: skip
-        (folder / "records" / f"{name}.json").write_text(json.dumps(sidecars[-1]))
-    people, splits = {name: name[1:] for name in counts}, {name: SPLITS[name[0]] for name in counts}
-    combine(folder, definition, sidecars, people, splits, {}).write()
-    return folder
+from tests.two_folders import SLEEP, WRIST, prepare
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +114,8 @@ def test_what_does_not_go_together_is_refused_by_name(folders):
     sleep, wrist = (Manifest.read(folder) for folder in folders)
     eeg = wrist.modalities["eeg"]
     cases = [
-        ({"definition": {"window": 3.0}}, r"windows of 2 s in 2 patches .*sleep. and of 3 s in 2 patches .*wrist"),
-        ({"tokens": 4}, r"2 s in 2 patches .* 2 s in 4 patches"),
+        ({"definition": {"window": 3.0}}, r"windows of 8 s in 8 patches .*sleep. and of 3 s in 8 patches .*wrist"),
+        ({"tokens": 4}, r"8 s in 8 patches .* 8 s in 4 patches"),
         ({"modalities": {"eeg": {**eeg, "rate": 8.0}}}, r"modality eeg: rate 4.0 in .*sleep and 8.0 in .*wrist"),
         ({"modalities": {"ear": {**eeg, "channels": ["A"]}}}, r"channel A .* eeg in .*sleep and to ear"),
         ({"labels": {"stage": {"kind": "stages", "classes": ["W", "R"]}}}, r"stage: classes ..W', 'S'. in .*'R'"),
