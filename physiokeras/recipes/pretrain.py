@@ -45,7 +45,7 @@ class PretrainingSettings(SubsetSettings, ProbeSettings, CohortSettings, Trainin
 class Settings(PretrainingSettings, HostSettings):
     """Settings of a pretraining."""
 
-    data: tuple[str, ...] | None = setting(
+    data: tuple[str, ...] | None = setting(  # type: ignore[assignment]  # the other commands take one folder
         None, "folder that `prepare` wrote, or its URL, or several of them, whose windows are mixed; modalities, "
         "channels and labels go by name, and what a folder lacks is absent; without it a cohort is simulated",
         "data", "place", holds="prepared",
