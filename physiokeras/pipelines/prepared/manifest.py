@@ -282,9 +282,11 @@ def identity_of(sources):
     Args:
         sources: File name to dict of `size` and `sha256`, as a conversion notes them.
 
-    Returns: 16 hexadecimal digits; None without files.
+    Returns: 16 hexadecimal digits; None without files, as of a recording in memory.
     """
-    return max(sources.values(), key=lambda facts: facts["size"])["sha256"][:16] if sources else None
+    if not sources or not all("size" in facts for facts in sources.values()):
+        return None
+    return max(sources.values(), key=lambda facts: facts["size"])["sha256"][:16]
 
 
 def check_people(records, file):
