@@ -31,7 +31,7 @@ def write_html(page, title, *, facts=None, settings="", figures=()):
     ).get_template(_TEMPLATE)
     text = template.render(
         title=title,
-        body=_inlined(_html(page.read_text(encoding="utf-8")), page.parent),
+        body=_html(page.read_text(encoding="utf-8"), page.parent),
         figures=[(figure.stem.replace("_", " "), _picture(figure)) for figure in map(Path, figures)],
         facts=facts,
         machine=json.dumps(facts.get("machine", {})),
@@ -62,24 +62,29 @@ def write_run(folder):
     )
 
 
-def _html(text):
-    """HTML of Markdown. HTML in the text, such as in a record's name, is shown as it is written."""
+def _html(text, folder):
+    """HTML of Markdown, its pictures part of it. HTML in the text, such as in a record's name, is shown as written."""
     converter = markdown.Markdown(extensions=["tables", "sane_lists"])
     converter.preprocessors.deregister("html_block")
     converter.inlinePatterns.deregister("html")
+    # After the last step of Markdown's own, which resolves escapes: sources then are names of files.
+    converter.treeprocessors.register(_Inlined(converter, folder.resolve()), "inlined", -1)
     # A table wider than the screen scrolls by itself; the page does not.
     return re.sub(r"(<table>.*?</table>)", r'<div class="wide">\1</div>', converter.convert(text), flags=re.DOTALL)
 
 
-def _inlined(text, folder):
-    """HTML whose pictures are part of it; pictures that are not below the folder are left out."""
+class _Inlined(markdown.treeprocessors.Treeprocessor):
+    """Puts the content of pictures in the place of their names; pictures that are not below the folder are left out."""
 
-    def inline(match):
-        path = (folder / match[1]).resolve()
-        known = path.is_file() and path.is_relative_to(folder.resolve())
-        return f'src="{_picture(path)}"' if known else 'src=""'
+    def __init__(self, converter, folder):
+        super().__init__(converter)
+        self.folder = folder
 
-    return re.sub(r'src="([^"]*)"', inline, text)
+    def run(self, root):
+        for element in root.iter("img"):
+            path = (self.folder / element.get("src")).resolve()
+            known = path.is_file() and path.is_relative_to(self.folder)
+            element.set("src", _picture(path) if known else "")
 
 
 def _picture(path):

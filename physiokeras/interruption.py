@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C, while a model trains and in the rest of a command."""
+"""Handling of SIGTERM and Ctrl-C, during training and otherwise."""
 
 import contextlib
 import os

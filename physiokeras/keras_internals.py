@@ -1,4 +1,4 @@
-"""The names of Keras that are not public and that this package touches: all of them, each with its reason.
+"""All private names of Keras that this package uses, each with its reason.
 
 `tests/test_keras_internals.py` fails for each that Keras changes.
 """
@@ -47,10 +47,8 @@ class AdamWSteps(keras.optimizers.AdamW):
     """`keras.optimizers.AdamW` with another update on PyTorch, and another clipping under `tf.distribute`.
 
     On CPUs PyTorch's fused kernel, one call, updates the paper's network five times faster than Keras's sequence of
-    operations. On a GPU Keras's own is left: the fused kernel needs the step and the learning rate as numbers, and the
-    program would wait for the GPU at each step to read them.
-    Under a strategy Keras clips the gradient of each replica's part of the batch before it adds them up; here the whole
-    batch's gradient is clipped, so that the number of devices does not change the training.
+    operations. Under a strategy Keras clips the gradient of each replica's part of the batch before it adds them up;
+    here the whole batch's gradient is clipped, so that the number of devices does not change the training.
     """
 
     _tensors = None, ()
@@ -74,8 +72,7 @@ class AdamWSteps(keras.optimizers.AdamW):
         return context if context and context.num_replicas_in_sync > 1 else None
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        fused = keras.config.backend() == "torch" and trainable_variables[0].value.device.type == "cpu"
-        if not fused or self.amsgrad:
+        if keras.config.backend() != "torch" or self.amsgrad:
             return super()._backend_update_step(grads, trainable_variables, learning_rate)
         import torch
         from torch.optim.adamw import adamw

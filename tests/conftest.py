@@ -9,6 +9,8 @@ import pytest
 TESTS = Path(__file__).parent
 # On JAX and TensorFlow most of the time of tiny models goes into compiling them.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+# No test depends on what another compiled before.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 
 

@@ -64,6 +64,24 @@ def test_the_page_refers_to_no_other_file_and_runs_nothing(run):
     assert sources.count(expected) == 1 + 3  # in the text, and below it
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("age_of_us.png", "age_of_us.png"),
+        ("a_b_c.png", r"a\_b\_c.png"),
+        ("a[1].png", r"a\[1\].png"),
+        ("a & b.png", "<a & b.png>"),
+        ('"a" (1).png', '<"a" (1).png>'),
+    ],
+)
+def test_a_picture_of_any_name_is_part_of_the_page(tmp_path, name, written):
+    (tmp_path / name).write_bytes(PIXEL)
+    (tmp_path / "report.md").write_text(f'![x]({written})\n\nsrc="{name}" is no picture.')
+    text = write_html(tmp_path / "report.md", "Report").read_text()
+    assert [values["src"][:10] for tag, values in Seen(text).tags if tag == "img"] == ["data:image"]
+    assert text.count("data:image") == 1
+
+
 def test_a_run_without_a_page_has_no_report(tmp_path):
     assert write_run(tmp_path) is None
     assert not (tmp_path / "report.html").exists()

@@ -14,9 +14,9 @@ import physiokeras
 from physiokeras import keras_internals
 
 PRIVATE = re.compile(
-    r"(?<![\w.])(?!self\._|cls\._)[\w\])]+(?:\(\))?\._(?!_|replace\b)[a-z]\w*|jax_state_sync|keras\.src"
+    r"(?<![\w.])(?!self\._|cls\._)[\w\])]+(?:\(\))?\._(?!_|replace\b|exit\b)[a-z]\w*|jax_state_sync|keras\.src"
 )
-"""`_replace` is a public method of named tuples."""
+"""`_replace` is a public method of named tuples, `os._exit` a public function."""
 
 BACKEND = keras.config.backend()
 

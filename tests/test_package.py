@@ -120,6 +120,14 @@ def test_imports_point_one_way(package):
     assert wrong == []
 
 
+FORMER = {
+    "definition": "physiokeras.pipelines.definitions.definition",
+    "driver": "physiokeras.pipelines.converting.driver",
+    "split": "physiokeras.pipelines.people.split",
+    "streaming": "physiokeras.pipelines.prepared.streaming",
+}
+"""Former places of modules, from which people's scripts import -> where the modules are."""
+
 PIPELINE = (
     "readers",
     "scores",
@@ -151,7 +159,10 @@ def test_imports_within_pipelines_point_one_way(room):
 def test_every_package_has_a_place_in_the_order_of_imports():
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(ROOMS)
     assert {path.parent.name for path in PACKAGE.glob("pipelines/*/__init__.py")} == set(PIPELINE)
-    assert [path.name for path in (PACKAGE / "pipelines").glob("*.py")] == ["__init__.py"]
+    assert {path.stem for path in (PACKAGE / "pipelines").glob("*.py")} == {"__init__", *FORMER}
+    for name, module in FORMER.items():
+        here, there = importlib.import_module(f"physiokeras.pipelines.{name}"), importlib.import_module(module)
+        assert all(getattr(here, each) is getattr(there, each) for each in here.__all__)
 
 
 def test_modules_outside_the_packages_import_none_but_layers():
@@ -184,8 +195,9 @@ def test_only_streams_remote_folders_replicas_and_exports_import_tensorflow():
     }
     replicas = {"keras_internals.py", "experiments/devices.py"}
     assert users == {
-        "pipelines/prepared/streaming.py",
+        "pipelines/prepared/tf_dataset.py",
         "pipelines/prepared/remote.py",
+        "pipelines/prepared/remote_stream.py",
         "exporting/formats.py",
         *replicas,
     }

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Measure windows per second of the stream, relative to a plain `TFRecordDataset` on the same files.
+"""Measure windows per second of the stream, beside reading the same bytes and a plain `TFRecordDataset`.
 
     python tools/bench_stream.py [--records 24] [--windows 400] [--batch-size 64] [--repeats 3]
 
-The windows are random int16, 9 channels x 3000 samples, in a temporary folder, read from a warm cache. Targets: at
-least half the plain rate, and 15,000 windows/s on two cores. Training uses `shuffled`, evaluation
-uses `in order`; `start` is the time to the first batch in seconds.
+The windows are random int16, 9 channels x 3000 samples, in a temporary folder, read from a warm cache. `read` reads the
+files into one buffer by plain calls; `bare` is a plain `TFRecordDataset`. Training uses `shuffled`, evaluation uses
+`in order`; `source` rows are the same batches as NumPy arrays, without TensorFlow. `start` is the time to the first
+batch in seconds; processor time is that of all threads. The cases alternate, and the medians are printed.
 """
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
@@ -57,14 +59,25 @@ def prepare(folder, records, windows, samples=3000):
 
 
 def rate(dataset, windows):
-    """Windows per second, counted from the first element on, and seconds to the first element."""
-    start, iterator = time.perf_counter(), iter(dataset)
+    """Windows per second from the first element on, microseconds of processor time a window, seconds to the first."""
+    start, used = time.perf_counter(), time.process_time()
+    iterator = iter(dataset)
     next(iterator)
     first, elements = time.perf_counter(), 1
     for _ in iterator:
         elements += 1
     seconds = time.perf_counter() - first
-    return windows * (elements - 1) / elements / seconds, first - start
+    processor = 1e6 * (time.process_time() - used) / windows
+    return windows * (elements - 1) / elements / seconds, processor, first - start
+
+
+def read(paths, size=1 << 20):
+    """Read files as a stream of bytes does that looks at nothing; yields once a buffer."""
+    buffer = bytearray(size)
+    for path in paths:
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(buffer):
+                yield
 
 
 def main():
@@ -78,7 +91,7 @@ def main():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
-    from physiokeras.pipelines import steps_per_pass, stream
+    from physiokeras.pipelines import source, steps_per_pass, stream
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = prepare(Path(temporary) / "prepared", arguments.records, arguments.windows)
@@ -86,23 +99,28 @@ def main():
         total, size = arguments.records * arguments.windows, arguments.batch_size
         steps = steps_per_pass(folder, "train", size)
 
-        def shuffled():
-            return stream(folder, "train", batch_size=size, labels=("stage",), seed=0).take(2 * steps)
-
+        options = {"batch_size": size, "labels": ("stage",)}
         cases = {
+            "read": (lambda: read(paths), total),
             "bare": (lambda: tf.data.TFRecordDataset(paths), total),
-            "shuffled": (shuffled, 2 * steps * size),
-            "in order": (lambda: stream(folder, "train", batch_size=size, labels=("stage",)), total),
+            "shuffled": (lambda: stream(folder, "train", seed=0, **options).take(2 * steps), 2 * steps * size),
+            "in order": (lambda: stream(folder, "train", **options), total),
+            "source, shuffled": (
+                lambda: itertools.islice(source(folder, "train", seed=0, **options), 2 * steps),
+                2 * steps * size,
+            ),
+            "source, in order": (lambda: source(folder, "train", **options), total),
         }
         results = {name: [] for name in cases}
         for _ in range(arguments.repeats):
             for name, (dataset, windows) in cases.items():
                 results[name].append(rate(dataset(), windows))
-        base = sorted(run[0] for run in results["bare"])[arguments.repeats // 2]
+        medians = {name: np.median(runs, axis=0) for name, runs in results.items()}
         print(f"{total} windows of 9 x 3000 int16, batches of {size}, {os.cpu_count()} CPUs, {arguments.repeats} runs")
-        for name, runs in results.items():
-            speed, start = sorted(runs)[arguments.repeats // 2]
-            print(f"{name:9} {speed:8.0f} windows/s  {speed / base:5.2f} x bare  start {start:.2f} s")
+        print(f"{'':16} windows/s  x bare  x read  processor us/window  start s")
+        for name, (speed, processor, start) in medians.items():
+            ratios = (speed / medians[other][0] for other in ("bare", "read"))
+            print(f"{name:16} {speed:9.0f}  {next(ratios):6.2f}  {next(ratios):6.2f}  {processor:19.1f}  {start:7.3f}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@
 Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+,
 a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a
 FLAC file and its header, a record of segments, its layout, a table of labels, scores in NSRR's and Profusion's XML,
-in a table and in a list, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
+in a table and in a list, as RemLogic exports them, files of an E4, HDF5 of the Dreem Open Datasets,
+splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
 Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
 read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
@@ -61,6 +62,7 @@ def prepare(folder):
     from physiokeras.pipelines.labels.window_labels import read_labels, read_people
     from physiokeras.pipelines.people.label_tables import read_tables
     from physiokeras.pipelines.prepared.shards import check_lengths, read_shard
+    from physiokeras.pipelines.readers.dreem import read_dreem_scores
     from physiokeras.pipelines.readers.records import read_header, read_signal
     from physiokeras.pipelines.simulation.simulator import simulate
 
@@ -127,6 +129,8 @@ def prepare(folder):
         (segments / "whole.hea", record),
         (segments / "layout.hea", lambda path: record(path.with_name("whole.hea"))),
         (segments / "table.csv", lambda path: read_tables(path.parent, with_table(definition), ["flac", "whole"])),
+        *wrist_targets(folder / "wrist", record),
+        (write_dreem(folder / "dreem.h5"), lambda path: (record(path), read_dreem_scores(path))),
         (source / "SHA256SUMS.txt", lambda _: read_checksums(source)),
         *score_targets(header_path, night, definition, labels),
         *split_targets(folder / "splits", definition),
@@ -153,20 +157,48 @@ def score_targets(record, night, definition, labels):
         + "</SleepStages></CMPStudyConfig>",
         "scores.csv": "onset,end,stage\n12:00:10 AM,12:00:40 AM,W\n12:00:40 AM,12:01:10 AM,N2\n",
         "hypnogram.txt": "0\n1\n2\n5\n",
+        "remlogic.txt": "RemLogic Event Export\n\nSleep Stage\tTime [hh:mm:ss]\tEvent\tDuration[s]\tLocation\n"
+        "W\t00:00:30\tSLEEP-S0\t30\tC4-A1\nS2\t00.01.00\tMCAP-A1\t7\tC4-A1\n",
     }
 
     def reader(path, file):
         def read(_):
-            stages = Label("stage", "stages", file=file, classes=("W", "N1", "N2", "N3", "R"))
-            apneas = Label("apnea", "events", file=file, events=("*",))
+            times = {"column": "Event", "times": "clock"} if file == "remlogic.txt" else {}
+            prefix = "SLEEP-" if times else ""
+            stages = Label("stage", "stages", file=file, classes=("W", "N1", "N2", "N3", "R"), prefix=prefix, **times)
+            apneas = Label("apnea", "events", file=file, events=("*",), **times)
             labels(path, replace(definition, labels={"stage": stages, "apnea": apneas}))
 
         return read
 
     for name, text in files.items():
-        path = night if name == "scores.csv" else record
+        path = night if name in ("scores.csv", "remlogic.txt") else record
         path.with_name(name).write_text(text)
         yield path.with_name(name), reader(path, name)
+
+
+def wrist_targets(folder, record):
+    """Write an export of an E4."""
+    folder.mkdir()
+    for name, (rate, columns) in {"ACC": (32, 3), "BVP": (64, 1), "EDA": (4, 1)}.items():
+        values = np.random.default_rng(rate).integers(-64, 64, (rate * 20, columns))
+        rows = [["1495437325.000000"] * columns, [f"{rate}.000000"] * columns, *values.tolist()]
+        (folder / f"{name}.csv").write_text("".join(", ".join(map(str, row)) + "\n" for row in rows))
+    for name in ("ACC.csv", "EDA.csv"):
+        yield folder / name, lambda path: record(path.parent)
+
+
+def write_dreem(path):
+    """Write two channels and a hypnogram in HDF5."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for group, name in (("eeg", "C3_M2"), ("emg", "ECG")):
+            made = file.create_group(f"signals/{group}")
+            made.attrs["fs"], made.attrs["unit"] = 250, "uV"
+            made.create_dataset(name, data=np.arange(3000, dtype=np.float32), compression="gzip")
+        file["hypnogram"] = [0, 4]
+    return path
 
 
 def split_targets(folder, definition):

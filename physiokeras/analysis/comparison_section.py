@@ -48,36 +48,43 @@ def explanation(settings, manifest):
             "seeds or strategies to the comparison.",
             file=settings.compare,
         )
-    tasks = list(dict.fromkeys(name for row in rows for name in row["scores"]))
-    strategies = np.array([row["strategy"] for row in rows])
     lines = [["probe score", "measure", "all encoders", "within strategies"]]
     sentences, figures = [], {}
-    note = note_of(manifest)
-    for task in tasks:
-        score = np.array([row["scores"].get(task, np.nan) for row in rows], float)
-        for name, text in MEASURES.items():
-            values = [row[name] for row in rows]
-            over, within = (
-                rank_correlation(values, score, groups, seed=settings.seed) for groups in (None, strategies)
-            )
-            lines.append([task, text, *(number(c.value, c.low, c.high) for c in (over, within))])
-            sentences.append(f"- {over.sentence(text, task, within)}")
-        drawn = {text: [row[name] for row in rows] for name, text in MEASURES.items()}
-        figures[f"explanation_{file_name(task)}"] = learned.explanations(
-            drawn, score, strategies, score_name=f"{task}\n(balanced accuracy)", note=note
-        )
+    for task in dict.fromkeys(name for row in rows for name in row["scores"]):
+        own, said, figure = _task_correlations(rows, task, settings.seed, note_of(manifest))
+        lines, sentences = lines + own, sentences + said
+        figures[f"explanation_{file_name(task)}"] = figure
+    strategies = len({row["strategy"] for row in rows})
     text = [
-        f"{len(rows)} encoders of {len(set(strategies))} strategies. Spearman's correlation of each measure with each "
+        f"{len(rows)} encoders of {strategies} strategies. Spearman's correlation of each measure with each "
         "probe's balanced accuracy; in brackets: 95 % intervals over encoders. Encoders of one strategy resemble each "
         "other, which makes the intervals of the first column too narrow; the second column subtracts each strategy's "
         "mean first.",
         "\n".join(sentences),
         markdown_table(lines),
     ]
+    return Section("Do the measures predict probe scores?", text, {"explanation": _table(rows)}, figures)
+
+
+def _task_correlations(rows, task, seed, note):
+    """Table lines, sentences and the figure of the measures against one task's probe scores."""
+    score = np.array([row["scores"].get(task, np.nan) for row in rows], float)
+    strategies = np.array([row["strategy"] for row in rows])
+    drawn = {text: [row[name] for row in rows] for name, text in MEASURES.items()}
+    lines, sentences = [], []
+    for text, values in drawn.items():
+        over, within = (rank_correlation(values, score, groups, seed=seed) for groups in (None, strategies))
+        lines.append([task, text, *(number(c.value, c.low, c.high) for c in (over, within))])
+        sentences.append(f"- {over.sentence(text, task, within)}")
+    title = f"{task}\n(balanced accuracy)"
+    return lines, sentences, learned.explanations(drawn, score, strategies, score_name=title, note=note)
+
+
+def _table(rows):
+    """A row for each encoder, NaN where it has no such score."""
     flat = [{**{k: v for k, v in row.items() if k != "scores"}, **row["scores"]} for row in rows]
     columns = list(dict.fromkeys(name for row in flat for name in row))
-    table = [{name: row.get(name, np.nan) for name in columns} for row in flat]
-    return Section("Do the measures predict probe scores?", text, {"explanation": table}, figures)
+    return [{name: row.get(name, np.nan) for name in columns} for row in flat]
 
 
 def _measured(folder, manifest, settings):

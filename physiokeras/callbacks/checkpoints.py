@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import keras
 
 from physiokeras import checkpoint_folders
-from physiokeras.callbacks import other_callbacks, state
+from physiokeras.callbacks import hosts, other_callbacks, state
 from physiokeras.errors import DataError, TrainingError
 from physiokeras.interruption import SignalWatch
 
@@ -32,6 +32,9 @@ class Checkpoints(keras.callbacks.Callback):
         data = stream(folder, "train", batch_size=32, seed=0, start_step=checkpoints.step)
         model.fit(data, callbacks=[checkpoints], **part)
     ```
+
+    Where a `keras.distribution` spans several processes of JAX, the first of them writes and reads the folder and tells
+    the others. A signal to one of them ends all after the same step.
 
     Bit for bit holds on a CPU with the same backend. Weights are stored by name, so another backend can resume from
     them, but not bit for bit.
@@ -95,21 +98,13 @@ class Checkpoints(keras.callbacks.Callback):
         self.set_model(model)
         # Otherwise TensorFlow traces the first step twice, to create the optimizer's variables.
         state.build_optimizer(model)
-        arrays, facts, complaints = checkpoint_folders.newest(self.folder)
+        arrays, facts = hosts.from_first(self._newest)
         if arrays is None:
             return self.step
-        then = facts["facts"]
-        changed = [f"{k}: {then[k]!r} then, {v!r} now" for k, v in self.facts.items() if k in then and then[k] != v]
-        if changed:
-            message = f"checkpoints of another run: {'; '.join(changed)}. Give another folder."
-            raise DataError(message, file=self.folder)
         self._take(model, arrays, facts)
         self._resumes = True
-        for complaint in complaints:
-            warnings.warn(
-                f"Skipped a damaged checkpoint: {complaint} Training resumes from step {self.step}.", stacklevel=2
-            )
-        checkpoint_folders.remove_after(self.folder, self.step)
+        if hosts.is_first():
+            checkpoint_folders.remove_after(self.folder, self.step)
         return self.step
 
     def restore_best(self, model: keras.Model) -> None:
@@ -119,7 +114,7 @@ class Checkpoints(keras.callbacks.Callback):
             model: The model that was trained.
         """
         if self.best is not None:
-            arrays, _ = checkpoint_folders.read(self.folder, self.best["step"])
+            arrays, _ = hosts.from_first(lambda: checkpoint_folders.read(self.folder, self.best["step"]))
             state.restore(model, arrays, checkpoint_folders.place(self.folder, self.best["step"]))
             self._fit_has_ended = False
 
@@ -147,18 +142,18 @@ class Checkpoints(keras.callbacks.Callback):
         self._end_as_fit_does()
 
     def on_train_begin(self, logs=None):  # noqa: D102
-        there = checkpoint_folders.steps(self.folder)
-        if there and self._saved is None:
+        if hosts.is_first() and self._saved is None and checkpoint_folders.steps(self.folder):
             raise ValueError(
                 f"{self.folder} holds checkpoints already: call `restore(model)` to resume from them, or give another "
                 "folder."
             )
-        os.makedirs(self.folder, exist_ok=True)
+        if hosts.is_first():
+            os.makedirs(self.folder, exist_ok=True)
         self._others = other_callbacks.beside(self)
         # On JAX each look at `self.model` writes all values back into its variables, and breaks a step that runs.
         self._trained = self.model
         if self._fit_has_ended and self._fit_changes_weights():
-            self._take(self._trained, *checkpoint_folders.read(self.folder, self.step))
+            self._take(self._trained, *hosts.from_first(lambda: checkpoint_folders.read(self.folder, self.step)))
         self._fit_has_ended = False
         self._watch.install(self._trained)
 
@@ -179,6 +174,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
         self.step = self._epoch_began + batch + 1
         self._check_loss((logs or {}).get("loss", 0.0))
+        self._hear()
         if self._watch.count > 1:
             self._leave()
         if batch + 1 == self.params.get("steps"):
@@ -190,6 +186,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._leave()
 
     def on_test_batch_begin(self, batch, logs=None):  # noqa: D102
+        self._hear()
         if self._watch.count > 1:
             self._leave()
 
@@ -202,6 +199,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self._patience_is_over():
             self._trained.stop_training = True
         last = self._trained.stop_training or epoch + 1 == self.params.get("epochs")
+        self._hear()
         if better or last or self._is_due() or self._fit_changes_weights():
             self._save()
         if self._watch.told:
@@ -212,8 +210,30 @@ class Checkpoints(keras.callbacks.Callback):
         self._save()  # where a callback behind this one ended the training
         self._fit_has_ended, self._states = True, other_callbacks.states(self._others)
         self._watch.remove()
+        self._hear()
         if self._watch.told:
             self._leave()
+
+    def _newest(self):
+        """Arrays and facts of the newest undamaged checkpoint; see `restore`."""
+        arrays, facts, complaints = checkpoint_folders.newest(self.folder)
+        if arrays is None:
+            return None, None
+        then = facts["facts"]
+        changed = [f"{k}: {then[k]!r} then, {v!r} now" for k, v in self.facts.items() if k in then and then[k] != v]
+        if changed:
+            message = f"checkpoints of another run: {'; '.join(changed)}. Give another folder."
+            raise DataError(message, file=self.folder)
+        for complaint in complaints:
+            message = f"Skipped a damaged checkpoint: {complaint} Training resumes from step {facts['step']}."
+            warnings.warn(message, stacklevel=3)
+        return arrays, facts
+
+    def _hear(self):
+        """Stop all hosts after the same step where one of them got a signal."""
+        if hosts.count() > 1:
+            told, self._watch.count = hosts.largest([int(self._watch.told or 0), self._watch.count])
+            self._watch.told = signal.Signals(told) if told else None
 
     def _take(self, model, arrays, facts):
         state.restore(model, arrays, checkpoint_folders.place(self.folder, facts["step"]))
@@ -228,6 +248,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _save(self, metrics=False):
         if self._saved == self.step:
+            return
+        if not hosts.is_first():
+            self._saved = self.step
             return
         arrays = state.arrays(self.model, metrics)
         bad = [name for name, array in arrays.items() if not state.is_finite(array)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from physiokeras.callbacks import hosts
 from physiokeras.files import write_atomic
 from physiokeras.keras_internals import steps_done
 
@@ -14,7 +15,8 @@ from physiokeras.keras_internals import steps_done
 class MetricsFile(keras.callbacks.Callback):
     """Write a row for each Keras epoch: step, learning rate, losses. Steps that loss scaling skips do not count.
 
-    A resumed training continues the file: rows after the optimizer's step are removed.
+    A resumed training continues the file: rows after the optimizer's step are removed. Of several hosts,
+    the first writes.
 
     Args:
         path: The CSV file.
@@ -26,6 +28,8 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):  # noqa: D102
         self.columns, rows = None, []
+        if not hosts.is_first():
+            return
         if self._step() and self.path.exists():
             with open(self.path, newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
@@ -41,6 +45,8 @@ class MetricsFile(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):  # noqa: D102
         values = {**self._rates(), **(logs or {})}
+        if not hosts.is_first():
+            return
         row = {"step": self._step(), **{name: f"{float(value):.6g}" for name, value in values.items()}}
         new = self.columns is None
         self.columns = self.columns or list(row)

@@ -1,4 +1,4 @@
-"""What callbacks beside `Checkpoints` count: kept with the checkpoint, or refused."""
+"""State of callbacks other than `Checkpoints`: saved with a checkpoint, or refused."""
 
 import inspect
 import warnings
@@ -50,7 +50,7 @@ def beside(callback):
 
 
 def states(callbacks):
-    """What they count now.
+    """Their present state.
 
     Args:
         callbacks: dict of name to callback.

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from physiokeras.callbacks import hosts
 from physiokeras.errors import DataError
 from physiokeras.models.saving import array_of, named_variables, own_names
 
@@ -96,4 +97,4 @@ def _metrics(model):
 def _assign(variables, stored):
     for name, variable in variables.items():
         # Backends store the bits of a seed in different integer types.
-        variable.assign(stored[name].astype(array_of(variable).dtype))
+        variable.assign(hosts.placed(stored[name].astype(array_of(variable).dtype), variable))

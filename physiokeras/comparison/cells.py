@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.comparison import predictions
-from physiokeras.comparison.sources import source_of
 from physiokeras.comparison.strategies import Strategy
 from physiokeras.errors import DataError
 from physiokeras.evaluation.features import some_people
@@ -25,8 +24,6 @@ from physiokeras.seeds import derive
 
 FACTS = "cell.json"
 """Written last: a cell with this file is done, for what it was asked for."""
-
-NO_VALIDATION = "supervised training ends by the loss on validation people, and there are none: hold out --folds."
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,10 @@ def check(strategies, folds, manifest):
                 strategy.settings, manifest, records=manifest.records_of(fold.train if supervised else fold.pretrain)
             )
             if supervised and not fold.validation:
-                raise DataError(NO_VALIDATION, file=manifest.folder)
+                message = (
+                    "supervised training ends by the loss on validation people, and there are none: hold out --folds."
+                )
+                raise DataError(message, file=manifest.folder)
 
 
 def cache_key(strategy, settings, fold, manifest):
@@ -118,7 +118,7 @@ def is_done(cell, tasks):
 
 
 def asked(cell, tasks):
-    """What a cell's predictions depend on besides its models.
+    """Settings and tasks, besides its models, on which a cell's predictions depend.
 
     Settings of probes and subset maps at their default are left out: cells of earlier versions, which have no mapped
     predictions, stay valid, and tables lack the row.
@@ -153,7 +153,7 @@ def compute(cell, manifest, tasks, run):
     else:
         model = encoder(cell, manifest, run) if cell.strategy.has_encoder else None
         seconds = {"train": round(time.monotonic() - began, 1)}
-        found = predictions.of_probes(cell, source_of(cell.strategy, model, manifest), manifest, tasks)
+        found = predictions.of_probes(cell, cell.strategy.source(model, manifest), manifest, tasks)
     predictions.write(cell.folder, found, tasks)
     facts = {
         "strategy": cell.strategy.name,
@@ -189,9 +189,6 @@ def networks(cell, manifest, tasks, run):
 
     Returns: dict of the name of each task with classes to `LinearProbe`, or to None where its training windows are of
         one class.
-
-    Raises:
-        DataError: No validation people.
     """
     found = {}
     for task in (task for task in tasks if task.classes):
@@ -199,8 +196,6 @@ def networks(cell, manifest, tasks, run):
         if is_kept(folder):
             found[task.name] = load(folder)
             continue
-        if not cell.fold.validation:
-            raise DataError(NO_VALIDATION, file=manifest.folder)
         people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
         records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
         network = supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)

@@ -175,7 +175,7 @@ def aggregate_less(table, first, second):
 
 
 def sentence(pair, less):
-    """What a difference of aggregates says."""
+    """A difference of aggregates in words."""
     first, second = pair
     numbers = f"{less.value:+.3f} [{less.low:+.3f}, {less.high:+.3f}]"
     if less.low > 0:

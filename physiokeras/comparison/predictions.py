@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from physiokeras.comparison.sources import EncoderFeatures, TimeAlone
+from physiokeras.evaluation.extraction import EncoderFeatures, TimeAlone
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.scores import class_scores, number_scores
 from physiokeras.evaluation.subset_maps import SubsetMap
@@ -263,7 +263,7 @@ def write(folder, found, tasks):
 
 
 def read(folder, tasks):
-    """What `write` wrote: `Predictions` with keys, targets, columns and subsets."""
+    """Read what `write` wrote: `Predictions` with keys, targets, columns and subsets."""
     with open(folder / PREDICTIONS, newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     texts = {title: [row[i] for row in rows] for i, title in enumerate(header)}

@@ -3,10 +3,10 @@
 import numpy as np
 
 from physiokeras.comparison import page as pages
-from physiokeras.comparison.pool import ALL, pool
+from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.predictions import RAW
 from physiokeras.comparison.strategies import UNIMODAL
-from physiokeras.comparison.table import AGGREGATE, best_unimodal, label, score_table
+from physiokeras.comparison.table import AGGREGATE, best_unimodal, label
 from physiokeras.evaluation.scores import calibration_sums, scored
 from physiokeras.experiments.reports import note_of
 from physiokeras.figures import strategy_scores, style
@@ -14,20 +14,19 @@ from physiokeras.figures.style import SERIES
 from physiokeras.files import write_atomic, write_csv
 
 
-def report(run, cells, tasks, manifest, settings):
-    """Score finished cells, write the results into the run's folder, and print the main tables.
+def report(run, cells, pooled, table, manifest, settings):
+    """Write the results of a comparison into the run's folder, and print the main tables.
 
     Args:
         run: `Run`; its folder gets `scores.md`, `scores.csv`, `table.csv`, `subsets.csv` and `figures/`.
         cells: list of `Cell`.
-        tasks: list of `Task`.
+        pooled: `Pool` of the cells' predictions.
+        table: `ScoreTable` of these.
         manifest: `Manifest`.
         settings: Those of the command.
     """
     folder = run.folder
     strategies = list({cell.strategy.name: cell.strategy for cell in cells}.values())
-    pooled = pool(cells, tasks)
-    table = score_table(pooled, cells, settings.draws, settings.seed)
     best = best_unimodal(strategies, table)
     main = list(pages.main(pooled, table, best, manifest, settings))
     detail = list(pages.detail(pooled, table, manifest, cells))
@@ -107,7 +106,7 @@ def draw(folder, strategies, pooled, table, best, manifest, settings):
 
 
 def panel(table, task, score):
-    """What `strategy_scores.points` shows of a task: row to mean, interval and seeds."""
+    """Input of `strategy_scores.points` for a task: row to mean, interval and seeds."""
     values = {}
     for strategy, scaling in pages.rows_of(table):
         key = strategy, scaling, task, score
@@ -118,7 +117,7 @@ def panel(table, task, score):
 
 
 def subset_means(table, strategies, probe, task):
-    """What `strategy_scores.subset_map` shows: family of strategies to subset to balanced accuracy."""
+    """Input of `strategy_scores.subset_map`: family of strategies to subset to balanced accuracy."""
     family = {strategy.name: strategy.family for strategy in strategies}
     values = {name: {} for name in (UNIMODAL, *family.values())}
     for (own, strategy, of, subset, score), seeds in table.subsets.iterrows():

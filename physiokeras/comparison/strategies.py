@@ -1,4 +1,4 @@
-"""Strategies that a comparison compares: settings laid over the run's, and features without an encoder."""
+"""Strategies of a comparison: settings that override the run's, or features without an encoder."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ WITHOUT_ENCODER = (BAND_POWER, TIME)
 
 @dataclass(frozen=True)
 class Strategy:
-    """What is compared, whatever its seed: one row of the tables, or one for each scaling of the features.
+    """A strategy without its seed: one row of the tables, or one for each scaling of the features.
 
     Args:
         name: Such as "input_dropout" or "unimodal_eeg".
@@ -42,6 +42,23 @@ class Strategy:
     def has_encoder(self):
         """Whether an encoder makes its features."""
         return self.name not in WITHOUT_ENCODER
+
+    def source(self, encoder, manifest):
+        """The source of the features that its probes read.
+
+        Args:
+            encoder: `Encoder`; None where it has none.
+            manifest: `Manifest`.
+
+        Returns: `EncoderFeatures`, `BandPowers` or `TimeAlone`.
+        """
+        from physiokeras.evaluation import band_power, extraction  # which import Keras; settings are read before
+
+        if self.name == TIME:
+            return extraction.TimeAlone(manifest)
+        if self.name == BAND_POWER:
+            return band_power.BandPowers(manifest, self.modalities)
+        return extraction.EncoderFeatures(manifest, encoder, self.settings.pooling)
 
 
 def overrides(settings):

@@ -158,7 +158,7 @@ def wide(values, index):
 
 
 def facts(cell):
-    """What a finished cell's `cell.json` holds."""
+    """Content of a finished cell's `cell.json`."""
     return json.loads((cell.folder / FACTS).read_bytes())
 
 

@@ -1,6 +1,7 @@
 """Log band powers of windows: features without a network, the floor that an encoder has to beat."""
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import spectrogram
@@ -8,12 +9,31 @@ from scipy.signal import spectrogram
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.constants import INT16_SCALE
 from physiokeras.evaluation.extraction import features_by
+from physiokeras.pipelines import Manifest
 
 SPANS = (1, 4, 16)
 """Lengths in seconds of the spans whose spectra are taken; those longer than a window are left out."""
 
 BANDS = 8
 """Most bands of a spectrum."""
+
+
+@dataclass(frozen=True)
+class BandPowers:
+    """Log band powers of every channel: a source of features for probes, as `EncoderFeatures`, without an encoder.
+
+    Args:
+        manifest: `Manifest`.
+        modalities: Names of those that are read.
+    """
+
+    manifest: Manifest
+    modalities: tuple[str, ...]
+    parameters = 0
+
+    def features(self, records, left=None):
+        """As `EncoderFeatures.features`."""
+        return features_of_records(self.manifest, records, self.modalities, left)
 
 
 def features_of_records(manifest, records, modalities, left=None):

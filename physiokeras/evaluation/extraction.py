@@ -1,13 +1,17 @@
-"""Features of prepared windows: all windows through an extractor or a function, or a sample spread evenly."""
+"""Features of prepared windows, through an encoder, from the time or by any function; or a sample of windows."""
 
+import functools
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation.features import Features
-from physiokeras.models import FeatureExtractor
+from physiokeras.models import Encoder, FeatureExtractor
+from physiokeras.models.subsets import SubsetExtractor
 from physiokeras.pipelines import Manifest, stream
 from physiokeras.pipelines.prepared.streaming import damage_named
 
@@ -55,6 +59,85 @@ def features_of_windows(
     return features_by(of_batch, manifest, extractor.encoder.modalities, split, records)
 
 
+@dataclass(frozen=True)
+class EncoderFeatures:
+    """Pooled tokens of a frozen encoder, with all modalities or with some: a source of features for probes.
+
+    Args:
+        manifest: `Manifest`.
+        encoder: `Encoder`.
+        pooling: As in `FeatureExtractor`.
+    """
+
+    manifest: Manifest
+    encoder: Encoder
+    pooling: str
+
+    @property
+    def modalities(self):
+        """Names of the modalities that can be missing."""
+        return tuple(self.encoder.modalities)
+
+    @property
+    def parameters(self):
+        """Number of the encoder's weights."""
+        return self.encoder.count_params()
+
+    def features(self, records, left=None):
+        """`Features` of all windows of records; of the modalities only those in `left` are read, None for all."""
+        if left is None:
+            return features_of_windows(shared_extractor(self.encoder, self.pooling), self.manifest, records=records)
+        extractor = shared_extractor(self.encoder, self.pooling, SubsetExtractor)
+        places = [self.modalities.index(name) for name in left]
+
+        def of_batch(inputs, _):
+            numbers = tuple(np.full(len(inputs["present"]), place, np.int32) for place in places)
+            return predict(extractor, {**inputs, "left": numbers}, FULL_BATCH)
+
+        return features_by(of_batch, self.manifest, self.modalities, records=records)
+
+
+def shared_extractor(encoder, pooling, kind=FeatureExtractor):
+    """An extractor with the weights of an encoder; encoders of one architecture share one compiled program.
+
+    Args:
+        encoder: `Encoder`.
+        pooling: As in `FeatureExtractor`.
+        kind: `FeatureExtractor` or `SubsetExtractor`.
+
+    Returns: an instance of `kind`, valid until the next call for an encoder of the same architecture.
+    """
+    extractor = _extractor(json.dumps({**encoder.get_config(), "seed": 0}), pooling, kind)
+    extractor.encoder.set_weights(encoder.get_weights())
+    return extractor
+
+
+@functools.lru_cache(maxsize=4)
+def _extractor(config, pooling, kind):
+    return kind(Encoder.from_config(json.loads(config)), pooling)
+
+
+@dataclass(frozen=True)
+class TimeAlone:
+    """Number of the window in its recording, as the only feature; no signal is read.
+
+    Args:
+        manifest: `Manifest`.
+    """
+
+    manifest: Manifest
+    modalities = ()
+    parameters = 0
+
+    def features(self, records):
+        """`Features` of width 1 of all windows of records."""
+
+        def of_batch(_, labels):
+            return labels["window"][:, None].astype(np.float32)
+
+        return features_by(of_batch, self.manifest, self.manifest.defaults[:1], records=records)
+
+
 def features_by(function, manifest, modalities, split=None, records=None):
     """Features that any function makes of windows; arguments and result otherwise as for `features_of_windows`.
 
@@ -79,7 +162,7 @@ def features_by(function, manifest, modalities, split=None, records=None):
 
 
 def extract(function, batches):
-    """What a function makes of a stream's windows, and their labels.
+    """Apply a function to the windows of a stream; also collect their labels.
 
     Args:
         function: Function of a batch's inputs and labels to an array `(windows, ...)`.

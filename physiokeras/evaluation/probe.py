@@ -250,7 +250,7 @@ def _ridge(rows, targets, strengths, *_):
 
 
 def _loss(probe, rows, targets, class_weight):
-    """What fitting minimises, on other people: cross-entropy, or mean absolute error in years."""
+    """The loss of a fitted layer on other people: cross-entropy, or mean absolute error in years."""
     if not probe.task.classes:
         return float(np.abs(probe.predict(rows) - targets).mean())
     right = probe.predict_proba(rows)[np.arange(len(targets)), targets]

@@ -1,4 +1,4 @@
-"""Linear maps from features of some modalities to those of all, so that a probe stands missing modalities.
+"""Linear maps from features of some modalities to those of all, for predictions with missing modalities.
 
 Without a modality the features' mean moves so far that a probe of all modalities predicts one class only. A ridge
 regression per subset, fitted without labels, predicts the features of all modalities instead.

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from pathlib import Path
 
 from physiokeras import memory
 from physiokeras.pipelines.prepared.devices import keras_backend, leave_gpus_to_backend
@@ -13,9 +14,9 @@ from physiokeras.pipelines.prepared.devices import keras_backend, leave_gpus_to_
 def use(backend):
     """Make Keras run on `backend` in this process; call it before Keras is imported.
 
-    TensorFlow reads the data for every backend. It is imported here (it imports Keras), and its GPUs are hidden from it
-    unless it is the backend. It logs fatal messages only, unless `TF_CPP_MIN_LOG_LEVEL` is set. With XLA, freed memory
-    stays with the process.
+    TensorFlow, where it is installed, passes the data to every backend. It is imported here (it imports Keras), and its
+    GPUs are hidden from it unless it is the backend. It logs fatal messages only, unless `TF_CPP_MIN_LOG_LEVEL` is set.
+    With XLA, freed memory stays with the process.
 
     Args:
         backend: "tensorflow", "jax" or "torch".
@@ -36,9 +37,29 @@ def use(backend):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if backend != "torch":
         memory.keep()
+    if backend == "jax":
+        keep_programs()
     if importlib.util.find_spec("tensorflow") is not None:
         with _held_back_stderr():
             leave_gpus_to_backend(importlib.import_module("tensorflow"))
+
+
+PROGRAMS_BYTES = 2 << 30
+"""Size to which the folder of compiled programs grows; then the least recently used go."""
+
+
+def keep_programs():
+    """Let JAX keep compiled programs below the user's cache folder, for the processes that follow.
+
+    JAX's own environment variables win: `JAX_COMPILATION_CACHE_DIR` is another folder,
+    `JAX_COMPILATION_CACHE_MAX_SIZE` another size, and `JAX_ENABLE_COMPILATION_CACHE=false` turns it off. Call it before
+    JAX is imported.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "physiokeras" / "jax"
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    if os.access(there, os.W_OK):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+        os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(PROGRAMS_BYTES))
 
 
 @contextlib.contextmanager

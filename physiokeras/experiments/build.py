@@ -49,7 +49,6 @@ def build_autoencoder(settings, manifest):
     Raises:
         DataError: Not as many `drop_weights` as modalities.
     """
-    from physiokeras.layers import ModalityDropout, TokenMask
     from physiokeras.models import MaskedAutoencoder
 
     with initial_weights(settings.seed):
@@ -59,28 +58,10 @@ def build_autoencoder(settings, manifest):
                 f"drop_weights must be one number for each of {', '.join(encoder.modalities)}. "
                 f"Received: {settings.drop_weights}."
             )
-        mask = TokenMask(
-            time=encoder.time,
-            ratio=settings.mask_ratio,
-            scheme=settings.mask_scheme,
-            alpha=settings.mask_alpha,
-            span=settings.mask_span,
-            budget=settings.mask_budget,
-            seed=derive(settings.seed, "mask"),
-            name="mask",
-        )
-        drop = ModalityDropout(
-            rate=settings.drop_rate,
-            count=settings.drop_count,
-            per=settings.drop_per,
-            seed=derive(settings.seed, "modality dropout"),
-            weights=settings.drop_weights or None,
-            name="modality_dropout",
-        )
         return MaskedAutoencoder(
             encoder,
-            mask=mask,
-            modality_dropout=drop if settings.drop_rate else None,
+            mask=_mask(settings, encoder),
+            modality_dropout=_modality_dropout(settings) if settings.drop_rate else None,
             drop_from=settings.drop_from,
             loss_on_dropped=settings.loss_on_dropped,
             normalize_targets=settings.normalize_targets,
@@ -92,6 +73,34 @@ def build_autoencoder(settings, manifest):
             targets=settings.targets,
             name="autoencoder",
         )
+
+
+def _mask(settings, encoder):
+    from physiokeras.layers import TokenMask
+
+    return TokenMask(
+        time=encoder.time,
+        ratio=settings.mask_ratio,
+        scheme=settings.mask_scheme,
+        alpha=settings.mask_alpha,
+        span=settings.mask_span,
+        budget=settings.mask_budget,
+        seed=derive(settings.seed, "mask"),
+        name="mask",
+    )
+
+
+def _modality_dropout(settings):
+    from physiokeras.layers import ModalityDropout
+
+    return ModalityDropout(
+        rate=settings.drop_rate,
+        count=settings.drop_count,
+        per=settings.drop_per,
+        seed=derive(settings.seed, "modality dropout"),
+        weights=settings.drop_weights or None,
+        name="modality_dropout",
+    )
 
 
 def build_network(settings, manifest, task, encoder=None):

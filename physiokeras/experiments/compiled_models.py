@@ -2,12 +2,10 @@
 
 import collections
 import contextlib
-import functools
 import json
 from dataclasses import asdict
 
 from physiokeras.callbacks import state
-from physiokeras.models import Encoder, FeatureExtractor
 
 KEPT = 4
 """Models that are kept: the networks of one strategy, whose cells follow one another."""
@@ -38,23 +36,3 @@ def compiled_before(model, settings, *facts):
     state.restore(compiled, state.arrays(model), "memory")
     yield compiled
     state.restore(model, state.arrays(compiled), "memory")
-
-
-def shared_extractor(encoder, pooling, kind=FeatureExtractor):
-    """An extractor with the weights of an encoder; encoders of one architecture share one compiled program.
-
-    Args:
-        encoder: `Encoder`.
-        pooling: As in `FeatureExtractor`.
-        kind: `FeatureExtractor` or `SubsetExtractor`.
-
-    Returns: an instance of `kind`, valid until the next call for an encoder of the same architecture.
-    """
-    extractor = _extractor(json.dumps({**encoder.get_config(), "seed": 0}), pooling, kind)
-    extractor.encoder.set_weights(encoder.get_weights())
-    return extractor
-
-
-@functools.lru_cache(maxsize=4)
-def _extractor(config, pooling, kind):
-    return kind(Encoder.from_config(json.loads(config)), pooling)

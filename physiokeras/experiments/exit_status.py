@@ -4,6 +4,9 @@ import sys
 
 from physiokeras.errors import DataError, TrainingError
 
+EXPLAINED = (DataError, TrainingError, OSError)
+"""Errors whose message is enough for the user: input, files or training are at fault."""
+
 
 def run(main):
     """Run a command and exit.
@@ -18,5 +21,5 @@ def run(main):
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
-    except (DataError, TrainingError, OSError) as error:
+    except EXPLAINED as error:
         sys.exit(str(error))

@@ -4,13 +4,12 @@ A repository has the layout of a run (see `saved_models`), a model card, and `ch
 file that is read. Files for `keras.saving.load_model("hf://...")` lie beside it and are never read here.
 """
 
-import hashlib
 import json
 import re
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.files import read_bounded
+from physiokeras.files import read_bounded, sha256
 
 PREFIX = "hf://"
 LISTING = "checksums.json"
@@ -158,14 +157,14 @@ def check(folder: Path, address: str) -> None:
     for name in sorted(listed.keys() - set(KERAS)):
         if name not in found:
             raise DataError(f"{name} is missing, which {LISTING} lists; push the model again.", file=address)
-        if _sha256(found[name]) != listed[name]:
+        if sha256(found[name]) != listed[name]:
             raise _Differs(f"refused: the SHA-256 of {name} is not the one in {LISTING}.", file=address)
 
 
 def write_listing(folder: Path) -> None:
     """Write `checksums.json` for all files of a folder that are read or that Keras reads."""
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    files = {name: _sha256(folder / name) for name in names if name not in CARD}
+    files = {name: sha256(folder / name) for name in names if name not in CARD}
     (folder / LISTING).write_text(json.dumps({"format": FORMAT, "files": files}, indent=1) + "\n", encoding="utf-8")
 
 
@@ -184,11 +183,6 @@ def _listing(folder, address):
         )
         raise DataError(message, file=address)
     return files
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error):

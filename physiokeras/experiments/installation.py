@@ -24,7 +24,6 @@ PACKAGES = (
 EXTRAS = {
     "jax": ("jax", "the JAX backend"),
     "torch": ("torch", "the PyTorch backend"),
-    "edf": ("edfio", "EDF and BDF recordings"),
     "flac": ("soundfile", "WFDB recordings in FLAC"),
     "logging": ("tensorboard", "--log tensorboard"),
     "mlflow": ("mlflow", "--log mlflow"),
@@ -33,7 +32,9 @@ EXTRAS = {
     "mne": ("mne", "BrainVision, FIF, EEGLAB, GDF and more recordings; recordings in memory"),
     "beam": ("apache_beam", "conversion on Apache Beam"),
     "dask": ("distributed", "conversion on a Dask cluster"),
-    "io": ("tensorflow_io", "prepared data on S3"),
+    "grain": ("grain", "Grain reads prepared data"),
+    "io": ("tensorflow_io", "prepared data on S3, read by TensorFlow itself"),
+    "remote": ("s3fs", "data, recordings and models on S3, the web and other file systems"),
     "onnx": ("tf2onnx", "export to ONNX"),
     "litert": ("ai_edge_litert", "export to LiteRT"),
     "openvino": ("openvino", "export to OpenVINO"),
@@ -129,8 +130,6 @@ def problems(facts):
     for name, found in facts["backends"].items():
         if isinstance(found, str):
             yield f"The {name} backend is installed but fails: {found}. Install it again, or use another --backend."
-    if facts["backends"].get("tensorflow", ()) is None:
-        yield "TensorFlow reads the data for every backend and is not installed: pip install physiokeras"
     for place, free in facts["disk_gb"].items():
         if free < _LITTLE_DISK_GB:
             yield f"There are only {free:.1f} GB free in {place}. Free some, or set --out (or TMPDIR) to another disk."
@@ -150,6 +149,8 @@ def remarks(facts):
             yield f"Only some backends find the GPU: use --backend {name}; TensorFlow computes on the processor."
     if not tensorflow and not any(with_gpu.values()):
         yield "No backend finds a GPU: training runs on the processor. The fastest backend there is jax."
+    if facts["backends"].get("tensorflow", ()) is None:
+        yield "TensorFlow is not installed: --backend jax or torch is needed, and URLs of prepared data cannot be read."
     named = facts["variables"].get("KERAS_BACKEND")
     if named and facts["backends"].get(named, ()) is None:
         yield f"KERAS_BACKEND={named} is the default of --backend, but {named} is not installed."

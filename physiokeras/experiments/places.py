@@ -27,8 +27,13 @@ def check(settings):
         if holds is None or value is None:
             continue
         for place in (value,) if isinstance(value, str) else value:
-            elsewhere = "://" in place or (holds == "model" and _is_preset(place))
-            complaint = None if elsewhere else _complaint(Path(place), holds)
+            if "://" in place:
+                written = holds == "results" and not getattr(settings, "verify", False)
+                complaint = "results are written to local folders. Give one, and copy it there." if written else None
+            elif holds == "model" and _is_preset(place):
+                complaint = None
+            else:
+                complaint = _complaint(Path(place), holds)
             if complaint:
                 raise ValueError(f"--{item.name.replace('_', '-')} {place}: {complaint}")
 

@@ -8,6 +8,7 @@ cohort.
 import contextlib
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import math
 import os
@@ -45,7 +46,7 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """The command that goes on with this run."""
+        """The command that resumes this run."""
         return f"physiokeras {self.recipe} --resume {shlex.quote(str(self.folder))}"
 
     def note(self, **values):
@@ -175,6 +176,7 @@ def describe(settings, recipe, data_hash=None):
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": code(),
         "versions": versions(),
+        "reader": "numpy" if importlib.util.find_spec("tensorflow") is None else "tf.data",
         "machine": {"system": platform.platform(), "architecture": platform.machine(), "cores": _cores()},
     }
 
@@ -230,7 +232,7 @@ def _check(folder, settings, data_hash, may_differ):
         before = _made_by(type(settings)(**from_toml(type(settings), folder / "settings.toml")), then)
     except (ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
-    now = _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
+    now = made_now(settings, data_hash)
     changed = [name for name in now if before.get(name) != now[name] and name not in may_differ]
     if changed:
         shown = [f"  {name}: {before.get(name)!r} then, {now[name]!r} now" for name in changed]
@@ -238,6 +240,11 @@ def _check(folder, settings, data_hash, may_differ):
         lines = [f"{folder}: its run was made otherwise and cannot be resumed:", *shown, accept]
         raise SystemExit("\n".join(lines))
     return then
+
+
+def made_now(settings, data_hash):
+    """Dict of everything that a run of these settings depends on here and now."""
+    return _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
 
 
 def _made_by(settings, facts):

@@ -7,14 +7,21 @@ unless the model has a linear layer itself. A supervised cell of a comparison ha
 """
 
 import os
+import re
 from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.experiments import hub
+from physiokeras.pipelines.prepared.remote import is_remote, local_folder
 
 FACTS = "metadata.json"
 """The file that a folder has if it holds a model."""
 
+
+_WANTED = re.compile(
+    r"(model\w*/)?(config\.json|metadata\.json|weights\.safetensors)|run\.json|probes/[^/]+\.npz|subset_maps\.npz"
+)
+"""Files of a remote run that are copied; checkpoints, figures and data stay there."""
 
 PRESETS = Path(__file__).parents[1] / "presets"
 """Folder of the models that the package ships, each of the layout of a run."""
@@ -29,7 +36,7 @@ def located(name: str | os.PathLike) -> Path:
     """The local folder of a model that a user names.
 
     Args:
-        name: Folder of a run or of a model, name of a preset, or "hf://user/name@revision".
+        name: Folder of a run or of a model or its URL, name of a preset, or "hf://user/name@revision".
 
     Returns: `Path` that exists.
 
@@ -39,6 +46,11 @@ def located(name: str | os.PathLike) -> Path:
     path, text = Path(name), str(name)
     if text.startswith(hub.PREFIX):
         return hub.download(text)
+    if is_remote(text):
+        folder = local_folder(text, lambda name: bool(_WANTED.fullmatch(name)))
+        files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        hub.check_names({path.relative_to(folder).as_posix(): path.stat().st_size for path in files}, text)
+        return folder
     if path.exists():
         return path
     if text in preset_names():

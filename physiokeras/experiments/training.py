@@ -1,8 +1,12 @@
 """Training on a stream of windows, with checkpoints, metrics and validation."""
 
 import collections
+import contextlib
+from dataclasses import replace
 
-from physiokeras.callbacks import Checkpoints, MetricsFile
+import numpy as np
+
+from physiokeras.callbacks import Checkpoints, MetricsFile, hosts, state
 from physiokeras.experiments import compiled_models, devices, loggers, progress
 from physiokeras.experiments.build import build_encoder, build_model, compile_model
 from physiokeras.pipelines import stream
@@ -38,10 +42,20 @@ def pretrained(settings, manifest, run, *, folder, records):
     return model
 
 
+def untrained_model(settings, manifest, splits):
+    """The compiled model of an objective without labels, whose spectra have their statistics from these splits."""
+    with devices.sharing(settings.devices):
+        model = build_model(settings, manifest)
+        adapt(model, manifest, settings, splits)
+        compile_model(model, settings)
+    return model
+
+
 def fit(model, manifest, settings, run, splits=None, *, folder=None, records=None, verbose=None):
     """Train on an endless shuffled stream; one Keras epoch is `settings.interval` steps.
 
-    Training resumes from the last checkpoint in the folder, if there is one.
+    Training resumes from the last checkpoint in the folder, if there is one. Of several hosts each reads its share of
+    every batch, and the first uses the folder.
 
     Args:
         model: A compiled model.
@@ -54,14 +68,15 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
             "validation" may hold people that these records leave out.
         verbose: As in Keras; None shows progress as `progress.shown` says.
     """
-    folder = folder or run.folder
-    options = {"batch_size": settings.batch_size, "modalities": settings.modalities or None}
+    folder, count = folder or run.folder, hosts.count()
+    options = {"batch_size": settings.batch_size // count, "modalities": settings.modalities or None}
+    options["host"] = hosts.index(), count
     order = {"records": records, "seed": derive(settings.seed, "stream"), **options}
     valid = None
     if records is None and "validation" in manifest.splits:
         # Few windows make a small batch, so that a small data set is validated too.
-        count = min(settings.batch_size, manifest.splits["validation"])
-        options["batch_size"] = max(1, count // settings.devices) * settings.devices
+        few = min(settings.batch_size, manifest.splits["validation"]) // count
+        options["batch_size"] = max(1, few // settings.devices) * settings.devices
         valid = stream(manifest.folder, "validation", seed=derive(settings.seed, "validation stream"), **options)
         valid = valid.take(settings.validation_steps)
     interval = min(settings.interval, settings.steps)
@@ -73,10 +88,12 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         describe=lambda step: _names_at(manifest, step, splits, **order),
         advice=f"Go on with: {run.resume_command}",
     )
+    if not hosts.is_first():
+        verbose = 0
     lines, verbose = progress.shown(settings.steps, interval) if verbose is None else ([], verbose)
     resumed = (folder / "metrics.csv").exists() or getattr(settings, "resume", None) is not None
     restore(checkpoints, model, settings.steps, resumed)
-    with damage_named(manifest.folder, splits, records), loggers.opened(settings, folder) as logs:
+    with damage_named(manifest.folder, splits, records), _loggers(settings, folder) as logs:
         for part in checkpoints.parts(settings.steps, interval):
             model.fit(
                 stream(manifest.folder, splits, start_step=checkpoints.step, **order),
@@ -90,10 +107,42 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         _take_best(checkpoints, model, settings.steps)
 
 
+def fit_together(here, manifest, settings, run, splits):
+    """Train one model on all hosts, as `fit` does; to be called by each of them.
+
+    Args:
+        here: `Place` of this host.
+        manifest: As for `fit`.
+        settings: `TrainingSettings` and `HostSettings`.
+        run: As for `fit`; only the first host uses its folder.
+        splits: As for `fit`.
+
+    Returns: on the first host the model before its training, which that host alone can go on with, and the state that
+        all trained, for `callbacks.state.restore`; on other hosts None and that state.
+    """
+    model = begin = None
+    if here.index == 0:
+        # Outside of the distribution: what is made inside belongs to all hosts.
+        model = untrained_model(replace(settings, devices=1, hosts=1), manifest, splits)
+        state.build_optimizer(model)
+        begin = state.arrays(model)
+    with devices.sharing(settings.devices, settings.hosts):
+        shared = build_model(settings, manifest)
+        compile_model(shared, settings)
+        arrays, _ = hosts.from_first(lambda: (begin, None))
+        state.restore(shared, arrays, "memory")
+        fit(shared, manifest, settings, run, splits)
+        return model, state.arrays(shared)
+
+
+def _loggers(settings, folder):
+    return loggers.opened(settings, folder) if hosts.is_first() else contextlib.nullcontext([])
+
+
 def _take_best(checkpoints, model, steps):
     """Give the model the weights of its lowest validation loss."""
     checkpoints.restore_best(model)
-    if checkpoints.best:
+    if checkpoints.best and hosts.is_first():
         ended = (
             f"Training ended at step {checkpoints.step} of {steps}" if checkpoints.step < steps else "Training ended"
         )
@@ -102,8 +151,11 @@ def _take_best(checkpoints, model, steps):
 
 def restore(checkpoints, model, steps, resumed):
     """Let a model go on from its last checkpoint, and say from which step; `resumed`: also say where there is none."""
-    if checkpoints.restore(model):
-        print(f"Going on from step {checkpoints.step} of {steps}.", flush=True)
+    step = checkpoints.restore(model)
+    if not hosts.is_first():
+        return
+    if step:
+        print(f"Going on from step {step} of {steps}.", flush=True)
     elif resumed:
         print(f"No checkpoint in {checkpoints.folder}: training begins at step 0.", flush=True)
 
@@ -141,5 +193,5 @@ def _names_at(manifest, step, splits, **options):
     """Names of the records that the windows of one step come from, with counts."""
     (_, labels), *_ = stream(manifest.folder, splits, labels=["record"], start_step=step, **options).take(1)
     names = [record.name for record in manifest.records]
-    counts = collections.Counter(names[number] for number in labels["record"].numpy())
+    counts = collections.Counter(names[number] for number in np.asarray(labels["record"]))
     return "windows of " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))

@@ -1,4 +1,4 @@
-"""Which recordings a model has seen: kept with the model, so that whoever reads a prediction can be told."""
+"""Recordings that a model was trained on: saved with it, so that predictions on them can be marked."""
 
 import contextlib
 import json
@@ -8,7 +8,7 @@ SEEN = ("pretrain", "train", "validation")
 
 
 def identity_of(sources):
-    """What a recording is recognised by under whatever name: 16 digits of the SHA-256 of its largest file.
+    """Identity of a recording, independent of names: 16 digits of the SHA-256 of its largest file.
 
     Args:
         sources: File name to dict of `size` and `sha256`, as a conversion notes them.
@@ -69,7 +69,7 @@ def split_of(identity, facts, manifest=None, record=None):
 
 
 def described(split):
-    """What `split_of` found, as a sentence for figures and pages; "" where nothing has to be said."""
+    """The result of `split_of` as a sentence for figures and pages; "" for a recording that the model has not seen."""
     words = {"validation": "was in the validation set", None: "training set unknown"}
     if split in ("pretrain", "train"):
         return "was in the training set"

@@ -15,7 +15,11 @@ class CohortSettings(CommonSettings):
     """Settings of the data: a prepared folder or a simulated cohort; see `physiokeras.experiments.cohort`."""
 
     data: str | None = setting(
-        None, "folder that `prepare` wrote; without it a cohort is simulated", "data", "place", holds="prepared"
+        None,
+        "folder that `prepare` wrote, or its URL; without it a cohort is simulated",
+        "data",
+        "place",
+        holds="prepared",
     )
     people: int = setting(
         48, "people with labels to simulate if --data is not given", "data", "result", within="[0, inf)"
@@ -216,6 +220,45 @@ class TrainingSettings(OptimizerSettings):
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
             raise ValueError(
                 f"{self.objective} needs fusion -1: no attention between modalities. Received: {self.fusion}."
+            )
+
+
+@dataclass(frozen=True)
+class HostSettings(CommonSettings):
+    """Settings of a training on several hosts, beside `TrainingSettings`; see `physiokeras.experiments.hosts`."""
+
+    hosts: int = setting(
+        1,
+        "number of machines (processes) that share each batch, on JAX; each runs this command",
+        "training",
+        "training",
+        within="[1, inf)",
+    )
+    host_index: int | None = setting(
+        None, "number of this machine, from 0; none: as Slurm, torchrun or JAX's environment says",
+        "training", "invocation",
+    )  # fmt: skip
+    coordinator: str | None = setting(
+        None, "HOST:PORT of machine 0, any free port; none: as Slurm, torchrun or JAX's environment says",
+        "training", "invocation",
+    )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.hosts == 1:
+            return
+        if self.backend != "jax":
+            why = {
+                "torch": "Keras on torch trains in one process",
+                "tensorflow": "TensorFlow's multi-worker strategy is reported not to work under Keras 3",
+            }[self.backend]
+            raise ValueError(f"hosts needs backend jax: {why}.")
+        if self.data is None:
+            raise ValueError("hosts needs data: a folder that `prepare` wrote, which every host can read.")
+        if self.batch_size % (self.hosts * self.devices):
+            raise ValueError(
+                "batch_size, the windows of a step on all hosts, must divide by hosts times devices. "
+                f"Received: {self.batch_size}, {self.hosts} hosts, {self.devices} devices each."
             )
 
 

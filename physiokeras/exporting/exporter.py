@@ -1,4 +1,4 @@
-"""Export of a model: written, compared with Keras in the format's own runtime, and only then put in its place."""
+"""Export a model, compare it with Keras in the format's own runtime, then move it into place."""
 
 import json
 import os
@@ -121,12 +121,7 @@ def export(
         file = written / form.file
         write(form, network, signature, file, batch is None)
         difference = _difference(form.open(file), extractor, head, inputs, batch)
-        if not difference <= bound:  # NaN too
-            raise DataError(
-                f"the exported model differs from Keras by {difference:.2g}, more than {bound:g}, and was removed. "
-                "Export another format, or report it with the model's config.json.",
-                file=out / form.file,
-            )
+        _refuse_above(bound, difference, out / form.file)
         loss = None
         if int8:
             real = parity.stored(windows, extractor.encoder, dtype)
@@ -134,9 +129,8 @@ def export(
             eight_bits.quantize(format, file, real, size)
             loss = _difference(form.open(file), extractor, head, real, batch)
         first = {name: values[:size] for name, values in inputs.items()}
-        ms, keras_ms = (
-            parity.milliseconds(one, first) / size for one in (form.open(file), parity.keras_function(extractor, head))
-        )
+        both = form.open(file), parity.keras_function(extractor, head)
+        ms, keras_ms = (parity.milliseconds(run, first) / size for run in both)
         result = Exported(
             folder=str(out),
             file=str(out / form.file),
@@ -152,10 +146,7 @@ def export(
             keras_ms=keras_ms,
         )
         _write_facts(written / _FACTS, result, extractor, facts)
-        if out.exists():
-            remove_folder(out)
-        os.rename(written, out)
-    sync_folder(out.parent)
+        _put_in_place(written, out)
     return result
 
 
@@ -175,6 +166,24 @@ def _check(out, format, batch, dtype, windows, int8):
         raise DataError(f"is no earlier export (it has no {_FACTS}); give another folder.", file=out)
 
 
+def _refuse_above(bound, difference, file):
+    """Refuse a model that differs from Keras by more than the bound."""
+    if not difference <= bound:  # NaN too
+        raise DataError(
+            f"the exported model differs from Keras by {difference:.2g}, more than {bound:g}, and was removed. "
+            "Export another format, or report it with the model's config.json.",
+            file=file,
+        )
+
+
+def _put_in_place(written, out):
+    """Rename a finished folder to its place, where an earlier export may lie."""
+    if out.exists():
+        remove_folder(out)
+    os.rename(written, out)
+    sync_folder(out.parent)
+
+
 def _difference(run, extractor, head, inputs, batch):
     """Largest difference between the format's runtime and Keras on some windows."""
     return parity.difference(
@@ -183,7 +192,7 @@ def _difference(run, extractor, head, inputs, batch):
 
 
 def _write_facts(path, result, extractor, facts):
-    """What a user of the exported model has to know: inputs, classes, the scale of int16, the definition."""
+    """Write what a user of the exported model needs: inputs, classes, the scale of int16, the definition."""
     table = asdict(result)
     del table["folder"], table["file"]
     table |= {

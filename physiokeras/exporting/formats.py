@@ -1,4 +1,4 @@
-"""Formats of exported models: who writes them, in which files, and how their own runtime runs them."""
+"""Formats of exported models: how each is written, its files, and how its own runtime runs it."""
 
 import contextlib
 import importlib.util

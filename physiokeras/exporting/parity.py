@@ -62,7 +62,7 @@ def by_keras(extractor, head, inputs, size):
 
 
 def keras_function(extractor, head):
-    """What a batch costs in Keras: the compiled extractor, then the linear layer in NumPy."""
+    """The same computation in Keras, to be timed: the compiled extractor, then the linear layer in NumPy."""
     return lambda inputs: _predicted(np.asarray(extractor.predict_on_batch(inputs)), head)
 
 

@@ -1,4 +1,4 @@
-"""What a patch sounds like: the power of its frequency bands."""
+"""Log band powers of each patch of a signal."""
 
 import itertools
 import math
@@ -66,8 +66,10 @@ class PatchSpectrum(keras.layers.Layer):
         powers = sum(len(edges) - 1 for edges in self.edges)
         numbers = (channels, powers + len(self.widths))
         self.floor = self._statistic("floor", (channels, powers), "ones")
-        self.mean = self._statistic("mean", numbers, keras.initializers.Constant(math.nan))
-        self.variance = self._statistic("variance", numbers, "ones")
+        # Spectra of these are NaN. Not NaN themselves: JAX refuses weights that differ between hosts, as two NaN do.
+        unknown = keras.initializers.Constant(math.inf)
+        self.mean = self._statistic("mean", numbers, unknown)
+        self.variance = self._statistic("variance", numbers, unknown)
 
     def _statistic(self, name, shape, initializer):
         return self.add_weight(shape=shape, initializer=initializer, trainable=False, name=name)
@@ -86,7 +88,7 @@ class PatchSpectrum(keras.layers.Layer):
     def adapted(self):
         """Whether the layer has its statistics, from `adapt` or from a file."""
         # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
-        return not np.isnan(ops.convert_to_numpy(ops.convert_to_tensor(self.mean))).any()
+        return bool(np.isfinite(ops.convert_to_numpy(ops.convert_to_tensor(self.mean))).all())
 
     def call(self, signal, present=None):  # noqa: D102
         powers, means = self._measure(ops.cast(signal, "float32"))

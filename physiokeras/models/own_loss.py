@@ -1,4 +1,4 @@
-"""Models that bring their own loss."""
+"""Models that compute their own loss."""
 
 import keras
 import numpy as np

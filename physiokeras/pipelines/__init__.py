@@ -16,6 +16,7 @@ _MODULES = {
     "inspect_record": "inspecting.inspection",
     "plan": "converting.driver",
     "simulate": "simulation.simulator",
+    "source": "prepared.streaming",
     "steps_per_pass": "prepared.streaming",
     "stream": "prepared.streaming",
     "verify": "prepared.checking",

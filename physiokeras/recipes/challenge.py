@@ -56,15 +56,15 @@ def main(argv=None):
     run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import arousal_seconds
-    from physiokeras.evaluation.challenge_score import ChallengeScore, gross_areas
     from physiokeras.evaluation.probe import Probe
     from physiokeras.evaluation.probe_files import save_probe
     from physiokeras.models import FeatureExtractor, digest
     from physiokeras.pipelines import Manifest
+    from physiokeras.pipelines.prepared.remote import local_folder
     from physiokeras.recipes.probe import saved_encoder
 
     manifest = Manifest.read(settings.data)
-    reader = arousal_seconds.Reader.of(manifest, settings.source)
+    reader = arousal_seconds.Reader.of(manifest, local_folder(settings.source))
     encoder = saved_encoder(settings.run, manifest)
     with run_folder.start(settings, recipe="challenge", data_hash=manifest.data_hash) as run:
         extractor = FeatureExtractor(encoder, settings.pooling, keep_time=True)
@@ -82,20 +82,31 @@ def main(argv=None):
         )
         (run.folder / "probes").mkdir(exist_ok=True)
         save_probe(probe, run.folder / "probes" / "arousal_second.npz")
-        rows, histograms = [], []
-        score = ChallengeScore()
-        for record in manifest.select("test"):
-            target, rate = reader.targets(record.name)
-            if target is None:
-                continue
-            features = arousal_seconds.features_of_record(
-                extractor, manifest, record.name, settings.context, settings.context_mode
-            )
-            chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
-            histograms.append(score.update(target, chances))
-            rows.append((record.name, record.person, *gross_areas(*histograms[-1])))
-        report(run, score, histograms, rows, manifest, settings)
+        scored = score_records(reader, extractor, probe, manifest, settings)
+        report(run, *scored, manifest, settings)
     return 0
+
+
+def score_records(reader, extractor, probe, manifest, settings):
+    """Score the samples of all test records that have targets, one record in memory at a time.
+
+    Returns: `ChallengeScore` of all, histograms of each record, and rows of record, person, AUPRC and AUROC.
+    """
+    from physiokeras.evaluation import arousal_seconds
+    from physiokeras.evaluation.challenge_score import ChallengeScore, gross_areas
+
+    score, histograms, rows = ChallengeScore(), [], []
+    for record in manifest.select("test"):
+        target, rate = reader.targets(record.name)
+        if target is None:
+            continue
+        features = arousal_seconds.features_of_record(
+            extractor, manifest, record.name, settings.context, settings.context_mode
+        )
+        chances = arousal_seconds.per_sample(probe.predict_proba(features)[:, 1], reader.patch, rate, len(target))
+        histograms.append(score.update(target, chances))
+        rows.append((record.name, record.person, *gross_areas(*histograms[-1])))
+    return score, histograms, rows
 
 
 def report(run, score, histograms, rows, manifest, settings):

@@ -93,6 +93,8 @@ def main(argv=None):
         raise SystemExit(str(error)) from error
     use(settings.backend)
     from physiokeras.comparison import cells, report
+    from physiokeras.comparison.pool import pool
+    from physiokeras.comparison.table import score_table
     from physiokeras.evaluation import folds
     from physiokeras.experiments import cohort, devices, loggers
 
@@ -114,7 +116,9 @@ def main(argv=None):
             if not cells.is_done(cell, tasks):
                 cells.compute(cell, manifest, tasks, run)
                 print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
-        report.report(run, plan, tasks, manifest, settings)
+        pooled = pool(plan, tasks)
+        table = score_table(pooled, plan, settings.draws, settings.seed)
+        report.report(run, plan, pooled, table, manifest, settings)
     return 0
 
 

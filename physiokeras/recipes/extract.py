@@ -21,6 +21,7 @@ from physiokeras.experiments.settings import CommonSettings, read, setting
 from physiokeras.pipelines.converting.names import without_missing_labels
 from physiokeras.pipelines.converting.record_list import find_records
 from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.prepared.remote import local_folder
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Settings(CommonSettings):
         role="place",
         holds="model",
     )
-    source: str = setting(help="folder of recordings", group="data", role="place", holds="recordings")
+    source: str = setting(help="folder of recordings, or its URL", group="data", role="place", holds="recordings")
     dataset: str | None = setting(
         None, "definition of the recordings; none: the definition of the model's data", "data", "result"
     )
@@ -65,13 +66,14 @@ def main(argv=None):
     folder = model_folder(run)
     facts = metadata(folder)
     definition = Definition.read(settings.dataset) if settings.dataset else Definition.from_dict(facts["definition"])
-    there = without_missing_people(definition, settings.source)
-    there = without_missing_labels(there, find_records(settings.source, there))
+    source = local_folder(settings.source)
+    there = without_missing_people(definition, source)
+    there = without_missing_labels(there, find_records(source, there))
     encoder = encoder_for(encoder_of(load(folder)), definition, facts["definition"])
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as prepared:
-        manifest = convert(settings.source, there, prepared, workers=settings.workers)
+        manifest = convert(source, there, prepared, workers=settings.workers)
         rows = read_rows(encoder, manifest, facts["pooling"], run_of(run))
         write_features(rows, out / "features.npz")
         write_predictions(rows, encoder, definition, run_of(run), out, settings.figures, note_of(manifest))

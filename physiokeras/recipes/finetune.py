@@ -69,7 +69,6 @@ def main(argv=None):
     use(settings.backend)
     from physiokeras.evaluation import extraction, folds, missing_modalities, probe_report
     from physiokeras.evaluation.evaluate import probe_task, score_task
-    from physiokeras.evaluation.features import some_people
     from physiokeras.experiments import supervised, training_set
     from physiokeras.experiments.build import build_network, untrained
     from physiokeras.experiments.saved_models import located, model_folder
@@ -77,38 +76,21 @@ def main(argv=None):
     from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor, digest, save
     from physiokeras.pipelines import Manifest
-    from physiokeras.pipelines.prepared.selection import Selection
     from physiokeras.recipes.probe import saved_encoder
 
     manifest = Manifest.read(settings.data)
-    missing = [split for split in extraction.SPLITS if split not in manifest.splits]
-    if missing:
-        raise DataError(
-            f"there are no people in the split {', '.join(missing)}; fine-tuning needs them.", file=manifest.folder
-        )
     task = folds.task_of(manifest, settings.task)
-    people, classes = labels_of(manifest, task, "train")
-    validation = manifest.records_of(set(labels_of(manifest, task, "validation")[0].tolist()))
-    chosen = some_people(people, classes, settings.label_share, probe_options(settings)["seed"])
-    records = manifest.records_of(set(chosen.tolist()))
-    Selection.of(manifest, None, records, None, (), (0, 1)).steps(settings.batch_size)
+    learners = records_to_learn_from(manifest, task, settings)
     source = located(settings.run)
     encoder = saved_encoder(source, manifest)
-    began_with = digest(encoder)
-    facts = {"data_hash": f"{manifest.data_hash} and encoder {began_with}", "resume": settings.resume is not None}
-    with run_folder.start(settings, recipe="finetune", **facts) as run:
+    data_hash = f"{manifest.data_hash} and encoder {digest(encoder)}"
+    with run_folder.start(settings, recipe="finetune", data_hash=data_hash, resume=settings.resume is not None) as run:
         extractor = FeatureExtractor(encoder, settings.pooling)
         features = extraction.features_of(extractor, manifest)
         frozen = probe_task(task, *(features[split] for split in extraction.SPLITS), **probe_options(settings))
-        network = supervised.fit(
-            build_network(settings, manifest, task, untrained(encoder, settings.seed) if settings.scratch else encoder),
-            task,
-            manifest,
-            settings,
-            run,
-            records=records,
-            validation=validation,
-        )
+        begin = untrained(encoder, settings.seed) if settings.scratch else encoder
+        network = build_network(settings, manifest, task, begin)
+        network = supervised.fit(network, task, manifest, settings, run, **learners)
         test = extraction.features_of_windows(network.extractor, manifest, "test")
         tuned = score_task(task, test, supervised.predict_proba(network, test.values), seed=settings.seed)
         kept = {"data_hash": manifest.data_hash, "pooling": settings.pooling, "tasks": [asdict(task)]}
@@ -117,12 +99,35 @@ def main(argv=None):
         if settings.subset_maps:
             missing_modalities.save_maps(run.folder, network.extractor, manifest)
         pretraining_run.draw_all(run.folder, network, network.extractor, manifest, {task.name: tuned})
-        columns = {
-            "supervised" if settings.scratch else "fine-tuned": {task.name: tuned},
-            "frozen probe": {task.name: frozen},
-        }
-        probe_report.report(run, columns, manifest, {})
+        title = "supervised" if settings.scratch else "fine-tuned"
+        probe_report.report(run, {title: {task.name: tuned}, "frozen probe": {task.name: frozen}}, manifest, {})
     return 0
+
+
+def records_to_learn_from(manifest, task, settings):
+    """Names of the records that a network is trained on, and of those that validate it.
+
+    Returns: dict of `records`, those of the labelled share of the training people, and `validation`.
+
+    Raises:
+        DataError: A split without people or without labels, or fewer windows than a batch.
+    """
+    from physiokeras.evaluation import extraction
+    from physiokeras.evaluation.features import some_people
+    from physiokeras.experiments.training_settings import probe_options
+    from physiokeras.pipelines.prepared.selection import Selection
+
+    missing = [split for split in extraction.SPLITS if split not in manifest.splits]
+    if missing:
+        raise DataError(
+            f"there are no people in the split {', '.join(missing)}; fine-tuning needs them.", file=manifest.folder
+        )
+    people, classes = labels_of(manifest, task, "train")
+    validation, _ = labels_of(manifest, task, "validation")
+    chosen = some_people(people, classes, settings.label_share, probe_options(settings)["seed"])
+    records = manifest.records_of(set(chosen.tolist()))
+    Selection.of(manifest, None, records, None, (), (0, 1)).steps(settings.batch_size)
+    return {"records": records, "validation": manifest.records_of(set(validation.tolist()))}
 
 
 def labels_of(manifest, task, split):

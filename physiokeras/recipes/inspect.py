@@ -11,7 +11,6 @@ predictions for a new device. It writes nothing except the figure and the draft.
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
@@ -25,6 +24,8 @@ from physiokeras.pipelines.inspecting.folder_text import aligned, describe_folde
 from physiokeras.pipelines.inspecting.inspection import inspect_record, label_counts
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.prepared.remote import local_folder
+from physiokeras.pipelines.readers.e4 import is_export
 from physiokeras.pipelines.signals.derivation import Reader
 
 _MINUTE = 60.0
@@ -87,17 +88,18 @@ def run(settings):
     """
     if settings.dataset is None:
         return list_folder(settings)
-    source, definition = Path(settings.source), Definition.read(settings.dataset)
-    folder = source if source.is_dir() else _root(source, definition)
+    source, definition = local_folder(settings.source), Definition.read(settings.dataset)
+    several = source.is_dir() and not is_export(source)
+    folder = source if several else _root(source, definition)
     definition = without_missing_people(definition, folder)
-    paths = find_records(source, definition) if source.is_dir() else [source]
+    paths = find_records(source, definition) if several else [source]
     notes = []
     definition, people = read_tables(folder, definition, [path.stem for path in paths], notes)
     print("".join(f"Note: {note}\n" for note in notes), end="")
     chosen = paths[:: max(1, -(-len(paths) // settings.limit))] if settings.limit else paths
     if len(chosen) < len(paths):
         print(f"{len(chosen)} of {len(paths)} records, evenly spread; --limit 0 reads all.")
-    for line in left_out(source, paths, definition) if source.is_dir() else ():
+    for line in left_out(source, paths, definition) if several else ():
         print(line)
     bad, read_whole = 0, []
     for number, path in enumerate(chosen):
@@ -117,7 +119,7 @@ def list_folder(settings):
 
     Returns: exit status: 0, or 1 where a file cannot be read.
     """
-    found = look(settings.source)
+    found = look(local_folder(settings.source))
     for line in describe_folder(found):
         print(line)
     if settings.draft:

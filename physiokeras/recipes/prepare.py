@@ -16,6 +16,7 @@ from pathlib import Path
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
 from physiokeras.pipelines import convert, plan, verify
+from physiokeras.pipelines.prepared.remote import local_folder
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def run(settings):
     if settings.verify:
         print(f"{verify(settings.out)} windows in {settings.out} are as the manifest says.")
         return 0
-    what = {"source": settings.source, "definition": settings.dataset, "out": Path(settings.out)}
+    what = {"source": local_folder(settings.source), "definition": settings.dataset, "out": Path(settings.out)}
     what |= {name: getattr(settings, name) for name in ("workers", "shard_index", "num_shards", "strict")}
     if settings.dry_run:
         print("\n".join(plan(**what)))

@@ -10,16 +10,23 @@ probes and figures.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments import exit_status, hosts, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
-from physiokeras.experiments.training_settings import CohortSettings, ProbeSettings, SubsetSettings, TrainingSettings
+from physiokeras.experiments.training_settings import (
+    CohortSettings,
+    HostSettings,
+    ProbeSettings,
+    SubsetSettings,
+    TrainingSettings,
+)
 
 
 @dataclass(frozen=True)
-class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
-    """Settings of a pretraining: data, network, objective, training, probes."""
+class PretrainingSettings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
+    """Settings of a pretraining on one host: data, network, objective, training, probes."""
 
     config: tuple[str, ...] | None = setting(("demo",), CONFIG_HELP, "run", "invocation")
     pretrain_on: tuple[str, ...] = setting(
@@ -33,46 +40,79 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
             raise ValueError(f"objective {self.objective} does not pretrain; `physiokeras compare` trains it.")
 
 
+@dataclass(frozen=True)
+class Settings(PretrainingSettings, HostSettings):
+    """Settings of a pretraining."""
+
+
 def main(argv=None):
     """Run the command.
 
     Returns: exit status.
     """
     settings = read(Settings, argv, prog="physiokeras pretrain", description=__doc__.split("\n")[0])
-    run_folder.refuse_taken(settings, settings.resume is not None)
+    here = hosts.place(settings)
+    if here.index == 0:
+        run_folder.refuse_taken(settings, settings.resume is not None)
     use(settings.backend)
-    from physiokeras.analysis.reconstruction import held_out_reconstruction
-    from physiokeras.evaluation import missing_modalities, probe_report
+    from physiokeras.callbacks import state
+    from physiokeras.evaluation import probe_report
     from physiokeras.experiments import cohort, devices, loggers, training
-    from physiokeras.experiments.build import build_model, compile_model
-    from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor
 
-    devices.check(settings.devices)
+    if here.count == 1:
+        devices.check(settings.devices)
     loggers.check(settings)
     manifest = cohort.prepared(settings)
     splits = cohort.training_splits(settings, manifest)
     cohort.check(settings, manifest, splits)
     known = {"data_hash": manifest.data_hash, "resume": settings.resume is not None}
+    if here.index:
+        run = run_folder.Run(Path(settings.out or "."), "pretrain")
+        with hosts.joined(here, settings, manifest.data_hash):
+            training.fit_together(here, manifest, settings, run, splits)
+        return 0
     with run_folder.start(settings, recipe="pretrain", **known) as run:
-        with devices.sharing(settings.devices):
-            model = build_model(settings, manifest)
-            training.adapt(model, manifest, settings, splits)
-            compile_model(model, settings)
+        if here.count > 1:
+            with hosts.joined(here, settings, manifest.data_hash, run.folder):
+                model, trained = training.fit_together(here, manifest, settings, run, splits)
+        else:
+            model = training.untrained_model(settings, manifest, splits)
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
         untrained, _ = probe_report.probe_encoder(extractor, manifest, settings)
-        with devices.sharing(settings.devices):
-            training.fit(model, manifest, settings, run, splits)
-        pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
-        probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
-        if settings.subset_maps:
-            missing_modalities.save_maps(run.folder, extractor, manifest)
-        pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
-        powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
-        columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}
-        reconstruction = held_out_reconstruction(model, manifest, settings.seed)
-        probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets, settings.steps)
+        if here.count > 1:
+            state.restore(model, trained, run.folder)
+        else:
+            with devices.sharing(settings.devices):
+                training.fit(model, manifest, settings, run, splits)
+        write_results(run, model, extractor, untrained, manifest, settings)
     return 0
+
+
+def write_results(run, model, extractor, untrained, manifest, settings):
+    """Probe a pretrained model; write model, probes, figures and page into the run's folder.
+
+    Args:
+        run: `Run`.
+        model: The pretrained model.
+        extractor: `FeatureExtractor` of its encoder.
+        untrained: Results of the probes on the encoder before training, task by task.
+        manifest: `Manifest`.
+        settings: Those of the command.
+    """
+    from physiokeras.analysis.reconstruction import held_out_reconstruction
+    from physiokeras.evaluation import missing_modalities, probe_report
+    from physiokeras.figures import pretraining_run
+
+    pretrained, left_out = probe_report.probe_encoder(extractor, manifest, settings)
+    probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
+    if settings.subset_maps:
+        missing_modalities.save_maps(run.folder, extractor, manifest)
+    pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
+    powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
+    columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}
+    reconstruction = held_out_reconstruction(model, manifest, settings.seed)
+    probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets, settings.steps)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@
 
 The source is a folder of recordings, or one that `prepare` wrote; modalities may be missing. Each record
 gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
-has a row for each record, and `index.html` shows them, those to distrust first. A rerun scores only records that are
-missing, failed or changed. A record that cannot be read is set aside with its reason.
+has a row for each record, `events.csv` one for each event, and `index.html` shows the records, those to distrust first.
+A rerun scores only records that are missing, failed or changed. A record that cannot be read is set aside with its
+reason.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ class Settings(CommonSettings):
         role="place",
         alias="run",
     )
-    source: str = setting(help="folder of recordings, or folder that `prepare` wrote", group="data", role="place")
+    source: str = setting(
+        help="folder of recordings, or folder that `prepare` wrote, or the URL of one", group="data", role="place"
+    )
     dataset: str | None = setting(
         None, "definition of the recordings; none: the definition of the model's data", "data", "result",
         alias="definition",

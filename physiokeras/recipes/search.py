@@ -26,7 +26,7 @@ MOST_CHECKED = 1000
 
 
 @dataclass(frozen=True)
-class Settings(pretrain.Settings):
+class Settings(pretrain.PretrainingSettings):
     """The search, and all settings of the pretraining, which hold for every trial."""
 
     tuner: Literal["random", "bayesian", "hyperband"] = setting(

@@ -59,7 +59,7 @@ def events_of(
 
 
 def is_nothing(name: str) -> bool:
-    """Whether a class stands for the absence of an event.
+    """Whether a class means the absence of an event.
 
     Args:
         name: The class name.

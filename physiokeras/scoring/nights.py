@@ -1,4 +1,4 @@
-"""Recordings in memory: what a definition makes of a file, or a record of a prepared folder."""
+"""Nights in memory: windows and labels of a recording, or of a record of a prepared folder."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -14,7 +14,7 @@ from physiokeras.files import write_atomic, write_csv
 from physiokeras.scoring import record_files
 from physiokeras.scoring.statistics import is_staging
 
-PAGE, TABLE = "index.html", "statistics.csv"
+PAGE, TABLE, EVENTS = "index.html", "statistics.csv", "events.csv"
 
 COLUMNS = (
     ("tst", "sleep, min"), ("se_percent", "efficiency, %"), ("sol", "onset, min"), ("waso", "WASO, min"),
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def write(out, model, digest):
-    """Write `statistics.csv` and `index.html` of all records of a model in a folder of scores.
+    """Write `index.html`, `statistics.csv` and `events.csv` of all records of a model in a folder of scores.
 
     Args:
         out: The folder.
@@ -39,6 +39,9 @@ def write(out, model, digest):
     scored = sorted((facts for facts in own if "set_aside" not in facts), key=distrust)
     set_aside = [facts for facts in own if "set_aside" in facts]
     write_csv(Path(out) / TABLE, table(sorted(own, key=lambda facts: facts["record"])))
+    rows = events(sorted(scored, key=lambda facts: facts["record"]))
+    if len(rows) > 1:
+        write_csv(Path(out) / EVENTS, rows)
     text = _template().render(
         model=model,
         card=model.card,
@@ -76,6 +79,25 @@ def table(records):
     return [tuple(names), *(tuple(row.get(name, "") for name in names) for row in cells)]
 
 
+def events(records):
+    """Rows of `events.csv`, an event each, below a header.
+
+    Args:
+        records: Contents of the JSON files of scored records.
+
+    Returns: list of tuples: record, task, event, "model" or "scorer", onset and duration in seconds, mean probability.
+    """
+    rows = [("record", "task", "event", "by", "onset", "duration", "probability")]
+    for facts in records:
+        for task, one in facts["tasks"].items():
+            for who, key in (("model", "events"), ("scorer", "scorer_events")):
+                for found in one.get(key, ()):
+                    chance = _number(found["probability"]) if who == "model" else ""
+                    times = (f"{found['onset']:g}", f"{found['duration']:g}")
+                    rows.append((facts["record"], task, found["name"], who, *times, chance))
+    return rows
+
+
 def _cells(facts) -> Iterator[tuple[str, object]]:
     yield "record", facts["record"]
     if "set_aside" in facts:
@@ -95,6 +117,7 @@ def _cells(facts) -> Iterator[tuple[str, object]]:
         if "events" in one:
             yield f"{task}_events", len(one["events"])
             yield f"{task}_per_hour", _number(one["per_hour"])
+            yield f"{task}_minutes", _number(sum(event["duration"] for event in one["events"]) / 60)
         if "scorer_events" in one:
             yield f"{task}_scorer_events", len(one["scorer_events"])
         for name, value in one.get("agreement", {}).items():
@@ -105,7 +128,7 @@ def _cells(facts) -> Iterator[tuple[str, object]]:
 
 
 def _row(out, facts):
-    """What the template shows of a record."""
+    """Values that the template shows of a record."""
     staged = next(((task, one) for task, one in facts["tasks"].items() if is_staging(one["classes"])), None)
     row = {**facts, "seen_text": described(facts["seen"]), "picture": None, "statistics": {}, "agreement": {}}
     row["files"] = [

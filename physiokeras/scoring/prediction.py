@@ -10,7 +10,7 @@ from physiokeras.evaluation.tasks import Task
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a linear layer predicts of the windows of a recording.
+    """Predictions of a linear layer for the windows of a recording.
 
     Args:
         task: The `Task`.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from physiokeras.errors import DataError
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.training_set import described
 from physiokeras.files import write_atomic, write_csv
@@ -103,15 +102,8 @@ def targets_of(night, task):
 
 
 def edf(night, predictions):
-    """Bytes of an EDF+ file that holds annotations alone: stages, and events of window tasks.
-
-    Raises:
-        DataError: edfio is not installed.
-    """
-    try:
-        import edfio
-    except ImportError:
-        raise DataError("EDF+ files need edfio: pip install 'physiokeras[edf]'.") from None
+    """Bytes of an EDF+ file that holds annotations alone: stages, and events of window tasks."""
+    import edfio
 
     found = [
         edfio.EdfAnnotation(onset, duration, text)

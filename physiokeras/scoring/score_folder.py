@@ -27,7 +27,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of `score_folder` did.
+    """Result of a run of `score_folder`.
 
     Args:
         scored: Names of the records that it scored.
@@ -175,7 +175,7 @@ def predict_all(model: TrainedModel, night: Night) -> tuple[dict[str, Prediction
 
 @contextlib.contextmanager
 def _hold(out, shard_index, num_shards):
-    """Keep other processes out of the folder; parts of one scoring let each other in, but not their like."""
+    """Lock the folder: different shards may be scored concurrently, the same shard may not."""
     with contextlib.ExitStack() as held:
         held.enter_context(locked(out / ".lock", shared=num_shards > 1))
         held.enter_context(locked(out / f".lock-{shard_index}-of-{num_shards}"))

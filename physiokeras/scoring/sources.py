@@ -16,6 +16,7 @@ from physiokeras.pipelines.converting.sources import unchanged
 from physiokeras.pipelines.converting.work import Work
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.pipelines.prepared.manifest import FILE
+from physiokeras.pipelines.prepared.remote import local_folder, located
 from physiokeras.scoring.nights import night_or_reason, prepared_night, shard_sources
 from physiokeras.scoring.trained_model import narrowed
 
@@ -47,7 +48,7 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
     """The records of a folder.
 
     Args:
-        folder: A folder of recordings, or one that `prepare` wrote.
+        folder: A folder of recordings, or one that `prepare` wrote, or the URL of one.
         model: `TrainedModel`.
         out: Folder of the scores.
         definition: `Definition` of the recordings; None: the model's.
@@ -60,13 +61,14 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
         DataError: No records, or data that the model cannot read.
         ValueError: A part that does not exist.
     """
-    if not Path(folder).is_dir():
+    folder = located(folder)
+    if isinstance(folder, Path) and not folder.is_dir():
         raise DataError("no such folder; give a folder of recordings, or one that `prepare` wrote.", file=folder)
-    if (Path(folder) / FILE).is_file():
+    if (folder / FILE).is_file():
         if definition is not None:
             raise DataError("is prepared by a definition of its own: omit --definition.", file=folder)
         return _prepared(Manifest.read(folder), model, shard_index, num_shards)
-    return _recordings(folder, model, out, definition or model.definition, shard_index, num_shards)
+    return _recordings(local_folder(folder), model, out, definition or model.definition, shard_index, num_shards)
 
 
 def _prepared(manifest, model, shard_index, num_shards):

@@ -1,4 +1,4 @@
-"""A trained model with all that belongs to it: definition of its data, encoder, linear layers, card."""
+"""A trained model with the definition of its data, its encoder, linear layers and card."""
 
 import hashlib
 import json
@@ -79,7 +79,7 @@ class TrainedModel:
 
     @property
     def card(self) -> dict[str, Any]:
-        """What a user should know: kind, data, modalities, windows, tasks, size, scores, licence, versions."""
+        """Facts for users of the model: kind, data, modalities, windows, tasks, size, scores, licence, versions."""
         run, facts = _json(self.folder / "run.json"), self.first_facts
         return {
             "kind": type(self.model).__name__,
@@ -158,7 +158,7 @@ class TrainedModel:
         return self.heads[name]
 
     def prediction(self, head: Head, found: Features, *, window: float, start: float = 0.0, clock=None) -> Prediction:
-        """What a head predicts of features.
+        """Predictions of a head from features.
 
         Args:
             head: `Head`.

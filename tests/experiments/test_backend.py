@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -8,8 +9,8 @@ from physiokeras.experiments import backend
 from physiokeras.pipelines.prepared.devices import keras_backend, leave_gpus_to_backend
 
 
-def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def run(code, environment=None):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
 
 
 def test_backend_chosen_before_keras_is_the_one_it_runs_on():
@@ -79,3 +80,19 @@ def test_tensorflow_that_already_took_the_gpus_is_an_error(monkeypatch):
     monkeypatch.setattr("physiokeras.pipelines.prepared.devices.keras_backend", lambda: "jax")
     with pytest.raises(RuntimeError, match="already uses the GPUs that the jax backend needs"):
         leave_gpus_to_backend(FakeTensorFlow(initialised=True))
+
+
+@pytest.mark.once
+def test_programs_that_jax_has_compiled_are_found_by_the_next_process(tmp_path):
+    code = (
+        "from physiokeras.experiments import backend; backend.keep_programs()\n"
+        "import jax, jax.monitoring\n"
+        "seen = []; jax.monitoring.register_event_listener(lambda name, **_: seen.append(name))\n"
+        "jax.jit(lambda x: x * 2 + 1)(jax.numpy.arange(3.0)).block_until_ready()\n"
+        "print(jax.config.jax_compilation_cache_max_size, seen.count('/jax/compilation_cache/cache_hits') > 0)"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment = {name: value for name, value in environment.items() if name != "JAX_ENABLE_COMPILATION_CACHE"}
+    said = [run(code, environment).stdout.split() for _ in range(2)]
+    assert said == [[str(backend.PROGRAMS_BYTES), "False"], [str(backend.PROGRAMS_BYTES), "True"]]
+    assert any((tmp_path / "physiokeras" / "jax").iterdir())

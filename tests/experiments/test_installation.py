@@ -27,7 +27,7 @@ def test_what_every_installation_needs_is_what_setup_requires():
     config = configparser.ConfigParser()
     config.read(Path(__file__).parents[2] / "setup.cfg", encoding="utf-8")
     extras = set(config["options.extras_require"])
-    assert set(installation.EXTRAS) == extras - {"docs", "test"}
+    assert set(installation.EXTRAS) == extras - {"docs", "test", "edf"}
     required = {line.split(">=")[0] for line in config["options"]["install_requires"].split() if line[0].isalpha()}
     assert set(installation.PACKAGES) == required
 
@@ -42,7 +42,7 @@ def test_all_is_well(facts):
     assert list(installation.problems(facts)) == []
     text = "\n".join(installation.lines(facts))
     assert "Backend torch: not installed" in text
-    assert "Not installed: [edf], EDF and BDF recordings: pip install 'physiokeras[edf]'" in text
+    assert "Not installed: [flac], WFDB recordings in FLAC: pip install 'physiokeras[flac]'" in text
     assert "No backend finds a GPU" in "\n".join(installation.remarks(facts))
 
 
@@ -50,7 +50,6 @@ def test_all_is_well(facts):
     ("changed", "said"),
     [
         ({"missing": ["wfdb"]}, "Packages are missing: wfdb"),
-        ({"backends": {"tensorflow": None}}, "TensorFlow reads the data for every backend"),
         ({"backends": {"jax": "no CUDA"}}, "jax backend is installed but fails: no CUDA"),
         ({"disk_gb": {"/here": 0.5}}, "only 0.5 GB free in /here"),
     ],

@@ -79,3 +79,10 @@ def test_refusal_ends_the_command_with_one_message(root, capsys):
 def test_unknown_contents_are_refused():
     with pytest.raises(ValueError, match=f"`holds` must be one of {', '.join(HOLDS)}"):
         setting(1, "steps", holds="gold")
+
+
+def test_presets_and_addresses_are_models_and_results_are_local():
+    check(Settings(run="eeg_small", source="s3://bucket/recordings"))
+    check(Settings(run="hf://user/name"))
+    with pytest.raises(ValueError, match="--out s3://bucket/out: results are written to local folders"):
+        check(Settings(out="s3://bucket/out"))

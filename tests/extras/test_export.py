@@ -8,7 +8,11 @@ from tiny import encoder, varied, windows
 
 import physiokeras
 from physiokeras.exporting import formats
-from physiokeras.models import FeatureExtractor
+from physiokeras.models import Encoder, FeatureExtractor, save
+from physiokeras.pipelines import convert
+from physiokeras.pipelines import windows as prepared_windows
+from physiokeras.pipelines.simulation.simulator import simulate
+from physiokeras.recipes import export, finetune
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +64,33 @@ def test_8_bits_quantize_the_network_and_leave_the_spectra(extractor, tmp_path, 
     np.testing.assert_allclose(found[spectra], expected[spectra], atol=2e-5)
     assert np.abs(found - expected)[network].max() > 1e-4  # a random network of width 8 loses more than a trained one
     assert np.corrcoef(found[network].ravel(), expected[network].ravel())[0, 1] > 0.9
+
+
+def test_a_run_of_finetune_from_scratch_is_exported_by_its_folder(tmp_path):
+    source = simulate(tmp_path / "source", 8, hours=0.1, seed=4, progress=False)
+    data = convert(source, "simulated", tmp_path / "data", progress=None)
+    begun = Encoder.for_data(data, width=16, depth=1, heads=2)
+    save(begun, tmp_path / "begun" / "model", definition=data.definition, data_hash=data.data_hash, pooling="mean")
+    common = ["--backend", "tensorflow", "--data", str(data.folder)]
+    training = [
+        "--task",
+        "stage",
+        "--scratch",
+        "--steps",
+        "2",
+        "--interval",
+        "1",
+        "--batch-size",
+        "8",
+        "--no-subset-maps",
+    ]
+    run = tmp_path / "run"
+    assert finetune.main(["--run", str(tmp_path / "begun"), *training, *common, "--out", str(run)]) == 0
+    out = ["--format", "saved_model", "--task", "stage", "--out", str(tmp_path / "out")]
+    assert export.main(["--model", str(run), *common, *out]) == 0
+    model = physiokeras.load(run)
+    inputs = prepared_windows(data, "test", modalities=list(model.encoder.modalities), limit=8)
+    form = formats.FORMATS["saved_model"]
+    order = [x["name"] for x in json.loads((tmp_path / "out" / "export.json").read_text())["inputs"]]
+    found = form.open(tmp_path / "out" / form.file)({name: inputs[name] for name in order})
+    np.testing.assert_allclose(found, model.predict(inputs, "stage").probabilities, atol=1e-4)

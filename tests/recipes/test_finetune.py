@@ -9,12 +9,13 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import balanced_accuracy_score
 
+import physiokeras
 from physiokeras.analysis import analysed_runs
 from physiokeras.callbacks import Checkpoints
 from physiokeras.errors import DataError
 from physiokeras.evaluation import extraction
 from physiokeras.models import digest, load
-from physiokeras.pipelines import Manifest, windows
+from physiokeras.pipelines import Manifest, stream, windows
 from physiokeras.recipes import finetune, score
 
 STEPS = "--steps 6 --interval 2 --batch-size 8 --seed 3 --checkpoint-every 1 --no-subset-maps"
@@ -81,6 +82,23 @@ def test_run_has_the_layout_of_every_run_and_is_analysed(pretrained, tuned):
     (model,) = analysed_runs.analysed_models(tuned, ())[:1]
     assert digest(model.encoder) == digest(load(tuned / "model").encoder)
     assert analysed_runs.manifest_of(tuned).folder == pretrained.cohort / "prepared"
+
+
+@pytest.mark.once
+def test_network_trained_from_scratch_is_scored_as_it_is_loaded(command, pretrained, tmp_path):
+    run, data = tmp_path / "run", pretrained.cohort / "prepared"
+    assert finetune.main([*command, "--scratch", "--seed", "4", "--out", str(run)]) == 0
+    assert set(json.loads((run / "run.json").read_text())["scores"]) == {"supervised", "frozen probe"}
+    begun = np.concatenate([weight.ravel() for weight in load(pretrained.folder / "model").encoder.get_weights()])
+    ended = np.concatenate([weight.ravel() for weight in load(run / "model").encoder.get_weights()])
+    assert np.abs(begun - ended).max() > 0.1  # new weights, not the run's
+    given = ["--model", str(run), "--source", str(data), "--out", str(tmp_path / "scores"), "--no-figures"]
+    assert score.main([*given, "--num-shards", "10", *command[-2:]]) == 0
+    (table,) = (tmp_path / "scores" / "records").glob("*.csv")
+    with open(table, newline="") as file:
+        labels = [row["stage"] for row in csv.DictReader(file)]
+    batches = stream(data, records=[table.stem], batch_size=64, modalities=["eeg", "ecg"], labels=["record", "window"])
+    assert physiokeras.load(run).predict(batches, "stage").labels == labels
 
 
 @pytest.mark.once

@@ -28,6 +28,7 @@ from physiokeras.models import FeatureExtractor, digest, load
 from physiokeras.pipelines import Manifest, convert, windows
 from physiokeras.recipes import pretrain
 
+STEPS = "--steps 5 --interval 3 --validation-steps 1 --seed 3"
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
 
@@ -65,7 +66,8 @@ def training_alone(monkeypatch):
 def test_settings_are_complete_and_repeat_the_run(pretrained, training_alone):
     table = tomllib.loads((pretrained.folder / "settings.toml").read_text())
     known = {item.name for item in fields(pretrain.Settings)}
-    assert known - table.keys() == {"config", "resume", "accept", "data"}  # none was given
+    # No data were given; the others are of one invocation.
+    assert known - table.keys() == {"config", "resume", "accept", "data", "coordinator", "host_index"}
     again = pretrained.folder.parent / "again"
     assert pretrain.main(["--config", str(pretrained.folder / "settings.toml"), "--out", str(again)]) == 0
     first, second = metrics(pretrained.folder), metrics(again)
@@ -255,3 +257,20 @@ def test_real_recordings_of_too_few_people_to_probe_pretrain(
     assert ("| dropped modality" in text) == (len(modalities) > 1)
     assert load(tmp_path / "run" / "model").encoder.modalities.keys() == set(modalities)
     assert name == "drivedb" or len(list((tmp_path / "run" / "figures").glob("*.png"))) == 4
+
+
+@pytest.mark.once
+@pytest.mark.skipif(keras.config.backend() == "tensorflow", reason="needs another backend")
+def test_without_tensorflow_training_and_probe_are_the_same(pretrained, small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    data = ["--data", str(pretrained.cohort / "prepared"), "--modalities", "eeg", "ecg"]
+    assert pretrain.main([*data, *STEPS.split(), *small, "--out", str(tmp_path / "run")]) == 0
+    times = re.compile("second|time|rate")
+    rows = [
+        [{key: value for key, value in row.items() if not times.search(key)} for row in metrics(folder)]
+        for folder in (tmp_path / "run", pretrained.folder)
+    ]
+    assert rows[0] == rows[1]
+    runs = [json.loads((folder / "run.json").read_bytes()) for folder in (tmp_path / "run", pretrained.folder)]
+    assert runs[0]["scores"] == runs[1]["scores"]
+    assert [run["reader"] for run in runs] == ["numpy", "tf.data"]

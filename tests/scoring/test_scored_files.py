@@ -13,7 +13,7 @@ from physiokeras.errors import DataError
 from physiokeras.evaluation.tasks import Task
 from physiokeras.experiments import saved_models
 from physiokeras.figures.scored_night import scored_night, thumbnail
-from physiokeras.scoring import Night, Prediction, presets, record_files, to_mne, to_yasa
+from physiokeras.scoring import Night, Prediction, page, presets, record_files, to_mne, to_yasa
 from physiokeras.scoring.exchange import annotations_of
 
 pytestmark = pytest.mark.once
@@ -45,7 +45,6 @@ def night(clock=None):
 
 def test_edf_annotations_open_in_mne_with_the_stages_and_events(predictions, tmp_path):
     mne = pytest.importorskip("mne")
-    pytest.importorskip("edfio")
     (tmp_path / "n1.edf").write_bytes(record_files.edf(night(datetime(2020, 12, 3, 23, 59, 50)), predictions))
     found = mne.read_annotations(tmp_path / "n1.edf")
     stages = {onset: text for onset, text in zip(found.onset, found.description, strict=True) if "stage" in text}
@@ -136,3 +135,14 @@ def test_unknown_preset_is_refused_with_those_that_there_are(tmp_path, monkeypat
     with pytest.raises(DataError, match="Presets: wrist"):
         saved_models.located("other")
     assert saved_models.located(Path(tmp_path)) == tmp_path
+
+
+def test_events_of_a_folder_are_listed_with_onsets_and_durations_in_seconds():
+    events = [{"name": "arousal", "onset": 45.0, "duration": 60.0, "probability": 0.84}]
+    scored = [{"name": "arousal", "onset": 30.0, "duration": 30.0, "probability": 1.0}]
+    facts = {"record": "n1", "tasks": {"stage": {}, "arousal": {"events": events, "scorer_events": scored}}}
+    assert page.events([facts, {"record": "n2", "tasks": {"arousal": {"events": []}}}]) == [
+        ("record", "task", "event", "by", "onset", "duration", "probability"),
+        ("n1", "arousal", "arousal", "model", "45", "60", "0.84"),
+        ("n1", "arousal", "arousal", "scorer", "30", "30", ""),
+    ]

@@ -1,4 +1,4 @@
-"""What the records of a data set have of its definition, and what some of them lack: counts, with records by name."""
+"""How much of its definition the records of a data set have, and the names of records that lack something."""
 
 from physiokeras.pipelines.signals.channels import is_absent
 
@@ -7,7 +7,7 @@ _NAMED = 3
 
 
 def channel_sources(records):
-    """Where each channel comes from.
+    """The source of each channel.
 
     Args:
         records: The manifest's.

@@ -124,7 +124,7 @@ def plan(
 
 
 def _say_names(work, say):
-    """What names alone tell: files that are left out, records that are kept out, files that are missing."""
+    """Report what names show: files that are left out, records that are refused, files that are missing."""
     for line in left_out(work.source, work.headers, work.definition) if work.source is not None else ():
         say(line)
     for line in work.notes:
@@ -182,7 +182,7 @@ def _write_manifest(work, say):
 
 @contextlib.contextmanager
 def _hold(work, shard_index, num_shards, wait):
-    """Keep other converters out of the folder; parts of one conversion let each other in, but not their like."""
+    """Lock the folder: different shards may be converted concurrently, the same shard may not."""
     with contextlib.ExitStack() as held:
         held.enter_context(locked(work.out / ".lock", shared=num_shards > 1, wait=wait))
         held.enter_context(locked(work.out / f".lock-{shard_index}-of-{num_shards}", wait=wait))

@@ -1,10 +1,11 @@
-"""What can be known of a data set from names alone, before anything is read: what is wrong there ends hours of work."""
+"""Checks of a data set by names of files alone, before any file is read."""
 
 from dataclasses import replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.converting.record_list import claimed_by
+from physiokeras.pipelines.people.people import spelling
 from physiokeras.pipelines.people.split import assign_splits, check_lists, is_unlabelled
 from physiokeras.pipelines.scores.score_files import wanted_file
 
@@ -40,10 +41,22 @@ def check_names(source, headers, definition, people):
     if people and not any(path.stem in people for path in headers):
         names = f"Records are called {headers[0].stem}, ...; the table has {next(iter(people))}, ..."
         raise DataError(f"no record is in the table. {names}", file=Path(source) / definition.people)
+    _check_spelling(persons, source)
     check_lists(definition, persons.values())
     persons = {path.stem: persons[path.stem] for path in headers if path not in refused}
     assign_splits(definition, persons)
     return refused, persons
+
+
+def _check_spelling(persons, source):
+    """Refuse people whose names differ in spelling alone: one person would be in two splits."""
+    spelled = {}
+    for record, person in persons.items():
+        before, other = spelled.setdefault(spelling(person), (record, person))
+        if other != person:
+            rule = f"one person must have one name. {before} is of {other!r}, {record} of {person!r}"
+            way = f'Write same_person = {{ "{record}" = "{other}" }} in the definition, or rename one if they are two'
+            raise DataError(f"{rule}. {way}.", file=source)
 
 
 def _check_label(source, headers, definition, name, files):

@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def summary(manifest):
-    """What `page` and the figure show of a prepared folder.
+    """The numbers of a prepared folder that `page` and the figure show.
 
     Args:
         manifest: `Manifest`.
@@ -29,16 +29,7 @@ def summary(manifest):
 
 def page(manifest, classes, present, amplitudes):
     """Lines of the page."""
-    records = manifest.records
-    windows, hours = sum(r.windows for r in records), sum(r.seconds for r in records) / 3600
-    people, size = len({r.person for r in records}), sum(r.bytes for r in records) / 1e9
-    yield f"# Conversion of {manifest.definition['name']}\n"
-    yield f"{manifest.definition.get('description', '')}\n"
-    yield f"{len(records)} records of {people} people, {hours:.1f} h, {windows} windows of"
-    yield f"{manifest.definition['window']:g} s, {size:.2f} GB; {len(manifest.set_aside)} records set aside."
-    yield f"Data hash {manifest.data_hash[:16]}; {', '.join(f'{k} {v}' for k, v in manifest.versions.items())}.\n"
-    if records:
-        yield "![Windows by class, modalities present, amplitudes](report.png)\n"
+    yield from _size(manifest)
     yield "## Windows by split\n"
     yield markdown_table([("split", "people", "records", "windows", "hours"), *_splits(manifest)]) + "\n"
     for name, counts in classes.items():
@@ -56,21 +47,38 @@ def page(manifest, classes, present, amplitudes):
     yield "## Channels\n"
     yield "Where each comes from; a name that is not its own is an alias or a derivation of the definition.\n"
     head = ("modality", "channel", "from", "records", "which")
-    yield markdown_table([head, *source_rows(records)]) + "\n"
-    lines = list(shortfalls(records, Definition.from_dict(manifest.definition)))
+    yield markdown_table([head, *source_rows(manifest.records)]) + "\n"
+    yield from _lacking(manifest)
+    yield "## What was noted\n"
+    yield markdown_table([("note", "channels", "for example"), *kinds_of_notes(manifest.records)[:_SHOWN]]) + "\n"
+    yield "## Records set aside\n"
+    rows = [(entry["record"], entry["reason"]) for entry in manifest.set_aside]
+    yield markdown_table([("record", "why"), *rows]) + "\n"
+
+
+def _size(manifest):
+    """The page's first lines: how much of what was converted."""
+    records = manifest.records
+    windows, hours = sum(r.windows for r in records), sum(r.seconds for r in records) / 3600
+    people, size = len({r.person for r in records}), sum(r.bytes for r in records) / 1e9
+    yield f"# Conversion of {manifest.definition['name']}\n"
+    yield f"{manifest.definition.get('description', '')}\n"
+    yield f"{len(records)} records of {people} people, {hours:.1f} h, {windows} windows of"
+    yield f"{manifest.definition['window']:g} s, {size:.2f} GB; {len(manifest.set_aside)} records set aside."
+    yield f"Data hash {manifest.data_hash[:16]}; {', '.join(f'{k} {v}' for k, v in manifest.versions.items())}.\n"
+    if records:
+        yield "![Windows by class, modalities present, amplitudes](report.png)\n"
+
+
+def _lacking(manifest):
+    """Sections on what records, and the whole data set, lack of the definition."""
+    lines = list(shortfalls(manifest.records, Definition.from_dict(manifest.definition)))
     if lines:
         yield "## What some records lack\n"
         yield "\n".join(f"- {line}" for line in lines) + "\n"
     if manifest.problems:
         yield "## What the whole data set lacks\n"
         yield "\n".join(f"- {problem}" for problem in manifest.problems) + "\n"
-    yield "## What was noted\n"
-    yield markdown_table([("note", "channels", "for example"), *kinds_of_notes(manifest.records)[:_SHOWN]]) + "\n"
-    yield "## Records set aside\n"
-    yield (
-        markdown_table([("record", "why"), *((entry["record"], entry["reason"]) for entry in manifest.set_aside)])
-        + "\n"
-    )
 
 
 def labelled(manifest):

@@ -1,16 +1,16 @@
-"""Finds the records of a data set: by a pattern, or by a list such as `RECORDS`; and says what they leave out."""
+"""Find the records of a data set by a pattern or a list such as `RECORDS`, and name the files that are left out."""
 
 import os
 import re
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.readers import edf, mne_files
+from physiokeras.pipelines.readers import dreem, e4, edf, mne_files
 from physiokeras.pipelines.readers.edf_plus import Layout
 from physiokeras.pipelines.readers.segments import without_segments
 from physiokeras.pipelines.scores.score_files import annotation_file, any_case, escaped, matching
 
-SUFFIXES = (".hea", *edf.SUFFIXES, *mne_files.SUFFIXES)
+SUFFIXES = (".hea", *edf.SUFFIXES, *mne_files.SUFFIXES, *dreem.SUFFIXES)
 """Extensions of recordings, in lower case."""
 
 _SHOWN = 3
@@ -24,7 +24,8 @@ def find_records(source, definition):
 
     Args:
         source: Its folder.
-        definition: Its `Definition`; `records` is a pattern, with a wildcard or one of `SUFFIXES`, or a list's name.
+        definition: Its `Definition`; `records` is a pattern, with a wildcard or one of `SUFFIXES`, or a list's name. A
+            pattern that ends in a slash is of folders that an E4 exported.
 
     Returns: list of paths, sorted by record name; a record's segments are not listed beside it.
 
@@ -44,7 +45,7 @@ def find_records(source, definition):
         advice = f"Suffixes: {', '.join(SUFFIXES)}. Write recordings of another format as EDF first."
         raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
     if is_pattern or definition.records.lower().endswith(SUFFIXES):
-        found = [path for path in source.glob(any_case(definition.records)) if path.is_file()]
+        found = _matching(source, definition.records)
         paths = [path for path in found if not _hidden(path, source) and not holds_scores_alone(path)]
     else:
         paths = list(_listed(source, source / definition.records))
@@ -59,6 +60,12 @@ def find_records(source, definition):
         if other != path:
             raise DataError(f"two records are called {path.stem}; the other is {other}. Rename one.", file=path)
     return [names[name] for name in sorted(names)]
+
+
+def _matching(source, pattern):
+    """Files that match a pattern, and exports of an E4; the latter alone where the pattern ends in a slash."""
+    paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
+    return [path for path in paths if e4.is_export(path) or (path.is_file() and not pattern.endswith("/"))]
 
 
 def _other_files(source):
@@ -130,7 +137,13 @@ def recordings_below(source):
         here = Path(folder)
         links += [here / name for name in folders if (here / name).is_symlink()]
         files += [here / name for name in sorted(names) if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        files += [here] if e4.is_export(here) else []
     return [file for file in files if not mne_files.is_part(file)], links
+
+
+def ending_of(path):
+    """A recording's extension in lower case; "/" of a folder."""
+    return "/" if path.is_dir() else path.suffix.lower()
 
 
 def _names(paths, source):

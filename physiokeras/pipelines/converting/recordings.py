@@ -1,4 +1,4 @@
-"""What a conversion of recordings in memory needs: which they are, of whom, and what they say of labels from tables."""
+"""Recordings in memory as the input of a conversion: their names, people, and labels that come from tables."""
 
 import math
 import os
@@ -43,7 +43,7 @@ def _is_raw(thing):
 
 
 def about_people(recordings, definition):
-    """What recordings say of people and of labels that come from tables where files are converted.
+    """People and table labels of recordings in memory.
 
     Returns: `(definition, people)` as `physiokeras.pipelines.people.label_tables.read_tables` gives them.
 

@@ -1,4 +1,4 @@
-"""The files that a record is made of: which they are, and whether they are those that it was made from."""
+"""Source files of a record: their list, and whether they have changed since the conversion."""
 
 import os
 from pathlib import Path

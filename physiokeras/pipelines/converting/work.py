@@ -17,7 +17,7 @@ from physiokeras.pipelines.scores.score_files import annotation_file
 
 @dataclass(frozen=True)
 class Work:
-    """What is converted.
+    """The records that one run converts, with people and checksums.
 
     Attributes:
         source: The data set's folder; None where recordings are in memory.

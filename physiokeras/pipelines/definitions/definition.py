@@ -170,7 +170,7 @@ class Definition:
         return round(self.modalities[modality].rate * self.window)
 
     def windows(self, seconds):
-        """Whole windows in a record of `seconds`; what is left at the end is not used."""
+        """Number of whole windows in a record of `seconds`; a rest at the end is not used."""
         return int(seconds / self.window + 1e-9)
 
 

@@ -25,7 +25,7 @@ _DEEPEST = 10
 
 @dataclass(frozen=True)
 class Source:
-    """Where a channel comes from.
+    """The source of a channel.
 
     Attributes:
         text: The recorded name, or how it is derived: "C3 - mean(M1, M2)".

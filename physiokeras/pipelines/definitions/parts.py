@@ -195,6 +195,9 @@ class Label:
             check(not both, f"{key} unscored", "must not list what stands for a class too", both)
             other = sorted(text for text, name in self.mapping.items() if text in self.classes and text != name)
             check(not other, f"{key} mapping", "must not map a class to another one", other)
+            texts = {text: self.mapping.get(self.prefix + text, name) for text, name in self.mapping.items()}
+            twice = sorted(text for text, name in texts.items() if name != self.mapping[text])
+            check(not twice, f"{key} mapping", "must map a text to one class, with the prefix and without", twice)
         if self.kind == "beats":
             valid = self.normal and self.abnormal and not set(self.normal) & set(self.abnormal)
             check(valid, key, "normal and abnormal must both list symbols and share none", (self.normal, self.abnormal))

@@ -1,4 +1,4 @@
-"""Files of scores beside recordings: by which pattern of names they belong together, and what their marks say."""
+"""Score files that belong to recordings: the pattern of their names, and their marks."""
 
 import itertools
 import os
@@ -84,7 +84,7 @@ def find_companions(recordings, files, bad):
     for suffix in sorted({file.suffix.lower() for file in files} & SCORES):
         group = [file for file in files if file.suffix.lower() == suffix]
         found += [Companions(pattern, None) for pattern in find_patterns(paths, group)]
-    inside = {recording.path.suffix.lower() for recording in recordings} - {".hea"}
+    inside = {recording.path.suffix.lower() for recording in recordings} - {".hea", ""}
     found += [Companions(f"{{record}}{suffix}", None, inside=suffix) for suffix in sorted(inside)]
     for group in found:
         label = Label("x", "stages", annotator=group.annotator, file=group.pattern, classes=("a", "b"))

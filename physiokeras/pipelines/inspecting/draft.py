@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.converting.record_list import ending_of
 from physiokeras.pipelines.inspecting.draft_labels import label_lines, quoted, table_lines
 from physiokeras.pipelines.inspecting.folder import spread
 from physiokeras.pipelines.inspecting.folder_text import channels_of, unit_of
@@ -88,7 +89,7 @@ def _most(recordings):
     """The extension of most recordings, and those of it, the last of each name."""
     by = {}
     for recording in recordings:
-        by.setdefault(recording.path.suffix.lower(), {})[recording.path.stem] = recording
+        by.setdefault(ending_of(recording.path), {})[recording.path.stem] = recording
     suffix = max(by, key=lambda key: (sum(r.whole for r in by[key].values()), len(by[key])))
     return suffix, list(by[suffix].values())
 

@@ -21,7 +21,7 @@ _PREFIX = "Sleep stage "
 
 
 def label_lines(companions, recordings):
-    """Lines on the labels of score files; what is no label that a name tells stands in a comment."""
+    """Lines on the labels of score files; marks without a known name become comments."""
     paths = {recording.path for recording in recordings}
     taken = {*RESERVED, *GUESSES}
     for group in companions:
@@ -82,7 +82,7 @@ def _stage(text, coding):
 
 
 def _coding(texts):
-    """What numbers of stages mean; those beside letters, as of W and R, are of Rechtschaffen and Kales."""
+    """Meaning of the numbers of stages; beside letters, such as W and R, they are those of Rechtschaffen and Kales."""
     return KALES if {"W", "R"} & set(texts) else coding_of(texts)
 
 

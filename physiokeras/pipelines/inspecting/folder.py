@@ -1,4 +1,4 @@
-"""What a folder holds, without a definition: recordings, scores, tables. A bad file is named and ends nothing."""
+"""Contents of a folder without a definition: recordings, scores, tables. A bad file is reported, others are read."""
 
 import csv
 import os
@@ -11,6 +11,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.pipelines.converting.record_list import SUFFIXES, holds_scores_alone, recordings_below
 from physiokeras.pipelines.inspecting.companions import Companions, find_companions
+from physiokeras.pipelines.readers import e4
 from physiokeras.pipelines.readers.clock import file_start
 from physiokeras.pipelines.readers.mne_files import is_part
 from physiokeras.pipelines.readers.records import read_header
@@ -43,7 +44,7 @@ class Recording:
 
 @dataclass
 class Folder:
-    """What was found below a folder.
+    """Recordings, scores and tables found below a folder.
 
     Attributes:
         root: The folder.
@@ -92,6 +93,7 @@ def look(source):
         )
     parts = {file for recording in found.recordings for file in (recording.path, *recording.header.files)}
     parts |= {file for file in files if file.suffix.lower() == ".hea" or is_part(file)} | set(found.bad) | others
+    parts |= {file for file in files if file.parent in others and e4.is_export(file.parent)}
     rest = [file for file in files if file not in parts]
     rest = [file for file in rest if not _read_table(file, found)]
     found.companions, rest = find_companions(found.recordings, rest, found.bad)

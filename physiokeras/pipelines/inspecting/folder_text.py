@@ -1,13 +1,15 @@
-"""Lines for a person on what a folder holds."""
+"""Text that describes the contents of a folder."""
 
 from collections import Counter, defaultdict
 
+from physiokeras.pipelines.converting.record_list import ending_of
 from physiokeras.pipelines.converting.survey import duration
 from physiokeras.pipelines.inspecting.folder import spread
 from physiokeras.pipelines.inspecting.modality_guesses import guess
 
 _MARKS, _BAD = 30, 50
 _ROUND = 0.5
+_ENDINGS = {"/": "folders of an E4"}
 
 
 def aligned(rows):
@@ -18,8 +20,8 @@ def aligned(rows):
 
 def describe_folder(found):
     """Lines on a `Folder`."""
-    kinds = Counter(recording.path.suffix.lower() for recording in found.recordings)
-    kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(kinds.items()))
+    kinds = Counter(ending_of(recording.path) for recording in found.recordings)
+    kinds = ", ".join(f"{count} {_ENDINGS.get(kind, kind)}" for kind, count in sorted(kinds.items()))
     whole = sum(recording.whole for recording in found.recordings)
     yield f"{found.root}: {len(found.recordings)} recordings ({kinds or 'none'})."
     if whole < len(found.recordings):

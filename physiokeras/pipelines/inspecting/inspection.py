@@ -1,4 +1,4 @@
-"""What a conversion would make of one record, for a person to read."""
+"""Report on one record: the result of its conversion, without writing it."""
 
 import os
 from collections import Counter

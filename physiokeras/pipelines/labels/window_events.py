@@ -1,4 +1,4 @@
-"""Events, such as apneas and arousals: which windows they reach into."""
+"""Labels of events, such as apneas and arousals: the windows that each event overlaps."""
 
 import numpy as np
 

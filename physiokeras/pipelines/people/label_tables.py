@@ -7,11 +7,11 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS
-from physiokeras.pipelines.people.people import Person, read_people, table_column
+from physiokeras.pipelines.people.people import UNKNOWN, Person, read_people, spelling, table_column
 from physiokeras.pipelines.people.published_splits import read_split
 
-UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".")
-"""Cells that say that there is no value; the point is SAS's, and so NSRR's."""
+_CODES = (9, 99, 999, 9999, 88, 888, 8888)
+"""What tables of studies write for missing numbers, with either sign."""
 
 _DATE = re.compile(
     r"\d{4}-\d\d?-\d\d?([ T].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?|\d{1,2}[- ]?[A-Za-z]{3}[- ]?\d{2,4}"
@@ -19,7 +19,7 @@ _DATE = re.compile(
 
 
 def read_tables(source, definition, records, report=None):
-    """What the tables below `source` say of records, checked before any signal is read.
+    """Read the tables below `source`: people and labels of records, checked before any signal is read.
 
     Args:
         source: The data set's folder.
@@ -48,6 +48,7 @@ def read_tables(source, definition, records, report=None):
         if name not in definition.labels:
             report.append(f"{label.table}: the column {label.column} holds dates; [labels.{name}] is left out")
             continue
+        report += _doubts(definition.labels[name], values)
         keys = {record: definition.person_of(record) if label.by == "person" else record for record in records}
         if records and not set(keys.values()) & set(values):
             message = f"must have rows of this data set's records for [labels.{name}], by {label.by}"
@@ -115,6 +116,26 @@ def _read(source, definition, name):
             raise DataError(f"{message} {advice}", file=path, place=f"line {number}")
         values[key] = known.get(cell, -1)
     return definition, values
+
+
+def _doubts(label, values):
+    """Lines on what a column may mean otherwise: codes of missing numbers, classes that differ in spelling alone."""
+    if label.kind == "number":
+        numbers = [value for value in values.values() if not math.isnan(value)]
+        for code in sorted({value for value in numbers if abs(value) in _CODES}):
+            others = [abs(value) for value in numbers if value != code]
+            least, most = min((value for value in numbers if value != code), default=0), max(others, default=0)
+            if (code < 0 <= least) or (code > 0 and code > 5 * most):
+                rule = f"{label.table}: the column {label.column} has {numbers.count(code)} x {code:g}"
+                yield f"{rule}, taken as a number. Empty such cells if they say that the value is missing"
+        return
+    spelled = {}
+    for name in label.classes:
+        spelled.setdefault(spelling(name), []).append(name)
+    for names in spelled.values():
+        if len(names) > 1:
+            rule = f"{label.table}: classes of [labels.{label.name}] differ in spelling alone: {', '.join(names)}"
+            yield f"{rule}. Make them one by `mapping` if they are"
 
 
 def _number(text, path, line):

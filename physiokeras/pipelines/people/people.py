@@ -2,11 +2,15 @@
 
 import csv
 import math
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
+
+UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".")
+"""Cells that say that there is no value; the point is SAS's, and so NSRR's."""
 
 _LARGEST = 16 << 20
 _OLDEST = 120
@@ -24,7 +28,7 @@ class Person:
 def read_people(source, definition):
     """The table that the definition names, below the source folder.
 
-    Lower-case sex is accepted; an empty sex or age, or NaN, is unknown; a record that is not in the table is unknown.
+    Sex may be a word, in whatever case. A cell of `UNKNOWN`, and a record that is not in the table, are unknown.
 
     Returns: dict record name -> `Person`; empty where the definition names no table.
 
@@ -121,16 +125,22 @@ def table_column(source, table, key, column):
     return cells
 
 
+def spelling(text):
+    """What is the same in all spellings of a name: without case, spaces, and zeros before numbers."""
+    plain = re.sub(r"[\s_-]+", "-", text.strip().casefold())
+    return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
+
+
 def _sex(text, path, number):
-    if text.upper() in ("F", "M"):
-        return text.upper()
-    if text.lower() in ("", "nan"):
+    if text.upper() in ("F", "M", "FEMALE", "MALE"):
+        return text[0].upper()
+    if text.lower() in UNKNOWN:
         return None
     raise DataError(f"sex must be F, M or empty. Received: {text!r}.", file=path, place=f"line {number}")
 
 
 def _age(text, path, number):
-    if text.lower() in ("", "nan"):
+    if text.lower() in UNKNOWN:
         return math.nan
     try:
         age = float(text)

@@ -1,4 +1,4 @@
-"""Splits that others published, or that a table of people holds: each person's split, read before anything else.
+"""Published splits, and splits in a table of people: the split of each person.
 
 A file is a table with the columns person (or subject, record, ...) and split (or set, ...), as `splits.csv` in each
 prepared folder, or JSON: {"train": ["p1", ...], "test": [...]}.

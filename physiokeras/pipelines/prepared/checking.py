@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.files import sha256
+from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.manifest import Manifest
 from physiokeras.pipelines.prepared.remote import local
 from physiokeras.pipelines.prepared.shards import read_shard
@@ -18,9 +20,14 @@ def check_sizes(manifest, records):
     Raises:
         DataError: Names the shard.
     """
+    folder = manifest.folder / "records"
+    known = None if isinstance(folder, Path) else folder.sizes()
     for record in records:
         path = manifest.shard(record.name)
-        size = path.stat().st_size if path.is_file() else None
+        if known is None:
+            size = path.stat().st_size if path.is_file() else None
+        else:
+            size = known.get(f"{record.name}.tfrecord")
         if size is None:
             raise DataError(f"the shard is missing. {_AGAIN}", file=path)
         if size != record.bytes:
@@ -59,4 +66,6 @@ def verify(
                 f"{record.windows} and {record.sha256[:12]}…. {_AGAIN}",
                 file=path,
             )
+        if cache.drop_damaged(record.sha256):
+            raise DataError("its copy in the cache was damaged, and is removed: repeat the command.", file=path)
     return sum(record.windows for record in chosen)

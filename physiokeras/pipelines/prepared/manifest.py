@@ -1,4 +1,4 @@
-"""The list of what a prepared folder holds: written when all records are converted, read by whoever uses them."""
+"""The manifest of a prepared folder: its records, splits and statistics, written when all records are converted."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.notes import copies, lacking
 from physiokeras.pipelines.prepared.remote import Remote, located
 
@@ -205,6 +206,17 @@ class Manifest:
     def shard(self, name):
         """Path of a record's shard."""
         return self.folder / "records" / f"{name}.tfrecord"
+
+    def opened_shard(self, record):
+        """Where a record's shard is read: a local `Path`, a copy of a remote shard; or a URL for TensorFlow.
+
+        Raises:
+            DataError: A remote shard that is not what the manifest says.
+        """
+        path = self.shard(record.name)
+        if isinstance(path, Remote) and path.is_copied:
+            return cache.shard(path, record.bytes, record.sha256)
+        return path
 
     def _contents(self):
         splits = ", ".join(f"{name} ({windows} windows)" for name, windows in self.splits.items())

@@ -1,4 +1,4 @@
-"""What a conversion noted, put together: notes alike but for their numbers and the record's name count as one kind."""
+"""Summary of a conversion's notes: notes that differ only in numbers or the record's name count as one kind."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def copies(sidecars, people, splits):
 
 
 def lacking(records, definition):
-    """What no record of a whole data set has.
+    """Channels and labels that no record of the data set has.
 
     Args:
         records: The manifest's dicts; at least one.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.errors import DataError
 from physiokeras.pipelines.prepared.manifest import Manifest
+from physiokeras.pipelines.prepared.remote import Remote
 
 POSITIONS = ("record", "window")
 """Labels that every prepared folder has: number of the record, and number of the window within it."""
@@ -66,14 +67,18 @@ class Selection:
         """Number of windows of this host."""
         return sum(count for _, count in self.extents)
 
+    @property
+    def in_place(self):
+        """Whether TensorFlow reads the shards where they are, on a remote file system."""
+        return isinstance(self.manifest.folder, Remote) and not self.manifest.folder.is_copied
+
     def steps(self, batch_size):
         """Full batches in a pass, the same for every host.
 
         Raises:
             DataError: There are fewer windows than one batch.
         """
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}.")
+        check_batch_size(batch_size)
         steps = self.total // self.hosts // batch_size
         if not steps:
             raise DataError(
@@ -87,6 +92,12 @@ class Selection:
     def columns(self):
         """Positions of the selected modalities' channels among all channels of the definition."""
         return ChannelLayout.of(self.manifest.modalities).positions(self.modalities)
+
+
+def check_batch_size(batch_size):
+    """Refuse what is not a positive integer."""
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}.")
 
 
 def share(counts, number, hosts):

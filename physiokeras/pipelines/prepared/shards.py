@@ -7,7 +7,6 @@ Source: tensorflow/core/lib/io/record_writer.h, tensorflow/core/example/example.
 """
 
 import hashlib
-import mmap
 import os
 import struct
 
@@ -48,7 +47,11 @@ def frame(payload):
 
 
 def _masked(payload):
-    crc = google_crc32c.value(payload)
+    return crc_mask(google_crc32c.value(payload))
+
+
+def crc_mask(crc):
+    """A CRC-32C as TFRecord stores it."""
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
@@ -85,6 +88,47 @@ def _varint(number):
     return bytes(parts)
 
 
+def parse_example(data):
+    """Where the features of a serialized `tf.train.Example` are; each holds one value.
+
+    Args:
+        data: Bytes.
+
+    Returns: dict of name to `(kind, begin, size)`: "bytes", "float" or "int" (a varint), and the bytes of the value.
+
+    Raises:
+        ValueError: It is not an example as `encode_example` makes it.
+    """
+    features, (place, end) = {}, _open(data, 0, len(data), 1)
+    while place < end:
+        begin, place = _open(data, place, end, 1)
+        name = slice(*_open(data, begin, place, 1))
+        begin, _ = _open(data, name.stop, place, 2)
+        number = data[begin] >> 3
+        begin, _ = _open(data, begin, place, number)
+        begin, stop = _open(data, begin, place, 1)
+        features[data[name].decode()] = _KINDS[number], begin, stop - begin
+    return features
+
+
+_KINDS = {1: "bytes", 2: "float", 3: "int"}
+
+
+def _open(data, place, end, number):
+    """Begin and end of the content of field `number`, which must begin at `place` and not reach beyond `end`."""
+    if place >= end or data[place] != number << 3 | 2:
+        raise ValueError(f"no field {number} at byte {place}")
+    length = shift = 0
+    more = True
+    while more:
+        place += 1
+        length |= (data[place] & 0x7F) << shift
+        more, shift = data[place] > 0x7F, shift + 7
+    if place + 1 + length > end:
+        raise ValueError(f"a field at byte {place} reaches beyond its example")
+    return place + 1, place + 1 + length
+
+
 def check_lengths(path):
     """Check that the lengths of a shard's records add up to the file's size, without reading the content.
 
@@ -93,16 +137,33 @@ def check_lengths(path):
     Raises:
         DataError: The lengths do not add up; the message names the shard and the byte.
     """
-    size, offset = os.path.getsize(path), 0
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else file as data:
-        while offset + 16 <= size:
-            length = struct.unpack_from("<Q", data, offset)[0]
-            if offset + 16 + length > size:
-                break
-            offset += 16 + length
+    with open(path, "rb") as file:
+        record_extents(path, os.path.getsize(path), lambda offset: os.pread(file.fileno(), 8, offset))
+
+
+def record_extents(path, size, header):
+    """Where the records of a shard are: lists of the bytes at which their payloads begin, and of their lengths.
+
+    Args:
+        path: The file, for messages.
+        size: Its size in bytes.
+        header: Function of a record's byte to its first 8 bytes or more.
+
+    Raises:
+        DataError: As for `check_lengths`.
+    """
+    begins, lengths, offset = [], [], 0
+    while offset + 16 <= size:
+        length = int.from_bytes(header(offset)[:8], "little")
+        if offset + 16 + length > size:
+            break
+        begins.append(offset + 12)
+        lengths.append(length)
+        offset += 16 + length
     if offset != size:
         message = f"a record does not end within the shard's {size} bytes; convert its record again."
         raise DataError(message, file=path, place=f"byte {offset}")
+    return begins, lengths
 
 
 def read_shard(path):

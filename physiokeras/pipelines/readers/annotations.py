@@ -1,4 +1,4 @@
-"""WFDB annotation files, strictly.
+"""Parse WFDB annotation files strictly.
 
 `wfdb.rdann` takes an empty or cut file for one with fewer events, and one note makes it hang; so the bytes are walked
 here. Source: the WFDB manual page annot(5), MIT format.
@@ -51,7 +51,7 @@ class Annotations:
     scored: float | None = None
 
     def place(self, number, frame=None):
-        """Where an annotation stands, for messages; `frame` is its frame, where that says more than its sample."""
+        """Place of an annotation, for messages; `frame` is its frame, where that says more than its sample."""
         return self.places[number] if self.places else f"sample {self.samples[number] if frame is None else frame}"
 
 
@@ -153,7 +153,7 @@ def _resolution(note, path, place):
 
 
 def _definition(note, path, place):
-    """Code and symbol of a line of the file's own table of types: "42 y what it stands for"."""
+    """Code and symbol of a line of the file's own table of types, such as "42 y description"."""
     fields = note.split()
     if len(fields) < 2 or not fields[0].isdigit():
         message = f"a type must be defined as code, symbol, description. Received: {note[:40]!r}."

@@ -7,7 +7,7 @@ WILD = re.compile(r"[*?]")
 
 
 def matches(wanted, names):
-    """Positions in `names` of what a definition's name or alias stands for.
+    """Positions in `names` that match a definition's name or alias.
 
     A name that a header holds literally is taken as it is, capitals and all. Only a pattern ignores case.
 

@@ -1,4 +1,4 @@
-"""When a recording starts, where its file or header gives it."""
+"""Start of a recording in date and time, where its file or header gives it."""
 
 import re
 from datetime import date, datetime, time, timedelta

@@ -1,4 +1,4 @@
-"""EDF, EDF+ and BDF files: signals as those of a WFDB record, and annotations; read by edfio, the extra `[edf]`.
+"""EDF, EDF+ and BDF files: signals as those of a WFDB record, and annotations; read by edfio.
 
 BDF has the layout of EDF with samples of 24 bits. edfio reads such a file whole, so it gets the header alone here.
 Source: Kemp and Olivan 2003, Clin Neurophysiol 114:1755; edfplus.info/specs; biosemi.com/faq/file_format.htm.
@@ -31,7 +31,7 @@ _STARTS = (b"0       ", b"\xffBIOSEMI")
 
 
 def read_edf_header(path):
-    """What a `Header` needs of an EDF file.
+    """Fields of a `Header` of an EDF file.
 
     Text may be UTF-8 or Latin-1. The file's size is checked against its header; no samples are read. A recording that
     was never closed keeps its whole data records.
@@ -40,7 +40,7 @@ def read_edf_header(path):
         `notes`.
 
     Raises:
-        DataError: Not EDF, cut, too long, impossible numbers or times; or edfio is missing.
+        DataError: Not EDF, cut, too long, impossible numbers or times.
     """
     refuse_link_out(path, path.parent)
     edf, frames, notes = _open(path)
@@ -116,10 +116,8 @@ def _is_bdf(path):
 
 def _open(path):
     """An `edfio.Edf` whose size agrees with its header, its data records, and notes on one that was never closed."""
-    try:
-        import edfio
-    except ImportError as error:
-        raise DataError("EDF and BDF need the package edfio: pip install 'physiokeras[edf]'.", file=path) from error
+    import edfio  # here: a conversion of other formats starts its workers without it
+
     notes = []
     with refused(path), warnings.catch_warnings():
         warnings.simplefilter("error")

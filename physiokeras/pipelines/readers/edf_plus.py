@@ -39,7 +39,7 @@ class refused:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an EDF file holds its lists.
+    """Place of the annotation lists in an EDF file.
 
     Attributes:
         path: The file.

@@ -1,4 +1,4 @@
-"""When an EDF file starts, and how many seconds lie between two of them."""
+"""Start times of EDF files, and the seconds between two of them."""
 
 import math
 import re

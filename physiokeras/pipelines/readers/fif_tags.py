@@ -1,4 +1,4 @@
-"""The chain of tags that a FIF file is made of, walked before MNE reads it: MNE follows one that leads back for ever.
+"""Check the chain of tags of a FIF file before MNE reads it: MNE does not return from a chain that loops.
 
 Source: Functional Image File Format 1.3 (Elekta Neuromag 2011), section 2.
 """

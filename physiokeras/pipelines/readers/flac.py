@@ -16,7 +16,7 @@ _LONGEST_BLOCK, _SMALLEST_BLOCK = 65535, 10
 
 @dataclass(frozen=True)
 class _Stream:
-    """What a FLAC file says of itself: channels, bits of a sample, samples of each channel (0: unknown)."""
+    """Stream information of a FLAC file: channels, bits of a sample, samples of each channel (0: unknown)."""
 
     channels: int
     bits: int

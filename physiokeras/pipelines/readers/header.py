@@ -1,4 +1,4 @@
-"""What is known of a record before its samples are read, whatever format it has."""
+"""The header of a record of any format: all that is known before samples are read."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The elements of a MATLAB file of version 5 to 7, walked before SciPy reads it: SciPy crashes on unknown types.
+"""Check the elements of a MATLAB file (versions 5 to 7) before SciPy reads it: SciPy crashes on unknown types.
 
 Source: MathWorks, MAT-File Format (R2023b), level 5.
 """

@@ -163,7 +163,7 @@ def from_raw(
 ) -> Recording:
     """A recording that is an `mne.io.Raw`; its `Annotations` are its scores.
 
-    Samples are read from it a channel at a time, loaded or not. Where its recorder stood still (`BAD_ACQ_SKIP`) data
+    Samples are read from it a channel at a time, loaded or not. Where its recorder paused (`BAD_ACQ_SKIP`) samples
     are missing; other `BAD_` annotations are marks like any other.
 
     Args:

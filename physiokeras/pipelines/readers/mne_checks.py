@@ -25,7 +25,7 @@ _LONGEST = 4 * 86400.0
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
         companions: The files that belong to the record besides the one that names it.

@@ -88,7 +88,7 @@ def holds_marks_alone(path):
 
 
 def read_mne_header(path):
-    """What a `Header` needs of a file that MNE reads; no samples are read.
+    """Fields of a `Header` of a file that MNE reads; no samples are read.
 
     Returns: dict of `rate`, `frames`, `signals`, `runs`, `companions` and `notes`.
 

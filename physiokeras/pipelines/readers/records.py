@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.readers import edf, edf_times, flac, mne_files, sample_formats
+from physiokeras.pipelines.readers import dreem, e4, edf, edf_times, flac, mne_files, sample_formats
 from physiokeras.pipelines.readers.header import Header, noted_faults
 from physiokeras.pipelines.readers.memory import Recording
 from physiokeras.pipelines.readers.units import convert_unit
@@ -13,6 +13,12 @@ from physiokeras.pipelines.readers.wfdb_header import Signal
 from physiokeras.pipelines.readers.wfdb_record import read_wfdb_header
 
 __all__ = ["Header", "Signal", "read_digital", "read_header", "read_signal"]
+
+_WHOLE = {e4.FORMAT: e4.read_e4_samples, dreem.FORMAT: dreem.read_dreem_samples}
+"""Formats whose channels are read at once, as they are."""
+
+_LONGEST = 366 * 86400.0
+"""Seconds of a recording; more comes of a rate that is wrong, and would take memory for its windows."""
 
 _BLOCK = 1 << 22
 """Bytes of a signal file that are held at a time."""
@@ -22,7 +28,8 @@ def read_header(path, root=None, *, check_files=True):
     """Read a record's header and check it against its signal files before anything is allocated.
 
     Args:
-        path: The `.hea` file, an `.edf` or `.bdf` file, or one that MNE-Python reads; or a `Recording` in memory.
+        path: The `.hea` file, an `.edf` or `.bdf` file, one that MNE-Python reads, the folder of an E4's export, or a
+            `Recording` in memory.
         root: Folder that no signal file may leave, not even by a symbolic link; default: the header's own.
         check_files: False reads the header alone, where the signal files are not at hand: labels need no samples.
 
@@ -32,12 +39,23 @@ def read_header(path, root=None, *, check_files=True):
     if isinstance(path, Recording):
         return path.header
     path = Path(path)
-    if path.suffix.lower() in (".hea", ""):
-        return read_wfdb_header(path, path.parent if root is None else Path(root), check_files)
-    read = edf.read_edf_header if path.suffix.lower() in edf.SUFFIXES else mne_files.read_mne_header
-    facts = read(path)
-    notes = (*facts.pop("notes"), *noted_faults(facts["signals"]))
-    return Header(path, path.stem, notes=notes, **facts)
+    if path.suffix.lower() == ".hea" or (not path.suffix and not path.is_dir()):
+        header = read_wfdb_header(path, path.parent if root is None else Path(root), check_files)
+    else:
+        facts = _reader(path)(path)
+        notes = (*facts.pop("notes"), *noted_faults(facts["signals"]))
+        header = Header(path, path.stem, notes=notes, **facts)
+    if header.seconds > _LONGEST:
+        raise DataError(f"must last a year at most. Received: {header.seconds:.3g} s. Is its rate right?", file=path)
+    return header
+
+
+def _reader(path):
+    if e4.is_export(path) or (path.is_dir() and not path.suffix):
+        return e4.read_e4_header
+    if path.suffix.lower() in dreem.SUFFIXES:
+        return dreem.read_dreem_header
+    return edf.read_edf_header if path.suffix.lower() in edf.SUFFIXES else mne_files.read_mne_header
 
 
 def read_signal(header, index, *, lowest="auto", strict=True, report=None):
@@ -61,6 +79,8 @@ def read_signal(header, index, *, lowest="auto", strict=True, report=None):
         return _join(header, index, lowest=lowest, strict=strict, report=report)
     if header.recording:
         return header.recording.read(index)
+    if signal.format in _WHOLE:
+        return _WHOLE[signal.format](header, index)
     if signal.format == mne_files.FORMAT:
         return _in_time(mne_files.read_mne_samples(header, index), signal, header)
     digital = read_digital(header, index)

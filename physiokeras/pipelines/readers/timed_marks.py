@@ -1,4 +1,4 @@
-"""Annotations from times in seconds, whatever they were read from."""
+"""Annotations from marks of any source with times in seconds."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The text of a WFDB header, strictly: what is unclear or impossible is an error with its line.
+"""Parse the text of a WFDB header strictly: an unclear or impossible value is an error that names its line.
 
 Source: the WFDB manual page header(5). Nothing is allocated by the numbers found here, and no signal file is touched:
 `physiokeras.pipelines.readers.records.read_header` compares them with the files.

@@ -3,27 +3,33 @@
 import re
 from datetime import date, datetime, timedelta
 
+import numpy as np
+
 from physiokeras.errors import DataError
 from physiokeras.pipelines.readers.clock import file_start
 from physiokeras.pipelines.readers.edf_start import DAY
 
 _CLOCK = re.compile(r"(\d{1,3}):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*([AaPp]\.?[Mm]\.?)?")
+_POINTS = re.compile(r"\d{1,2}\.\d\d\.\d\d(?:\.\d+)?")
 _DATED = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](.+?)(?:Z|\+00:?00)?")
 _EPOCH = date(1970, 1, 1)
 """Dates of times that MNE writes where it knows of no date."""
 
 _ROUNDING = 2.0
 _HALF = DAY / 2
+_HOUR, _NEAR, _FEWEST = 3600.0, 120.0, 10
+"""Seconds of a change of clocks; most between two marks; fewest marks that tell."""
 
 
 def is_clock(text):
     """Whether a text is a time of day, with or without a date."""
-    return bool(_CLOCK.fullmatch(text) or _DATED.fullmatch(text))
+    return any(pattern.fullmatch(text) for pattern in (_CLOCK, _POINTS, _DATED))
 
 
 def clock_of(text):
     """`(date or None, seconds of the day, whether it can only be a time of day)`; None where it is no time."""
     dated = _DATED.fullmatch(text)
+    text = text.replace(".", ":", 2) if _POINTS.fullmatch(text) else text
     match = _CLOCK.fullmatch(dated[4] if dated else text)
     if not match:
         return None
@@ -76,6 +82,31 @@ def onsets_of_clock(texts, header, path, places, times):
         shifts = [(moment - start.moment) / timedelta(seconds=1) for moment in midnight]
         return [shift + clock[1] - start.first for shift, clock in zip(shifts, found, strict=True)]
     return _near([seconds for _, seconds, _ in found], _of_day(start.moment), start.first)
+
+
+def refuse_jump(onsets, lengths, path, places):
+    """Refuse times of day that jump by an hour once, as where summer time begins or ends.
+
+    Args:
+        onsets: Seconds, in the file's order.
+        lengths: Duration of each mark, or None.
+        path: The score file.
+        places: Where each mark stands.
+
+    Raises:
+        DataError: All marks follow each other but two, an hour apart; or all are in order but two, one hour back.
+    """
+    steps = np.diff(onsets)
+    if len(steps) < _FEWEST:
+        return
+    usual = np.median(steps)
+    off = steps - [usual if length is None else length for length in lengths[:-1]]
+    odd, back = np.flatnonzero(np.abs(off) > 1), np.flatnonzero(steps < 0)
+    jumps = odd if len(odd) == 1 and abs(abs(off[odd[0]]) - _HOUR) <= 1 else back
+    if len(jumps) == 1 and (jumps is odd or _HOUR - _NEAR <= -steps[jumps[0]] <= _HOUR):
+        rule = "its clock jumps by an hour here, as where summer time begins or ends"
+        way = "Write seconds from the recording's start, or the times of one clock"
+        raise DataError(f"{rule}. {way}.", file=path, place=places[jumps[0] + 1])
 
 
 def recording_start(header):

@@ -1,4 +1,4 @@
-"""The annotation files of a record: which they are, their marks in the record's time, and those that no label uses."""
+"""The annotation files of a record: find them, read their marks in the record's time, name those that no label uses."""
 
 import bisect
 import fnmatch
@@ -13,7 +13,7 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
-from physiokeras.pipelines.readers import edf, mne_scores
+from physiokeras.pipelines.readers import dreem, edf, mne_scores
 from physiokeras.pipelines.readers.annotations import read_annotations
 from physiokeras.pipelines.scores.score_marks import EVENT, STAGE
 from physiokeras.pipelines.scores.score_tables import SUFFIXES, read_text_scores
@@ -117,7 +117,8 @@ def scores(header, label, report):
     if len(beyond) and header.unfinished and len(beyond) < used.sum():
         report.append(f"{path.name}: {len(beyond)} marks lie behind the unfinished record's end; left out")
     elif len(beyond):
-        message = f"must lie in the record, which ends at {header.seconds:g} s. Is it another record's?"
+        rule = f"must lie in the record, which ends at {header.seconds:g} s"
+        message = f"{rule}. Is it another record's, or are its times in another unit, its epochs of another length?"
         raise DataError(message, file=path, place=annotations.place(beyond[0]))
     return annotations
 
@@ -212,7 +213,7 @@ def unused_marks(header, definition):
 
 
 def _source(header, label):
-    """Where a label's annotations are: the path of a file, `Annotations` in memory, or None."""
+    """Source of a label's annotations: the path of a file, `Annotations` in memory, or None."""
     return header.recording.annotations if header.recording else annotation_file(header.path, label)
 
 
@@ -235,6 +236,8 @@ def read_marks(source, header, label):
         return edf.read_edf_annotations(path, header.path, header.seconds)
     if path.name.lower().endswith(mne_scores.ANNOTATED):
         return mne_scores.read_mne_annotations(path, header)
+    if suffix in dreem.SUFFIXES:
+        return dreem.read_dreem_scores(path)
     if suffix == ".xml":
         return read_xml_scores(path, label, header)
     if suffix in SUFFIXES:

@@ -1,4 +1,4 @@
-"""Marks of score files: what they have in common, whatever the format, and how they become `Annotations`."""
+"""Marks of score files of any format, and their conversion to `Annotations`."""
 
 import math
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Scores in text: tables with a row a mark or a row an epoch, and lists of one stage a line.
 
-Tables are CSV (comma or semicolon) or TSV with a header line, among them BIDS events and MNE's annotations.
+Tables are CSV (comma or semicolon) or TSV with a header line, among them BIDS events, MNE's annotations, and the events
+that RemLogic exports, whose header line comes after lines on the patient.
 """
 
 import csv
@@ -10,7 +11,7 @@ import re
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.scores.score_clock import check_clock, clock_of, is_clock, onsets_of_clock
+from physiokeras.pipelines.scores.score_clock import check_clock, clock_of, is_clock, onsets_of_clock, refuse_jump
 from physiokeras.pipelines.scores.score_marks import (
     EPOCH,
     Durations,
@@ -37,6 +38,9 @@ _ROLES = {
 _UNITS = {"s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 0.001, "msec": 0.001, "min": 60.0,
           "minutes": 60.0}  # fmt: skip
 _UNIT = re.compile(r"(.+?)(?:[\s_]+|\s*[(\[])(" + "|".join(_UNITS) + r")[)\]]?", re.IGNORECASE)
+_REMLOGIC = re.compile(r"(?:.*\t)?Time \[hh:mm:ss[^\]]*\]\t(?:.*\t)?Event\t.*")
+"""The header line of events that RemLogic exports."""
+
 _COLUMNS = 1000
 _TIMELIKE = re.compile(r"onset|start|begin|time|clock|date|sample|second|frame|end$|stop")
 
@@ -131,7 +135,7 @@ class _Table:
 
     def _name(self, cell):
         """A column's name without its unit, letters alone."""
-        plain = re.sub(r"[\s_.\-]", "", cell.lower())
+        plain = re.sub(r"[\s_.\-]|\[hh:mm:ss.*\]", "", cell.lower())
         unit = _UNIT.fullmatch(cell)
         name = re.sub(r"[\s_.\-]", "", unit[1].lower()) if unit else plain
         return name if any(name in _ROLES[role] for role in ("onset", "end", "duration")) else plain
@@ -166,6 +170,9 @@ def _lines(text, path):
     lines = list(enumerate(io.StringIO(text, newline=None), 1))
     while lines and not lines[-1][1].strip():
         lines.pop()
+    begin = next((place for place, (_, line) in enumerate(lines) if _REMLOGIC.fullmatch(line.strip("\r\n"))), None)
+    if begin is not None:
+        return [], [(number, line) for number, line in lines[begin:] if line.strip()]
     first = next((place for place, (_, line) in enumerate(lines) if line.strip()[:1] not in ("#", "")), len(lines))
     comments, lines = [(number, line.strip(" #\r\n\t")) for number, line in lines[:first]], lines[first:]
     if not lines:
@@ -212,6 +219,8 @@ def _times(table, rows, label, header, durations):
             text, scale = _length(table, row, onset, start if clock else None), 1.0
         length = durations.read(text, place, name)
         lengths.append(None if length is None else length * scale)
+    if clock:
+        refuse_jump(onsets, lengths, table.path, places)
     return onsets, lengths
 
 

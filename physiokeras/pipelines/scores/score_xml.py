@@ -34,7 +34,7 @@ _CLOCK = re.compile(r"(?:^|\s)(\d{1,2})[.:](\d\d)[.:](\d\d)$")
 
 @dataclass(frozen=True)
 class _Recording:
-    """What an NSRR file says of the recording: its length, and the second of the day at which it starts."""
+    """The recording as an NSRR file describes it: its length, and the second of the day at which it starts."""
 
     seconds: float | None = None
     clock: float | None = None

@@ -29,7 +29,7 @@ _OF_KALES, _OF_YASA = frozenset("69"), frozenset(("-1", "-2"))
 
 
 def standard_stage(text, coding=None):
-    """The stage that a text stands for: "W", "N1", "N2", "N3", "S4", "R" or `UNSCORED`; None where it is no known name.
+    """The stage that a text names: "W", "N1", "N2", "N3", "S4", "R" or `UNSCORED`; None where it is no known name.
 
     Args:
         text: As a file has it, in whatever case.

@@ -1,4 +1,4 @@
-"""All channels of one record as windows of int16, and what was found on the way."""
+"""All channels of one record as windows of int16, with the quality of each."""
 
 import numpy as np
 
@@ -126,27 +126,10 @@ def channel_windows(values, native, modality, window, out, flat=None):
         after filtering, all in the unit, `offset` and `factor` of the scale, and `clipped` (share of samples).
     """
     windows, samples = out.shape
-    nothing, notes = np.zeros(windows, bool), []
-    quality = {"present": 0.0, "notes": notes}
-    if np.isnan(values).all():
-        notes.append("every sample is missing")
-        return nothing, quality
-    gaps = processing.fill_gaps(values, native)
-    margin = processing.reach(native, modality.rate)
-    usable = ~processing.touched_windows(gaps, native, windows, window, margin)
-    if len(gaps):
-        notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
-    lowest, highest = processing.extremes(values, native, windows, window)
-    low, high = lowest.min(), highest.max()
-    if modality.bandpass:
-        rails = max(np.count_nonzero(values == low), np.count_nonzero(values == high)) / len(values)
-        notes += [f"{rails:.0%} of the samples at its extreme value"] if rails > _NOTABLE else []
-    flat = _flat(lowest, highest, modality) | (False if flat is None else flat)
-    quality |= {"lowest": float(low), "highest": float(high), "flat": float(np.mean(flat & usable))}
-    notes += [f"flat in {quality['flat']:.0%} of the windows"] if quality["flat"] else []
-    usable &= ~flat
+    nothing = np.zeros(windows, bool)
+    usable, quality = _usable_windows(values, native, modality, window, windows, flat)
+    notes = quality["notes"]
     if not usable.any():
-        notes.append("no usable window")
         return nothing, quality
     values = processing.resample(values, native, modality.rate)
     values = processing.filter_signal(values, modality, native)[: windows * samples]
@@ -167,6 +150,31 @@ def channel_windows(values, native, modality, window, out, flat=None):
     out[slice(None) if usable.all() else usable] = stored
     notes += [f"{clipped:.0%} of the samples beyond the scale's range, clipped"] if clipped > _NOTABLE else []
     return usable, quality | {"present": float(usable.mean()), "offset": offset, "factor": factor, "clipped": clipped}
+
+
+def _usable_windows(values, native, modality, window, windows, flat):
+    """Which windows have a signal, and the quality of what was recorded; gaps up to a second are filled in place."""
+    notes = []
+    quality = {"present": 0.0, "notes": notes}
+    if np.isnan(values).all():
+        notes.append("every sample is missing")
+        return np.zeros(windows, bool), quality
+    gaps = processing.fill_gaps(values, native)
+    usable = ~processing.touched_windows(gaps, native, windows, window)
+    if len(gaps):
+        notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
+    lowest, highest = processing.extremes(values, native, windows, window)
+    low, high = lowest.min(), highest.max()
+    if modality.bandpass:
+        rails = max(np.count_nonzero(values == low), np.count_nonzero(values == high)) / len(values)
+        notes += [f"{rails:.0%} of the samples at its extreme value"] if rails > _NOTABLE else []
+    flat = _flat(lowest, highest, modality) | (False if flat is None else flat)
+    quality |= {"lowest": float(low), "highest": float(high), "flat": float(np.mean(flat & usable))}
+    notes += [f"flat in {quality['flat']:.0%} of the windows"] if quality["flat"] else []
+    usable &= ~flat
+    if not usable.any():
+        notes.append("no usable window")
+    return usable, quality
 
 
 def _flat(lowest, highest, modality):

@@ -14,6 +14,10 @@ from physiokeras.errors import DataError
 LONGEST_GAP = 1.0
 """Longest gap in seconds that is interpolated; a longer gap makes the channel absent in the windows it touches."""
 
+GAP_EDGE = 0.25
+"""Seconds of a longer gap that a window may hold, so that the last sample of a pause costs no window. On noise between
+0.3 and 35 Hz its error is less than two thirds of that of a window with a second that is interpolated."""
+
 FLAT_SHARE = 0.5
 """A window is flat if at least this share of its seconds have a constant value."""
 
@@ -61,11 +65,6 @@ def resample(values, native, target):
     if ratio == 1:
         return values
     return scipy.signal.resample_poly(values, ratio.numerator, ratio.denominator, padtype="edge")
-
-
-def reach(native, target):
-    """Seconds to each side over which `resample` spreads one sample."""
-    return 0.0 if native == target else 10 / min(native, target)
 
 
 def design_filter(modality, native):
@@ -130,22 +129,21 @@ def filter_signal(values, modality, native):
     return zero_phase(values, sections, pad)
 
 
-def touched_windows(gaps, rate, windows, window, margin):
-    """The windows that a long gap touches, including the reach of the resampling filter.
+def touched_windows(gaps, rate, windows, window):
+    """The windows that hold more than `GAP_EDGE` of a long gap, or more than one sample of it where they are slow.
 
     Args:
         gaps: `(gaps, 2)` samples, as `fill_gaps` returns them.
         rate: Rate of these samples in Hz.
         windows: Number of windows.
         window: Length of a window in seconds.
-        margin: Seconds by which each gap is extended on both sides.
 
     Returns: `(windows,)` bool.
     """
-    touched = np.zeros(windows, bool)
+    touched, edge = np.zeros(windows, bool), max(GAP_EDGE, 1 / rate)
     for start, stop in gaps:
-        first, last = (start / rate - margin) / window, (stop / rate + margin) / window
-        touched[max(0, int(np.floor(first))) : int(np.ceil(last))] = True
+        first, last = (start / rate + edge) / window, (stop / rate - edge) / window
+        touched[max(0, int(np.floor(first + 1e-9))) : max(0, int(np.ceil(last - 1e-9)))] = True
     return touched
 
 

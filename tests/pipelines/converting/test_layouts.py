@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import h5py
 import numpy as np
 import pytest
 import wfdb
@@ -21,12 +22,12 @@ NSRR = ("Wake|0", "Stage 1 sleep|1", "Stage 2 sleep|2", "Stage 4 sleep|4", "REM 
 """One mark for each of `STAGES`."""
 
 
-def edf(path, channels):
+def edf(path, channels, **options):
     """An EDF file; `channels` is a dict of name -> (rate, unit), of noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = [edf_bytes.channel(name, rate, SECONDS, seed, dim=unit, **({"pmin": -5, "pmax": 5} if unit == "mV" else {}))
             for seed, (name, (rate, unit)) in enumerate(channels.items(), sum(path.stem.encode()))]  # fmt: skip
-    edf_bytes.write(path, made)
+    edf_bytes.write(path, made, **options)
 
 
 def nsrr_xml(path):
@@ -111,12 +112,75 @@ def bidmc(folder):
                     write_dir=str(folder))  # fmt: skip
 
 
+def capslpdb(folder):
+    """Two texts of RemLogic: with a column of positions and over midnight, and without, its times with points."""
+    stages = list(zip(("W", "S1", "S2", "S4", "R", "MT"), ("S0", "S1", "S2", "S4", "REM", "MT"), strict=True))
+    for name, start, point in (("n1", 86400 - 60, ":"), ("narco2", 79200, ".")):
+        channels = {"C4-A1" if point == ":" else "C3-A2": (128, "uV"), "ROC-LOC": (128, "uV"), "EMG1-EMG2": (256, "uV"),
+                    "ECG1-ECG2": (128, "mV"), "SAO2": (1, "%")}  # fmt: skip
+        edf(folder / f"{name}.edf", channels, time=f"{start // 3600:02}.{start // 60 % 60:02}.00")
+        rows = []
+        for number, (stage, event) in enumerate(stages):
+            marks = [(30 * number, f"SLEEP-{event}", 30)] + [(30 * number + 7, "MCAP-A1", 5)] * (stage == "S2")
+            for second, text, length in marks:
+                time = (start + second) % 86400
+                clock = point.join(f"{part:02}" for part in (time // 3600, time // 60 % 60, time % 60))
+                rows.append([stage, *["Unknown Position"] * (point == ":"), clock, text, str(length), "C4-A1"])
+        head = ["Sleep Stage", *["Position"] * (point == ":"), "Time [hh:mm:ss]", "Event", "Duration[s]", "Location"]
+        lines = ["RemLogic Event Export", f"Patient:\t{name}", "Recording Date:\t01/01/2001", "", "Events Included:"]
+        lines += ["SLEEP-S0", "MCAP-A1", "", *("\t".join(row) for row in (head, *rows))]
+        (folder / f"{name}.txt").write_text("\r\n".join(lines) + "\r\n")
+
+
+def e4(folder, begin=1495437325.0):
+    """One export; its files but HR.csv begin together."""
+    random = np.random.default_rng(sum(folder.name.encode()))
+    folder.mkdir(parents=True)
+    for name, (rate, columns) in {"ACC": (32, 3), "BVP": (64, 1), "EDA": (4, 1), "TEMP": (4, 1), "HR": (1, 1)}.items():
+        start = begin + 10 * (name == "HR")
+        values = random.integers(-64, 64, (rate * SECONDS, columns))
+        rows = [[f"{start:.6f}"] * columns, [f"{rate:.6f}"] * columns, *values.tolist()]
+        (folder / f"{name}.csv").write_text("".join(", ".join(map(str, row)) + "\n" for row in rows))
+    (folder / "IBI.csv").write_text(f"{begin:.6f}, IBI\n0.8,0.8\n")
+    (folder / "tags.csv").write_text("")
+
+
+def wesad(folder):
+    for person in ("S2", "S17"):
+        e4(folder / person / f"{person}_E4_Data")
+        (folder / person / f"{person}_quest.csv").write_text("# ORDER;Base;TSST\n# START;7.08;39.55\n")
+
+
+def e4_exports(folder):
+    for name in ("1502_A01F11", "sub/1503_A01F11"):
+        e4(folder / name)
+
+
+def dod(folder):
+    """Files of HDF5: DOD-H and DOD-O have some derivations in common."""
+    groups = {"emg": ("ECG", "EMG"), "eog": ("EOG1", "EOG2")}
+    for name, more in (("healthy", ("FP1_M2", "F4_M1")), ("apnea", ("O1_M2", "C4_M1"))):
+        random = np.random.default_rng(sum(name.encode()))
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            for group, names in {"eeg": ("C3_M2", "F3_M2", "F3_F4", "F3_O1", *more), **groups}.items():
+                made = file.create_group(f"signals/{group}")
+                made.attrs["fs"], made.attrs["unit"] = 250, "µV"
+                for each in names:
+                    values = random.normal(0, 30, 250 * SECONDS).astype(np.float32)
+                    made.create_dataset(each, data=values, compression="gzip")
+            file["hypnogram"] = np.array([0, 1, 2, 3, 4, -1])
+
+
 LAYOUTS = {
+    "dod": (dod, 2, 2, {"C3_M2": {"C3_M2"}, "ECG": {"ECG"}}),
     "shhs": (shhs, 2, 1, {"C3-A2": {"EEG(sec)", "EEG 2"}, "C4-A1": {"EEG"}, "Airflow": {"NEW AIR", "AIRFLOW"}}),
     "mesa": (mesa, 1, 1, {"Fz-Cz": {"EEG1"}, "ECG": {"EKG"}, "Chin": {"EMG"}}),
     "mros": (mros, 2, 1, {"C3-A2": {"C3 - A2"}, "Chin": {"L Chin - R Chin"}, "ECG": {"ECG L - ECG R"}}),
     "isruc": (isruc, 3, 3, {"F3-M2": {"F3-A2", "F3-M2", "F3 - A2"}, "E2-M1": {"ROC-A1", "E2-M1", "ROC - A1"}}),
     "slpdb": (slpdb, 3, 3, {"EEG": {"EEG (C4-A1)", "EEG (C3-O1)"}, "EOG": {"missing", "EOG (right)"}}),
+    "capslpdb": (capslpdb, 2, 2, {"C4-A1": {"C4-A1", "C3-A2"}, "EMG1-EMG2": {"EMG1-EMG2"}}),
+    "wesad": (wesad, 2, 2, {"BVP": {"BVP"}, "ACC-Z": {"ACC-Z"}}),
+    "e4": (e4_exports, 2, 2, {"EDA": {"EDA"}}),
     "bidmc": (bidmc, 1, 1, {"PLETH": {"PLETH,"}, "II": {"II,"}}),
 }
 """Builder, number of records and of people, and the sources of some channels."""
@@ -142,6 +206,8 @@ def test_a_miniature_of_its_layout_converts_whole(tmp_path, name):
         if "stage" in manifest.labels:
             counts = Counter({int(key): count for key, count in record.labels["stage"].items()})
             assert [counts[place] for place in (0, 1, 2, 3, 4, -1)] == [1] * 6
+        if "cap" in manifest.labels:
+            assert record.labels["cap"] == {"0": 5, "1": 1}
 
 
 def test_slpdb_stages_of_real_records_are_those_that_wfdb_reads(real_data):

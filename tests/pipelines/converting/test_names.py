@@ -199,3 +199,15 @@ def test_folders_without_recordings_say_what_they_hold(tmp_path, place, records,
     (tmp_path / "table.csv").write_text("seconds,ppg\n0,1\n")
     with pytest.raises(DataError, match=said):
         find_records(tmp_path / place, definition(records=records))
+
+
+@pytest.mark.parametrize(("one", "other"), [("P1", "p1"), ("S1", "S01"), ("a b", "a_b")])
+def test_people_whose_names_differ_in_spelling_alone_are_refused(tmp_path, one, other):
+    for name in ("a", "b"):
+        psg(tmp_path / "in", name)
+    (tmp_path / "in" / "people.csv").write_text(f"record,sex,age,person\na-PSG,F,30,{one}\nb-PSG,F,30,{other}\n")
+    mine = {"people": "people.csv", "person_column": "person"}
+    with pytest.raises(DataError, match=f"one person must have one name.*{one}.*{other}"):
+        convert(tmp_path / "in", definition(**mine), tmp_path / "out", progress=None)
+    manifest, _ = run(tmp_path / "in", tmp_path / "out", definition(**mine, same_person={"b-PSG": one}))
+    assert {record.person for record in manifest.records} == {one}

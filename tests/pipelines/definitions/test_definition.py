@@ -106,6 +106,11 @@ BROKEN = {
     },
     "class called none": (changed(labels__a={**STAGES, "classes": ["none", "W"]}), "[labels.a] classes", '"none"'),
     "class twice": (changed(labels__a={**STAGES, "classes": ["W", "W"]}), "[labels.a] classes", "one class"),
+    "text of two classes": (
+        changed(labels__a={**STAGES, "prefix": "Stage ", "mapping": {"1": "W", "Stage 1": "R"}}),
+        "[labels.a] mapping",
+        "'1'",
+    ),
     "class that is unscored": (changed(labels__a={**STAGES, "unscored": ["W"]}), "[labels.a] unscored", "'W'"),
     "class mapped to another": (changed(labels__a={**STAGES, "mapping": {"W": "R"}}), "[labels.a] mapping", "'W'"),
     "grid of no label": (changed(grid="stage"), "grid", "there is none"),

@@ -177,7 +177,7 @@ def people_of(folder, text):
 
 
 def test_lower_case_and_unknown_are_accepted(tmp_path):
-    people = people_of(tmp_path, b"\xef\xbb\xbfrecord,AGE,Sex\r\na,55,m\r\n\r\nb,,F\r\nc,nan,\r\na,55,M\r\n")
+    people = people_of(tmp_path, b"\xef\xbb\xbfrecord,AGE,Sex\r\na,55,m\r\n\r\nb,NA,Female\r\nc,.,n/a\r\na,55,M\r\n")
     assert people["a"] == Person("M", 55.0)
     assert (people["b"].sex, people["c"].sex) == ("F", None)
     assert np.isnan([people["b"].age, people["c"].age]).all()

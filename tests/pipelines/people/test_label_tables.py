@@ -73,6 +73,22 @@ def test_rows_of_people_and_other_tables(source):
     assert (found.labels["sex"].classes, found.labels["group"].classes) == (("F", "m"), ("case", "control"))
 
 
+def test_codes_and_spellings_that_may_mean_something_else_are_said(source):
+    text = TABLE.replace("1.5", "-9").replace("rest", "Sums")
+    (source / "t.csv").write_text(text)
+    notes = []
+    task = {**TASK, "classes": [], "unscored": []}
+    found, people = read_tables(source, definition(task=task, dose=DOSE), ("r1", "r2", "r3", "r4"), notes)
+    assert found.labels["task"].classes == ("Sums", "break", "sums")
+    assert people["r2"].labels["dose"] == -9
+    assert any("differ in spelling alone: Sums, sums" in note for note in notes)
+    assert any("dose has 1 x -9" in note for note in notes)
+    # Among other negative numbers it is one of them.
+    (source / "t.csv").write_text(text.replace("0.5", "-0.5"))
+    read_tables(source, definition(dose=DOSE), ("r1", "r2", "r3", "r4"), notes := [])
+    assert not notes
+
+
 def edited(old, new):
     return lambda source: (source / "t.csv").write_text(TABLE.replace(old, new, 1))
 

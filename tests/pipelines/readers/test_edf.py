@@ -1,5 +1,4 @@
 import datetime
-import sys
 from dataclasses import replace
 
 import edfio
@@ -12,7 +11,6 @@ from physiokeras.pipelines.converting.record_list import find_records
 from physiokeras.pipelines.definitions.definition import Channel, Definition
 from physiokeras.pipelines.labels.window_labels import read_labels
 from physiokeras.pipelines.prepared.shards import read_shard
-from physiokeras.pipelines.readers.edf import read_edf_annotations
 from physiokeras.pipelines.readers.records import read_header, read_signal
 
 SLEEP = Definition.read("sleep_edf")
@@ -206,13 +204,6 @@ def test_records_are_found_by_pattern_and_by_list(record, tmp_path):
     assert find_records(tmp_path, SLEEP) == [record]
     (tmp_path / "RECORDS").write_text("SC4001E0-PSG.edf\n")
     assert find_records(tmp_path, replace(SLEEP, records="RECORDS")) == [record]
-
-
-def test_without_edfio_the_error_says_what_to_install(record, monkeypatch):
-    monkeypatch.setitem(sys.modules, "edfio", None)
-    for read in (read_header, lambda path: read_edf_annotations(path, path, 300)):
-        with pytest.raises(DataError, match=r"pip install 'physiokeras\[edf\]'"):
-            read(record)
 
 
 def test_mutated_files_raise_our_error_alone(record):

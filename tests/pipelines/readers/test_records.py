@@ -262,6 +262,13 @@ def test_wrong_samples_are_an_error_or_a_line_of_the_report(record, old, words):
     assert words == "both" or words in report[0]
 
 
+def test_a_recording_of_years_is_refused(tmp_path):
+    (tmp_path / "r.dat").write_bytes(bytes(8))
+    (tmp_path / "r.hea").write_text("r 1 1e-8 4\nr.dat 16 200/mV 16 0 0 0 0 ECG\n")
+    with pytest.raises(DataError, match=r"must last a year at most\. Received: 4e"):
+        read_header(tmp_path / "r.hea")
+
+
 def test_negative_gain_is_accepted_and_reported(record):
     replaced(b" 200(5)/mV", b" -200(5)/mV")(record)
     header = read_header(record)

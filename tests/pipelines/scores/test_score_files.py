@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import edf_bytes
@@ -339,6 +339,16 @@ def test_times_of_day_pass_midnight(tmp_path):
     path = edf_bytes.write(tmp_path / "r.edf", [edf_bytes.channel(seconds=300)], time="23.59.00")
     table = "onset,end,stage\n23:59:00,00:00:00,W\n00:00:00,00:01:00,R\n"
     assert read(tmp_path, "n.csv", table, record=read_header(path), times="clock")[0] == [0, 0, 4, 4] + [-1] * 6
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+@pytest.mark.parametrize("durations", [True, False])
+def test_a_change_of_clocks_is_refused_where_it_happens(tmp_path, night, hours, durations):
+    clock = [timedelta(hours=22, seconds=30 * row + 3600 * hours * (row >= 12)) for row in range(20)]
+    rows = [f"{time},{'30,' * durations}W" for time in clock]
+    table = f"onset,{'duration,' * durations}stage\n" + "\n".join(rows)
+    with pytest.raises(DataError, match="line 14: its clock jumps by an hour"):
+        read(tmp_path, "n.csv", table, record=night, times="clock")
 
 
 def test_times_of_day_of_another_recording_or_of_none_are_refused(tmp_path, night):

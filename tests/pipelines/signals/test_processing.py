@@ -114,10 +114,35 @@ def test_a_gap_over_one_second_makes_only_its_window_absent(seconds, absent):
     assert quality["present"] == usable.mean()
 
 
-def test_a_gap_at_a_windows_edge_counts_in_both_windows_that_its_filling_reaches():
+@pytest.mark.parametrize(("end", "absent"), [(59.95, [1]), (60, [1]), (60.005, [1]), (60.25, [1]), (60.3, [1, 2])])
+def test_the_edge_of_a_long_gap_costs_no_window(end, absent):
     values = np.random.default_rng(0).normal(0, 20, 200 * 120).astype(np.float32)
-    values[200 * 57 : 200 * 60 - 10] = np.nan
-    assert convert(values, 200, modality())[1].tolist() == [True, False, False, True]
+    values[200 * 57 : round(200 * end)] = np.nan
+    assert np.flatnonzero(~convert(values, 200, modality())[1]).tolist() == absent
+
+
+def test_one_sample_of_a_long_gap_costs_a_slow_channel_no_window():
+    values = np.random.default_rng(0).normal(95, 1, 120).astype(np.float32)
+    values[50:61] = np.nan
+    assert convert(values, 1, modality(1.0))[1].tolist() == [True, False, True, True]
+    values[61] = np.nan
+    assert convert(values, 1, modality(1.0))[1].tolist() == [True, False, False, True]
+
+
+def test_a_gaps_edge_errs_by_less_than_two_thirds_of_a_gap_that_is_filled():
+    kind = modality(bandpass=(0.3, 35.0), scale="physical", factor=10.0)
+    errors = np.zeros((20, 2))
+    for trial in range(20):
+        values = np.random.default_rng(trial).normal(0, 20, 200 * 120).astype(np.float32)
+        whole = convert(values, 200, kind)[0][2].astype(float)
+        for place, (begin, end) in enumerate([(40, 60.25), (70, 71)]):
+            holed = values.copy()
+            holed[200 * begin : round(200 * end)] = np.nan
+            stored, usable, _ = convert(holed, 200, kind)
+            assert usable[2]
+            errors[trial, place] = np.square(stored[2] - whole).mean()
+    edge, inside = np.sqrt(errors.mean(axis=0))
+    assert edge < 2 / 3 * inside
 
 
 def test_a_gap_hardly_changes_the_windows_that_stay():
