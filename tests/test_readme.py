@@ -39,7 +39,7 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 SHOWN = [README, *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("script", "resume"))]
 SCRIPTS = [text for page in SHOWN for kind, text in blocks(page) if kind == "python"]
 FIVE_LINES, USER, ARRAYS, SEARCH, RESUME = SCRIPTS
-FRAGMENTS = {"formats.md", "export.md"}
+FRAGMENTS = {"formats.md", "export.md", "streams.md"}
 """Pages whose scripts need a recording or a model of the reader's own."""
 
 SMALLER = {

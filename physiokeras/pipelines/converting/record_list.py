@@ -43,6 +43,7 @@ def find_records(source, definition):
     if is_pattern and re.search(r"\.\w+$", definition.records) and not definition.records.lower().endswith(SUFFIXES):
         rule = "`records` must be a pattern that ends in the suffix of a format, or the name of a list of records."
         advice = f"Suffixes: {', '.join(SUFFIXES)}. Write recordings of another format as EDF first."
+        advice += " Folders of an E4 have a pattern that ends in a slash." * definition.records.lower().endswith(".csv")
         raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
     if is_pattern or definition.records.lower().endswith(SUFFIXES):
         found = _matching(source, definition.records)

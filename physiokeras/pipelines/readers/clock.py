@@ -12,22 +12,24 @@ from physiokeras.pipelines.readers.wfdb_header import read_lines
 UNDATED = date(1985, 1, 1)
 """Stands for a date that is unknown, as in EDF."""
 
-_TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{1,2})(?:\.\d*)?")
+_TIME = re.compile(r"(?:(\d{1,2}):)?(\d{1,2}):(\d{1,2})(\.\d*)?")
 _DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})")
 
 
 def file_start(path):
-    """The `Start` of a file of EDF, BDF, or of a format that MNE reads.
+    """The `Start` of a file of EDF, BDF, or of a format that MNE reads, or of a header of WFDB.
 
     Args:
         path: The file.
 
-    Returns: `Start`; None where it keeps none, as of WFDB, whose time of day `start_of` reads.
+    Returns: `Start`; None where it keeps none.
 
     Raises:
         DataError: A time that is none, or a file that cannot be read.
     """
     name = Path(path).name.lower()
+    if name.endswith(".hea"):
+        return _wfdb_start(Path(path))
     if name.endswith(edf.SUFFIXES):
         return Start.of(path)
     return raw_start(mne_files.open_raw(path)[0]) if name.endswith(mne_files.SUFFIXES) else None
@@ -57,18 +59,21 @@ def start_of(path):
 
     Source of the fields: the WFDB manual page header(5), base time and base date.
     """
-    path = Path(path)
     try:
-        if path.suffix.lower() != ".hea":
-            return first_sample(file_start(path))
-        fields = read_lines(path)[0][1].split()
+        return first_sample(file_start(path))
     except (DataError, OSError):
         return None
+
+
+def _wfdb_start(path):
+    """The `Start` of a header of WFDB; None where it gives no time of day or a wrong one."""
+    fields = read_lines(path)[0][1].split()
     clock = _TIME.fullmatch(fields[4]) if len(fields) > 4 else None
     day = _DATE.fullmatch(fields[5]) if len(fields) > 5 else None
     try:
-        moment = time(*(int(number or 0) for number in clock.groups())) if clock else None
+        *parts, fraction = clock.groups() if clock else (None, None)
+        moment = time(*(int(number or 0) for number in parts)) if clock else None
         when = date(*(int(number) for number in reversed(day.groups()))) if day else UNDATED
     except ValueError:
         return None
-    return datetime.combine(when, moment) if moment else None
+    return Start(datetime.combine(when, moment), bool(day), float(f"0{fraction or ''}")) if moment else None

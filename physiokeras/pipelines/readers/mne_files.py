@@ -38,6 +38,9 @@ SUFFIXES = (
 )
 """Extensions, in lower case, that no list of records has; a pattern may name any other that MNE reads."""
 
+_TRIED = (".vhdr", ".ahdr", ".fif", ".fif.gz", ".set", ".gdf", ".lay")
+"""Extensions of formats that were tried with files of known values."""
+
 FOLDERS = (".mff", ".ds", ".mefd")
 """Extensions, in lower case, of recordings that are folders."""
 
@@ -110,8 +113,16 @@ def read_mne_header(path):
         refuse_link_out(file, path.parent)
     _check_size(path, raw, companions)
     facts = describe(raw, path.name, checked.units, eeglab=suffix == ".set")
-    notes = (*checked.notes, *notes, *facts.pop("notes"))
+    notes = (*checked.notes, *_untried(path), *notes, *facts.pop("notes"))
     return {**facts, "runs": checked.runs, "companions": tuple(companions), "notes": notes}
+
+
+def _untried(path):
+    """A note on a format that is read as MNE reads it, and of which no file of known values was read here."""
+    if path.name.lower().endswith(_TRIED):
+        return ()
+    rule = f"{path.name}: read as MNE reads {path.suffix}; physiokeras was not tried with files of this format"
+    return (f"{rule}. Compare a channel and its unit with another program's",)
 
 
 def describe(raw, file, units=(), *, eeglab=False):

@@ -56,6 +56,7 @@ def _check_files(path, root, signals, frames, family):
         DataError: The fault, where every file has one.
     """
     errors, unstated = [], frames is None
+    signals = [replace(signal, file=_as_on_disk(path.parent, signal.file)) for signal in signals]
     for file in dict.fromkeys(signal.file for signal in signals):
         group = [signal for signal in signals if signal.file == file]
         try:
@@ -127,6 +128,14 @@ def _read_layout(path, root, rate):
     if (name, several, own_rate, frames) != (path.stem, None, rate, None):
         fail(f"a layout must be {path.stem} with signals at {rate:g} Hz and 0 samples. Received: {lines[0][1][:80]!r}.")
     return _signals(lines, count, rate, fail, formats=(sample_formats.LAYOUT,))
+
+
+def _as_on_disk(folder, file):
+    """A signal file's name, in the case in which the folder has it: copied from old disks, all are capitals."""
+    if "/" in file or "\0" in file or (folder / file).exists():
+        return file
+    found = [name for name in os.listdir(folder) if name.lower() == file.lower()]
+    return found[0] if len(found) == 1 else file
 
 
 def _check_file(path, root, file, group, frames, family, unstated):

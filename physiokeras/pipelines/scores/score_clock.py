@@ -63,7 +63,7 @@ def onsets_of_clock(texts, header, path, places, times):
     found = [clock_of(text) for text in texts]
     for text, clock, place in zip(texts, found, places, strict=True):
         if clock is None:
-            rule = "each onset must be a time, as the first one is"
+            rule = "each onset must be a time of day, h:mm:ss, with or without a date, in UTC or without a zone"
             raise DataError(f"{rule}. Received: {text!r:.60}.", file=path, place=place)
     if all(day == _EPOCH for day, _, _ in found):
         return [seconds for _, seconds, _ in found]
@@ -111,7 +111,7 @@ def refuse_jump(onsets, lengths, path, places):
 
 def recording_start(header):
     """The recording's `Start`; None where it keeps none, or is in memory."""
-    return None if header.recording else file_start(header.path)
+    return None if header.recording or not header.path.exists() else file_start(header.path)
 
 
 def check_clock(seconds, header, path, times):

@@ -26,6 +26,13 @@ def test_start_of_wfdb_records_is_base_time_and_date(tmp_path, fields, expected)
     assert start_of(tmp_path / "a.hea") == expected
 
 
+def test_scores_at_times_of_day_are_placed_on_wfdb(tmp_path):
+    (tmp_path / "a.hea").write_text("a 1 200 6000 23:59:50.5 03/12/2020\na.dat 16 200 16 0 0 0 0 EEG\n")
+    header = read_header(tmp_path / "a.hea", check_files=False)
+    for text in ("00:00:00.5", "2020-12-04 00:00:00.5"):
+        assert onsets_of_clock([text], header, tmp_path / "s.csv", ["line 2"], "clock") == pytest.approx([10.0])
+
+
 def test_start_of_edf_is_that_of_its_header(tmp_path):
     options = {"date": "03.12.20", "time": "22.15.07", "recording": "Startdate 03-DEC-2020 X X X"}
     edf_bytes.write(tmp_path / "a.edf", [edf_bytes.channel(seconds=2)], **options)

@@ -382,3 +382,24 @@ def test_real_files_are_read_as_mne_reads_them(real_data):
             np.testing.assert_allclose(values, raw.get_data([signal.name])[0] * scale, rtol=0, atol=0.01 * step)
             compared += 1
     assert compared > 200
+
+
+def test_persyst_has_the_values_that_were_written(tmp_path):
+    values = np.random.default_rng(0).integers(-999, 999, (15000, 2)).astype("<i2")
+    values.tofile(tmp_path / "r.dat")
+    about = ["File=r.dat", "FileType=Interleaved", "SamplingRate=250", "HeaderLength=0", "Calibration=0.1"]
+    about += ["WaveformCount=2", "DataType=0", "[Patient]", "BirthDate=01/02/1980", "Sex=M", "Hand=R"]
+    about += ["TestDate=01/02/2003", "TestTime=22:00:00", "[SampleTimes]", "0=79200.0", "[ChannelMap]"]
+    (tmp_path / "r.lay").write_text("\n".join(["[FileInfo]", *about, "C3-Ref=1", "C4-Ref=2", "[Comments]", ""]))
+    header = read_header(tmp_path / "r.lay")
+    assert [(signal.name, signal.unit, signal.rate) for signal in header.signals] == [
+        ("C3", "V", 250),
+        ("C4", "V", 250),
+    ]
+    np.testing.assert_allclose(read_signal(header, 1) * 1e6, values[:, 1] * 0.1, rtol=1e-5)
+    assert not header.notes
+
+
+def test_formats_that_were_never_tried_say_so(tmp_path):
+    assert "was not tried with files of this format" in mne_files._untried(tmp_path / "r.cnt")[0]
+    assert not mne_files._untried(tmp_path / "r_raw.fif.gz")

@@ -262,6 +262,15 @@ def test_wrong_samples_are_an_error_or_a_line_of_the_report(record, old, words):
     assert words == "both" or words in report[0]
 
 
+def test_a_signal_file_in_capitals_is_found(record):
+    wanted = read_signal(read_header(record), 0)
+    for path in list(record.parent.glob("rec.*")):
+        path.rename(path.with_suffix(path.suffix.upper()))
+    header = read_header(record.with_suffix(".HEA"))
+    np.testing.assert_array_equal(read_signal(header, 0), wanted)
+    assert all(file.is_file() for file in header.files)
+
+
 def test_a_recording_of_years_is_refused(tmp_path):
     (tmp_path / "r.dat").write_bytes(bytes(8))
     (tmp_path / "r.hea").write_text("r 1 1e-8 4\nr.dat 16 200/mV 16 0 0 0 0 ECG\n")
