@@ -31,7 +31,7 @@ def in_words(columns):
     """The balanced accuracies in sentences: the first column against each other one.
 
     Two scores are called level if they are equal in two digits. Whether a difference is more than chance is for the
-    intervals of `physiokeras.recipes.compare`.
+    intervals of `physiokeras compare`.
 
     Args:
         columns: dict of title -> dict of task name -> `ProbeResult`.
@@ -77,7 +77,7 @@ def scores(columns):
     if any(not result.task.classes for result in results):
         lines += ["- Of a mean absolute error, **lower is better**."]
     lines += [f"- *{title}*: {_COLUMNS[title]}." for title in columns if title in _COLUMNS]
-    lines += ["- In brackets: 95 % intervals over test people. `physiokeras.recipes.compare` tests differences."]
+    lines += ["- In brackets: 95 % intervals over test people. `physiokeras compare` tests differences."]
     return "\n".join(lines)
 
 

@@ -113,7 +113,9 @@ def metadata(folder):
     path = Path(folder) / _METADATA
     try:
         if not path.is_file():
-            raise DataError("no metadata.json; give a folder that `save` wrote.", file=folder)
+            inner = Path(folder) / "model"
+            better = f"its folder model, {inner}" if (inner / _METADATA).is_file() else "a folder that `save` wrote"
+            raise DataError(f"no metadata.json; give {better}.", file=folder)
         facts = json.loads(_read_small(path))
     except DataError:
         raise

@@ -37,7 +37,7 @@ class PretrainingSettings(SubsetSettings, ProbeSettings, CohortSettings, Trainin
     def __post_init__(self):
         super().__post_init__()
         if self.objective in ("supervised", "untrained"):
-            raise ValueError(f"objective {self.objective} does not pretrain; use physiokeras.recipes.compare for it.")
+            raise ValueError(f"objective {self.objective} does not pretrain; `physiokeras compare` trains it.")
 
 
 @dataclass(frozen=True)

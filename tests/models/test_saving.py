@@ -152,6 +152,13 @@ def test_an_empty_folder_is_no_model(tmp_path):
         load(tmp_path)
 
 
+def test_folder_around_a_model_is_refused_with_the_way_to_it(folder):
+    around = folder.with_name("around")
+    shutil.copytree(folder, around / "model")
+    with pytest.raises(DataError, match=f"around: no metadata.json; give its folder model, {around / 'model'}"):
+        load(around)
+
+
 def test_weights_that_are_no_weights_are_refused(copy, model):
     (copy / "weights.safetensors").write_bytes(b"\xff" * 64)
     with pytest.raises(DataError, match="not a safetensors file"):

@@ -8,7 +8,7 @@ from physiokeras.errors import DataError
 from physiokeras.files import sha256
 from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.manifest import Manifest
-from physiokeras.pipelines.prepared.remote import local
+from physiokeras.pipelines.prepared.remote import Remote, local
 from physiokeras.pipelines.prepared.shards import read_shard
 
 _AGAIN = "Run the conversion again: it makes anew what is missing or differs."
@@ -52,7 +52,7 @@ def verify(
     Raises:
         DataError: Names the first bad shard and, where one byte is at fault, its record's place.
     """
-    manifest = Manifest.read(folder)
+    manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
     chosen = manifest.select(split, records)
     check_sizes(manifest, chosen)
     for record in chosen:
@@ -66,6 +66,25 @@ def verify(
                 f"{record.windows} and {record.sha256[:12]}…. {_AGAIN}",
                 file=path,
             )
-        if cache.drop_damaged(record.sha256):
-            raise DataError("its copy in the cache was damaged, and is removed: repeat the command.", file=path)
+    check_copies(manifest, split, records=records)
     return sum(record.windows for record in chosen)
+
+
+def check_copies(folder, split=None, *, records=None):
+    """Compare the local copies of remote shards with the manifest, and remove those that differ.
+
+    Args:
+        folder: As for `verify`.
+        split: As for `verify`.
+        records: As for `verify`.
+
+    Raises:
+        DataError: A copy was damaged; the message names its shard.
+    """
+    manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
+    if not isinstance(manifest.folder, Remote):
+        return
+    damaged = [one for one in manifest.select(split, records) if cache.drop_damaged(one.sha256)]
+    if damaged:
+        message = "its copy in the cache was damaged, and is removed: repeat the command."
+        raise DataError(message, file=manifest.shard(damaged[0].name))

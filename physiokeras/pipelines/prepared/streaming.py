@@ -212,6 +212,9 @@ def damage_named(
     """
     try:
         yield
+    except DataError:
+        checking.check_copies(folder, split, records=records)
+        raise
     except Exception as error:
         errors = sys.modules["tensorflow"].errors if sys.modules.get("tensorflow") else None
         # Not out of memory, for example in training.
