@@ -10,7 +10,7 @@ import pytest
 
 from physiokeras.experiments import places
 from physiokeras.experiments.settings import read
-from physiokeras.pipelines import Definition, convert, simulate
+from physiokeras.pipelines import Definition, convert, simulate, stream
 from physiokeras.recipes import (
     analyze,
     challenge,
@@ -36,9 +36,9 @@ def blocks(path):
 
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-SHOWN = [README, *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("script", "resume"))]
+SHOWN = [README, *(ROOT / "docs" / f"{name}.md" for name in ("how-to/script", "how-to/resume", "streams"))]
 SCRIPTS = [text for page in SHOWN for kind, text in blocks(page) if kind == "python"]
-FIVE_LINES, USER, ARRAYS, SEARCH, RESUME = SCRIPTS
+FIVE_LINES, USER, ARRAYS, SEARCH, RESUME, STREAMS = SCRIPTS
 FRAGMENTS = {"formats.md", "export.md"}
 """Pages whose scripts need a recording or a model of the reader's own."""
 
@@ -115,6 +115,16 @@ def test_checkpoint_script_goes_on_where_it_was(folder, user):
         names = run(script, folder, dict(user))
         assert names["checkpoints"].step == steps
     assert len((folder / "mine" / "metrics.csv").read_text().splitlines()) == 1 + 2
+
+
+@pytest.mark.once
+def test_source_script_reads_a_step(folder):
+    inputs = run(STREAMS, folder, {})["inputs"]
+    batches = stream(folder / "PREPARED", ["pretrain", "train"], batch_size=4, seed=0, start_step=1000)
+    ((expected,),) = batches.take(1)
+    assert inputs.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(inputs[name], values)
 
 
 @pytest.mark.once

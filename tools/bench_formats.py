@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Measure what it takes to read a long recording through MNE, by MNE itself and by the package.
+"""Measure what it takes to read a long recording through MNE or wfdb, by these themselves and by the package.
 
     tools/bench_formats.py [--hours 8] [--repeats 3] [--folder DIR]
 
-The recording has nine channels of noise at 200 Hz, in BrainVision (16 bits), FIF (32 bits), EEGLAB (samples apart) and
-BDF (24 bits). "whole" is MNE's `get_data()` of all channels, "each" its `get_data(picks=[k])` of one after the other,
+The recording has nine channels of noise at 200 Hz, in BrainVision (16 bits), FIF (32 bits), EEGLAB (samples apart),
+BDF (24 bits), and WFDB in FLAC (format 516, three channels a file). "whole" is MNE's `get_data()` of all channels, or
+wfdb's `rdrecord`, "each" their reading of one channel after the other,
 "ours" reads the same channels one after the other, and "convert" converts the record. Each run is a separate process;
 seconds are of the processor, which other programs disturb least.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 RATE, CHANNELS = 200, 9
-FILES = ("night.vhdr", "night_raw.fif", "night.set", "night.bdf")
+FILES = ("night.vhdr", "night_raw.fif", "night.set", "night.bdf", "night.hea")
 
 
 def write(folder, hours):
@@ -43,17 +44,42 @@ def write(folder, hours):
         for name, row in zip(names, values, strict=True)
     ]
     edfio.Bdf(signals).write(folder / "night.bdf")
+    write_flac(folder, names, values)
+
+
+def write_flac(folder, names, values):
+    """Write the recording as a record of WFDB in FLAC."""
+    import soundfile
+
+    lines = [f"night {CHANNELS} {RATE} {values.shape[1]}"]
+    for first in range(0, CHANNELS, 3):
+        file, rows = f"night{first}.dat", values[first : first + 3]
+        soundfile.write(folder / file, rows.T.astype(np.int16), 1000, "PCM_16", format="FLAC")
+        for name, row in zip(names[first:], rows, strict=False):
+            lines.append(f"{file} 516 10/uV 16 0 {row[0]} {int(row.sum(dtype=np.int64)) % 65536} 0 {name}")
+    (folder / "night.hea").write_text("\n".join(lines) + "\n")
 
 
 def whole(path):
-    """All channels at once, by MNE."""
+    """All channels at once, by MNE or wfdb."""
+    if path.suffix == ".hea":
+        import wfdb
+
+        wfdb.rdrecord(str(path.with_suffix("")))
+        return
     import mne
 
     mne.io.read_raw(path, verbose="ERROR").get_data()
 
 
 def each(path):
-    """One channel after the other, by MNE."""
+    """One channel after the other, by MNE or wfdb."""
+    if path.suffix == ".hea":
+        import wfdb
+
+        for index in range(CHANNELS):
+            wfdb.rdrecord(str(path.with_suffix("")), channels=[index])
+        return
     import mne
 
     raw = mne.io.read_raw(path, verbose="ERROR")
@@ -94,7 +120,9 @@ def main():
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        from mne.io import read_raw  # noqa: F401  whose import is no part of the time
+        # Their imports are no part of the time.
+        import wfdb  # noqa: F401
+        from mne.io import read_raw  # noqa: F401
 
         name, path = arguments.run
         start = time.process_time()

@@ -26,11 +26,12 @@ data = convert(recordings, "simulated", f"{folder}/prepared", progress=None)
 # %% [markdown]
 # ## The network
 #
-# `for_data` takes the shapes from the data. The encoder reads the log band powers of each patch (`view="spectrum"`);
-# `adapt` computes their mean and spread on the windows of pretraining alone.
+# `for_data` takes the shapes from the data. The encoder reads the log band powers of each patch (`view="spectrum"`),
+# without those of longer spans around it (`spans=(1,)`); `adapt` computes their mean and spread on the windows of
+# pretraining alone.
 
 # %%
-encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum")
+encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum", spans=(1,))
 model = MaskedAutoencoder(
     encoder,
     modality_dropout=ModalityDropout(rate=1.0),

@@ -20,7 +20,7 @@ from physiokeras.pipelines import convert, simulate, stream, windows
 folder = tempfile.mkdtemp()
 recordings = simulate(f"{folder}/recordings", 12, 0, hours=0.2, seed=0, progress=False)
 data = convert(recordings, "simulated", f"{folder}/prepared", progress=None)
-encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum")
+encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum", spans=(1,))
 encoder.adapt(windows(data, "train"))
 whole = encoder.count_params()
 

@@ -19,7 +19,7 @@ from physiokeras.pipelines import convert, simulate, windows
 folder = tempfile.mkdtemp()
 recordings = simulate(f"{folder}/recordings", 16, 0, hours=0.2, seed=0, progress=False)
 data = convert(recordings, "simulated", f"{folder}/prepared", progress=None)
-encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum")
+encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum", spans=(1,))
 encoder.adapt(windows(data, "train"))
 
 # %% [markdown]

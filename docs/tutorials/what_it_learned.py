@@ -22,14 +22,14 @@ from physiokeras.pipelines import convert, simulate, stream, windows
 folder = tempfile.mkdtemp()
 recordings = simulate(f"{folder}/recordings", 16, 4, hours=0.2, seed=0, progress=False)
 data = convert(recordings, "simulated", f"{folder}/prepared", progress=None)
-encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum")
+encoder = Encoder.for_data(data, width=32, depth=2, heads=4, view="spectrum", spans=(1,))
 model = MaskedAutoencoder(
     encoder, modality_dropout=ModalityDropout(), targets="spectrum", decoder_width=32, decoder_depth=1
 )
 model.adapt(windows(data, ["pretrain", "train"]))
 model.compile(keras.optimizers.AdamW(3e-3))
 batches = stream(data, ["pretrain", "train"], batch_size=16, seed=0)
-history = model.fit(batches, steps_per_epoch=25, epochs=6, verbose=2)
+history = model.fit(batches, steps_per_epoch=25, epochs=12, verbose=2)
 
 # %% [markdown]
 # ## Dropped modalities, predicted

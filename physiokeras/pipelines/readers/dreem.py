@@ -7,6 +7,9 @@ Source: github.com/Dreem-Organization/dreem-learning-open; Guillot et al. 2020, 
 """
 
 import contextlib
+import functools
+import subprocess
+import sys
 
 import numpy as np
 
@@ -23,6 +26,21 @@ SUFFIXES = (".h5",)
 
 STAGES = {-1: "?", 0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"}
 EPOCH = 30.0
+
+_PATIENCE = 60.0
+"""Seconds that a walk through a file may take."""
+
+_WALK = """
+import contextlib, sys, h5py
+def look(name, item):
+    with contextlib.suppress(Exception):
+        dict(item.attrs)
+        if isinstance(item, h5py.Dataset) and item.nbytes <= 1100 * item.id.get_storage_size():
+            item[...]
+with contextlib.suppress(Exception):
+    with h5py.File(sys.argv[1], "r") as file:
+        file.visititems(look)
+"""
 
 _RATIO = 1100
 """Most bytes that a compressed one stands for, in HDF5's filters."""
@@ -91,12 +109,25 @@ def opened(path):
 
     refuse_link_out(path, path.parent)
     try:
+        stamp = path.stat()
+        _probe(path, stamp.st_size, stamp.st_mtime_ns)
         with h5py.File(path, "r") as file:
             yield file
     except DataError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, UnicodeDecodeError) as error:
         raise DataError(f"must be a whole HDF5 file: {error!s:.200}. Restore it.", file=path) from error
+
+
+@functools.lru_cache(256)
+def _probe(path, size, modified):
+    """Walk a file in a process of its own: some damage makes HDF5's library go round for ever, or ends the process."""
+    try:
+        done = subprocess.run([sys.executable, "-c", _WALK, str(path)], timeout=_PATIENCE, check=False)
+    except subprocess.TimeoutExpired:
+        done = None
+    if done is None or done.returncode < 0:
+        raise DataError("must be a whole HDF5 file: its library hangs or crashes on it. Restore it.", file=path)
 
 
 def _children(file, name, path):
