@@ -1,4 +1,4 @@
-"""List the trained models that the package ships: name, size, modalities, tasks, licence.
+"""List the trained models that the package ships: name, size, modalities, tasks, licence, channels.
 
     physiokeras presets
 
@@ -27,6 +27,9 @@ def main(argv=None):
 
     rows = presets.table()
     print(markdown_table(rows) if len(rows) > 1 else "This version ships no presets; train a model with `pretrain`.")
+    for name, lines in presets.channels().items():
+        print(f"\n{name} reads channels of these names, at any rate:")
+        print("\n".join(f"  {line}" for line in lines))
     return 0
 
 

@@ -1,10 +1,20 @@
 """Inputs of an encoder from a recording, from arrays, or from a stream; modalities may be missing."""
 
+import warnings
+
 import numpy as np
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.errors import DataError
 from physiokeras.evaluation.extraction import FULL_BATCH
+
+_INSTEAD = (
+    "Give physical values as `physiokeras.pipelines.from_arrays(signals, rates, units)`, which the model filters and "
+    "scales itself"
+)
+
+_ROUNDING = 1.001
+"""Clipped values exceed the clip by rounding at most."""
 
 
 def inputs_of(night, encoder):
@@ -47,7 +57,8 @@ def completed(arrays, encoder, order=None):
     Returns: As `inputs_of`.
 
     Raises:
-        DataError: None of the modalities, an unknown name, another shape, or lengths that differ.
+        DataError: None of the modalities, an unknown name, another shape, lengths that differ, or integers other than
+            int16.
     """
     arrays = {name: np.asarray(values) for name, values in arrays.items()}
     given = [name for name in order or encoder.modalities if name in arrays and name in encoder.modalities]
@@ -65,9 +76,41 @@ def completed(arrays, encoder, order=None):
         values = arrays.get(name, np.zeros(shape, np.int16))
         if values.shape != shape:
             raise DataError(f"modality {name!r} must have the shape {shape}. Received: {values.shape}.")
+        if values.dtype.kind not in "fV" and values.dtype != np.int16:
+            rule = f"modality {name!r} must be int16 as `prepare` stores it, or floats in scaled units"
+            raise DataError(f"{rule}. Received: {values.dtype}. {_INSTEAD}.")
         inputs[name] = values.astype(np.float32) if values.dtype == np.float64 else values
         usable.setdefault(name, np.zeros((count, m["channels"]), bool))
     return {**inputs, "present": np.concatenate([usable[name] for name in encoder.modalities], axis=1)}
+
+
+def check_scaled(inputs, encoder, definition):
+    """Refuse floats that cannot be in scaled units, which a definition cuts to its `clip`; warn of single values.
+
+    Args:
+        inputs: As `completed` returns them.
+        encoder: `Encoder`.
+        definition: `Definition` by which the model's data are scaled.
+
+    Raises:
+        DataError: NaN or infinity in a present channel, or most values of a modality beyond its clip.
+    """
+    for name, present in ChannelLayout.of(encoder.modalities).split(inputs["present"]).items():
+        if inputs[name].dtype.kind == "i" or name not in definition.modalities:
+            continue
+        modality = definition.modalities[name]
+        values = np.abs(np.moveaxis(inputs[name], 2, 1)[present].astype(np.float32))
+        if not np.isfinite(values).all():
+            rule = f"modality {name!r} holds NaN or infinity in channels that are present"
+            way = 'Give zeros there, and false in "present" for these windows and channels'
+            raise DataError(f"{rule}. {way}; from_arrays takes NaN where samples are missing.")
+        middle = float(np.median(values)) if values.size else 0.0
+        rule = f"modality {name!r} must be in scaled units, within {modality.clip:g}"
+        if middle > modality.clip:
+            raise DataError(f"{rule}. Received: a median of the absolute values of {middle:.4g}. {_INSTEAD}.")
+        beyond = np.count_nonzero(values > modality.clip * _ROUNDING) / max(1, values.size)
+        if beyond:
+            warnings.warn(f"{rule}. Received: {beyond:.2%} of the values beyond. {_INSTEAD}.", stacklevel=4)
 
 
 def slices(inputs):

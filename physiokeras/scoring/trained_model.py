@@ -24,11 +24,15 @@ from physiokeras.pipelines.converting.names import without_missing_labels
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.readers.memory import Recording
 from physiokeras.scoring.heads import Head, heads_of
-from physiokeras.scoring.inputs import completed, inputs_of, of_stream, slices
+from physiokeras.scoring.inputs import check_scaled, completed, inputs_of, of_stream, slices
 from physiokeras.scoring.nights import Night, read_night
 from physiokeras.scoring.prediction import Prediction
+from physiokeras.scoring.presets import channel_lines
 from physiokeras.scoring.raw import night_of_raw
+
+_TAKEN = "expected a path, an mne.io.Raw, what from_arrays returns, a dict of arrays or a stream"
 
 
 @dataclass
@@ -55,6 +59,13 @@ class TrainedModel:
     definition: Definition
     heads: dict[str, Head] = field(default_factory=dict)
 
+    def __repr__(self):
+        lines = [
+            f"TrainedModel({self.folder.name}): {type(self.model).__name__}, tasks {', '.join(self.heads) or 'none'}"
+        ]
+        lines += [f"windows of {self.definition.window:g} s, channels by name, at any rate:"]
+        return "\n".join([*lines, *(f"  {line}" for line in channel_lines(self.definition))])
+
     @property
     def model(self) -> keras.Model:
         """The Keras model; the first of several."""
@@ -79,18 +90,26 @@ class TrainedModel:
 
     @property
     def card(self) -> dict[str, Any]:
-        """Facts for users of the model: kind, data, modalities, windows, tasks, size, scores, licence, versions."""
-        run, facts = _json(self.folder / "run.json"), self.first_facts
+        """Facts for users of the model: kind, data, channels, windows, tasks, size, scores, licence, versions.
+
+        "scores" are those of the run; a preset has none of its own, its page "readme" says how its recipe scores.
+        """
+        run, facts, readme = _json(self.folder / "run.json"), self.first_facts, self.folder / "README.md"
+        parts = self.definition.modalities.items()
         return {
             "kind": type(self.model).__name__,
             "data": self.definition.name,
             "description": self.definition.description,
             "modalities": {name: dict(sizes) for name, sizes in self.encoder.modalities.items()},
+            "channels": {
+                name: {"names": [one.name for one in m.channels], "rate": m.rate, "unit": m.unit} for name, m in parts
+            },
             "window_seconds": self.definition.window,
             "tasks": {name: list(head.task.classes) or [head.task.kind] for name, head in self.heads.items()},
             "parameters": int(self.model.count_params()),
             "encoder_parameters": int(self.encoder.count_params()),
             "scores": run.get("scores", {}),
+            "readme": readme.read_text(encoding="utf-8") if readme.is_file() else None,
             "license": facts.get("license"),
             "versions": run.get("versions", {"keras": facts.get("keras")}),
             "data_hash": facts.get("data_hash"),
@@ -125,17 +144,20 @@ class TrainedModel:
         """Predict a task for every window.
 
         Args:
-            x: One recording: the path of a file, an `mne.io.Raw`, or a dict of arrays, modality ->
-                `(windows, samples, channels)`, int16 as stored or floats in scaled units, in order of time, with
-                "present", boolean `(windows, channels)` of its modalities in the model's order, where some are
-                missing. Or a stream of `physiokeras.pipelines.stream` without `seed`; with the labels "record" and
-                "window" it may hold several recordings. Modalities may be missing.
+            x: One recording: the path of a file, an `mne.io.Raw`, or what `physiokeras.pipelines.from_arrays` makes of
+                arrays in physical units: these are filtered, resampled and scaled by the model's definition. Or a dict
+                of arrays for which this is done already, modality -> `(windows, samples, channels)` in order of time:
+                int16 as `prepare` stores them, or floats in scaled units (after the definition's band-pass; without
+                unit; within its `clip`), with "present", boolean `(windows, channels)` of its modalities in the model's
+                order, where some are missing. Or a stream of `physiokeras.pipelines.stream` without `seed`; with the
+                labels "record" and "window" it may hold several recordings. Modalities may be missing.
             task: Name of a task; None: "stage", or the first.
 
         Returns: `Prediction`.
 
         Raises:
-            DataError: A task that the model has no layer for, or data that it cannot read.
+            DataError: A task that the model has no layer for, or data that it cannot read: NaN, integers other than
+                int16, values that are no scaled units.
         """
         head = self.head(task)
         batches, facts = self._batches(x)
@@ -227,14 +249,16 @@ class TrainedModel:
         facts = {"window": self.definition.window}
         if isinstance(x, str | os.PathLike):
             x = self.read(x)
-        elif hasattr(x, "ch_names") and hasattr(x, "get_data"):
+        elif isinstance(x, Recording) or (hasattr(x, "ch_names") and hasattr(x, "get_data")):
             x = night_of_raw(x, narrowed(self.definition, self.encoder))
         if isinstance(x, Night):
             return slices(inputs_of(x, self.encoder)), {**facts, "start": x.start, "clock": x.clock}
         if isinstance(x, dict):
-            return slices(completed(x, self.encoder)), facts
+            inputs = completed(x, self.encoder)
+            check_scaled(inputs, self.encoder, self.definition)
+            return slices(inputs), facts
         if isinstance(x, np.ndarray) or not isinstance(x, Iterable):
-            raise DataError(f"expected a path, a Raw, a dict of arrays or a stream. Received: {type(x).__name__}.")
+            raise DataError(f"{_TAKEN}. Received: {type(x).__name__}.")
         return of_stream(x, self.encoder, list(self.definition.modalities)), facts
 
 
