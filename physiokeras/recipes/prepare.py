@@ -15,7 +15,8 @@ from pathlib import Path
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
-from physiokeras.pipelines import convert, plan, verify
+from physiokeras.pipelines import Manifest, convert, plan, verify
+from physiokeras.pipelines.converting.driver import NothingConverted
 from physiokeras.pipelines.prepared.remote import local_folder
 
 
@@ -104,7 +105,10 @@ def run(settings):
         engine = dask.engine(settings.dask)
     if engine is not None:  # workers may have another working folder
         what |= {name: Path(what[name]).absolute() for name in ("source", "out")}
-    manifest = convert(**what, engine=engine, progress=_say)
+    try:
+        manifest = convert(**what, engine=engine, progress=_say)
+    except NothingConverted:  # the lines above and the report give every record's reason
+        manifest = Manifest.read(what["out"])
     if manifest and settings.report:
         from physiokeras.figures.conversion_report import write_report
 

@@ -83,7 +83,7 @@ def test_a_data_set_without_a_good_record_has_a_page_too(manifest, tmp_path):
     for path in source.glob("*/*/*.mat"):
         if not path.stem.endswith("-arousal"):
             path.write_bytes(b"")
-    empty = convert(source, "simulated", tmp_path / "out", progress=None)
-    page = write_report(empty).read_text()
+    assert prepare.main(["--dataset", "simulated", "--source", str(source), "--out", str(tmp_path / "out")]) == 1
+    page = (tmp_path / "out" / "report.md").read_text()
     assert "0 records of 0 people" in page
     assert len(rows(page, "Records set aside")) == 5

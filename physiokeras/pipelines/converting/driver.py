@@ -29,6 +29,10 @@ SPLITS_FILE = "splits.csv"
 _SHOWN, _LINES = 10, 30
 
 
+class NothingConverted(DataError):
+    """Every record was set aside; the manifest says why."""
+
+
 def convert(
     source: Any,
     definition: Definition | str | os.PathLike,
@@ -65,8 +69,8 @@ def convert(
     Returns: the `Manifest`; None where other parts are not done yet.
 
     Raises:
-        DataError: No records; another process converts into the folder; it holds another data set; the table of people
-            differs from `SHA256SUMS.txt`.
+        DataError: No records, or none that can be converted; another process converts into the folder; it holds another
+            data set; the table of people differs from `SHA256SUMS.txt`.
         OSError: The folder takes no more files; what is converted stays, and a rerun goes on from there.
     """
     work = Work.of(source, definition, out, shard_index, num_shards, strict)
@@ -87,7 +91,12 @@ def convert(
             reason = outcome.get("set_aside")
             lines.done(number, f"set aside: {reason}" if reason else f"{outcome['windows']} windows")
         with locked(work.out / ".lock-manifest", wait=True):
-            return _write_manifest(work, say)
+            manifest = _write_manifest(work, say)
+    if manifest and not manifest.records:
+        first = manifest.set_aside[0]
+        rule = f"no record could be converted. Set aside: {len(manifest.set_aside)}, the first {first['record']}"
+        raise NothingConverted(f"{rule}: {first['reason']}", file=work.out)
+    return manifest
 
 
 def plan(

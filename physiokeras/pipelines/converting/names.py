@@ -62,6 +62,9 @@ def _check_spelling(persons, source):
 def _check_label(source, headers, definition, name, files):
     """Refuse a label that no record has a file for, unless none is meant to be labelled."""
     label = definition.labels[name]
+    if not label.file and not label.annotator:
+        rule = "must name the annotation file's extension; or give `file`. Only recordings in memory bring their scores"
+        raise DataError(f"{rule}.", file=source, place=f"[labels.{name}] annotator")
     unlabelled = all(is_unlabelled(path.stem, definition.split) for path in headers)
     if unlabelled or _there(name, label, files, headers):
         return

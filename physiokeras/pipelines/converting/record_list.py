@@ -104,6 +104,8 @@ def left_out(source, paths, definition):
 
 def _alike(claimed, label):
     """Files beside those that a label claims whose names fit its pattern for some record, tables left out."""
+    if not claimed:
+        return set()
     pattern = re.sub(r"\{record[^}]*\}", "*", (label.file or f"{{record}}.{label.annotator}").rpartition("/")[2])
     if "{" in pattern or pattern.lstrip("*").lower() in (".csv", ".tsv", ".txt"):
         return set()

@@ -48,8 +48,15 @@ def about_people(recordings, definition):
     Returns: `(definition, people)` as `physiokeras.pipelines.people.label_tables.read_tables` gives them.
 
     Raises:
-        DataError: A text that is no class of its label, or a value that is no number.
+        DataError: A text that is no class of its label, a value that is no number, a label that the definition lacks.
     """
+    known = [name for name, label in definition.labels.items() if label.kind in TABLE_KINDS]
+    for one in recordings:
+        unknown = sorted(set(one.labels) - set(known))
+        if unknown:
+            rule = f"`labels` must be those of the definition of the kinds {', '.join(TABLE_KINDS)}"
+            message = f"{rule}: {', '.join(known) or 'none'}. Received also: {', '.join(unknown)}."
+            raise DataError(message, file=one.name)
     people = {one.name: Person(one.sex, math.nan if one.age is None else float(one.age)) for one in recordings}
     for name, label in definition.labels.items():
         if label.kind not in TABLE_KINDS:

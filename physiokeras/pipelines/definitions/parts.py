@@ -106,7 +106,8 @@ class Label:
     Args:
         name: Its name in `[labels.NAME]`.
         kind: One of `LABEL_KINDS`.
-        annotator: Extension of the annotation file: "arousal" for `NAME.arousal`.
+        annotator: Extension of the annotation file: "arousal" for `NAME.arousal`. Recordings in memory bring their
+            scores; where there are no others, neither `annotator` nor `file` is needed.
         file: Instead of `annotator`, a pattern of the annotation file from the record's folder on, in which "{record}"
             stands for the record's name, "{record:.6}" for its first six letters and "{folder}" for its folder's name:
             "../../annotations/{folder}/{record}-nsrr.xml".
@@ -168,9 +169,8 @@ class Label:
         check(self.kind in LABEL_KINDS, f"{key} kind", f"must be one of {', '.join(LABEL_KINDS)}", self.kind)
         if self.kind in TABLE_KINDS:
             self._check_table(key)
-        rule = "must name the annotation file's extension; or give `file`"
-        named = bool(self.annotator) != bool(self.file)
-        check(named or not self.is_annotated, f"{key} annotator", rule, self.annotator)
+        both = self.annotator and self.file
+        check(not both or not self.is_annotated, f"{key} annotator", "is for labels without `file`", self.annotator)
         check(self.table is None or self.kind in TABLE_KINDS, f"{key} table", f"is for {TABLE_KINDS}", self.table)
         check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
         rule = "must be a pattern from the record's folder on, in which only {record} and {folder} stand in braces"

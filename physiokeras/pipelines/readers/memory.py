@@ -119,8 +119,8 @@ def from_arrays(
         rates: Hz: one for all channels, or channel -> rate.
         units: Unit of all channels, such as "uV", or channel -> unit; None: unknown.
         name: Its name, which is also its shard's.
-        scores: `(onset, duration, text)` of each mark, in seconds from the first sample; a duration of 0 lasts to the
-            next mark.
+        scores: `(onset, duration, text)` of each mark, in seconds from the first sample; a mark of duration 0 lasts to
+            the next mark.
         person: Whose it is; default: as the definition says, by the name.
         sex: "F" or "M".
         age: Years.
@@ -129,12 +129,18 @@ def from_arrays(
     Returns: `Recording`.
 
     Raises:
-        DataError: A channel that is no row of numbers, has no rate or another length than the first.
+        DataError: A channel that is no row of numbers, has no rate or another length than the first; a rate or unit of
+            a channel that is not there; a mark without a time, or of negative duration.
     """
     if not signals:
         raise DataError("must have at least one channel.", file=name)
     given = rates if isinstance(rates, Mapping) else dict.fromkeys(signals, rates)
     texts = units if isinstance(units, Mapping) else dict.fromkeys(signals, units or "")
+    for argument, keys in {"rates": given, "units": texts}.items():
+        unknown = ", ".join(map(str, set(keys) - set(signals)))
+        if unknown:
+            rule = f"`{argument}` must be of its channels {', '.join(signals)}"
+            raise DataError(f"{rule}. Received also: {unknown}.", file=name)
     arrays = tuple(np.asarray(values) for values in signals.values())
     described = tuple(
         _signal(name, channel, values, given.get(channel), texts.get(channel))
@@ -146,10 +152,9 @@ def from_arrays(
         if abs(length - seconds) > 1 / min(signal.rate, first.rate) + 1e-9:
             rule = f"must last as long as {first.name}, {seconds:g} s"
             raise DataError(f"{rule}. Received: {length:g} s at {signal.rate:g} Hz.", file=name, channel=signal.name)
-    marks = None
-    if len(scores):
-        marks = timed_marks(Path(f"{name} (in memory)"), *(list(column) for column in zip(*scores, strict=True)))
-    return Recording(name, arrays, described, seconds, 1, marks, person, sex, age, dict(labels or {}))
+    marks = _marks(name, scores) if len(scores) else None
+    about = (marks, person, sex, age, dict(labels or {}), tuple(_infinite(signals)))
+    return Recording(name, arrays, described, seconds, 1, *about)
 
 
 def from_raw(
@@ -190,6 +195,24 @@ def from_raw(
         return recording
     header = recording.header
     return replace(recording, annotations=marks_of(raw.annotations, -raw.first_time, header.path, header))
+
+
+def _marks(recording, scores):
+    """`Annotations` of scores."""
+    for number, mark in enumerate(scores):
+        onset, duration, _ = mark if len(mark) == 3 else (math.nan, math.nan, "")
+        if not (math.isfinite(onset) and math.isfinite(duration) and duration >= 0):
+            rule = "must be (onset, duration, text), in seconds, the duration 0 or more; 0 lasts to the next mark"
+            raise DataError(f"{rule}. Received: {mark!r}.", file=recording, place=f"scores[{number}]")
+    return timed_marks(Path(f"{recording} (in memory)"), *(list(column) for column in zip(*scores, strict=True)))
+
+
+def _infinite(signals):
+    """A note on each channel that holds infinite values."""
+    for name, values in signals.items():
+        count = np.count_nonzero(np.isinf(values))
+        if count:
+            yield f"{name}: {count} infinite values are missing data"
 
 
 def _signal(recording, name, values, rate, unit):

@@ -33,6 +33,5 @@ def convert_unit(values, given, wanted):
     if quantity and quantity == other:
         values *= np.asarray(10.0 ** (power - target), values.dtype)
         return values
-    raise DataError(
-        f"its unit is {given!r}, but the definition expects {wanted!r}; correct the header or the definition's `unit`."
-    )
+    ways = "correct the header or the definition's `unit`; of arrays, give `units` to from_arrays"
+    raise DataError(f"its unit is {given or 'unknown'!r}, but the definition expects {wanted!r}; {ways}.")

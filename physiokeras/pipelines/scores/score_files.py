@@ -38,8 +38,7 @@ def annotation_file(path, label):
     """
     path = Path(path)
     if label.file is None:
-        file = path.with_suffix(f".{label.annotator}")
-        return _any_case(file) if label.annotator else None
+        return _any_case(path.with_suffix(f".{label.annotator}")) if label.annotator else None
     # Whatever stands in a record's name stands for itself.
     known = {"record": path.stem, "folder": path.parent.name}
 
@@ -59,7 +58,9 @@ def wanted_file(path, label):
     """Name or pattern of the annotation file of a record and a `Label`, for messages."""
     path = Path(path)
     if label.file is None:
-        return f"{path.stem}.{label.annotator}"
+        return (
+            f"{path.stem}.{label.annotator}" if label.annotator else "scores: neither `annotator` nor `file` is given"
+        )
     return label.file.format(record=path.stem, folder=path.parent.name)
 
 

@@ -223,9 +223,9 @@ def test_a_bad_record_is_set_aside_and_only_it_is_redone(source, tmp_path, capsy
 
 def test_a_record_shorter_than_a_window_is_set_aside(source, tmp_path):
     long = Definition.from_dict({**TABLE, "window": 40.0})
-    manifest = run(source, tmp_path / "out", long)
-    assert not manifest.records
-    assert "lasts 31 s, less than one window of 40 s" in manifest.set_aside[0]["reason"]
+    with pytest.raises(DataError, match=r"no record could be converted.*lasts 31 s, less than one window of 40 s"):
+        run(source, tmp_path / "out", long)
+    assert "lasts 31 s, less than one window of 40 s" in Manifest.read(tmp_path / "out").set_aside[0]["reason"]
 
 
 def test_a_wrong_checksum_sets_aside_or_with_leave_is_noted(source, tmp_path):

@@ -161,6 +161,7 @@ def test_raws_of_gdf_have_the_units_of_the_file(tmp_path, version):
 def test_infinity_is_missing():
     recording = from_arrays({"a": [1, np.inf, -np.inf, 2]}, 1)
     np.testing.assert_array_equal(np.isnan(recording.read(0)), [False, True, True, False])
+    assert recording.notes == ("a: 2 infinite values are missing data",)
 
 
 def test_inspection_takes_recordings_and_raws():
@@ -211,6 +212,27 @@ BAD = {
     "no rate": (lambda: from_arrays({"a": [1.0], "b": [1.0]}, {"a": 1}), "channel b: `rates` must give its rate"),
     "rate 0": (lambda: from_arrays({"a": [1.0]}, 0), "channel a: `rates` must give"),
     "lengths": (lambda: from_arrays({"a": np.ones(9), "b": np.ones(20)}, 1), "channel b: must last as long .* 9 s"),
+    "unit of no channel": (
+        lambda: from_arrays({"a": np.ones(9)}, 1, {"A": "uV"}),
+        "`units` must be of its channels a. .*A",
+    ),
+    "no onset": (
+        lambda: from_arrays({"a": np.ones(9)}, 1, scores=[(np.nan, 1, "W")]),
+        r"scores\[0\]: must be \(onset, dur",
+    ),
+    "no duration": (lambda: from_arrays({"a": np.ones(9)}, 1, scores=[(0, np.nan, "W")]), "the duration 0 or more"),
+    "duration": (
+        lambda: from_arrays({"a": np.ones(9)}, 1, scores=[(0, 9, "W"), (9, -30, "W")]),
+        r"scores\[1\]: must .*-30",
+    ),
+    "no unit": (
+        lambda: convert(from_arrays({"Fp1": np.ones(9)}, 1), definition(window=3, labels={}), "x"),
+        "Fp1: its unit is 'unknown'.*give `units`",
+    ),
+    "unknown label": (
+        lambda: convert(from_arrays({"Fp1": np.ones(9)}, 1, labels={"tsk": "a"}), definition(), "x"),
+        "recording: `labels` must be those of the definition of the kinds class, number: none. Received also: tsk",
+    ),
     "no scores": (lambda: convert(from_arrays({"Fp1": np.ones(99)}, 1), definition(), "x"), "no recording has scores"),
 }
 
@@ -225,8 +247,22 @@ def test_what_cannot_be_a_recording_is_an_error(fault, tmp_path, monkeypatch):
 
 def test_a_score_behind_the_end_sets_the_recording_aside(tmp_path):
     recording = from_arrays({"Fp1": np.ones(99)}, 1, "uV", scores=[(0, 30, "W"), (100, 30, "N2")])
-    manifest = convert(recording, definition(), tmp_path, progress=None)
+    with pytest.raises(DataError, match=r"no record could be converted.*1, the first recording:.* ends at 99 s"):
+        convert(recording, definition(), tmp_path, progress=None)
+    manifest = convert([recording, arrays()], definition(), tmp_path, progress=None)
     assert "must lie in the record, which ends at 99 s" in manifest.set_aside[0]["reason"]
+
+
+def test_spans_of_arrays_need_no_file(tmp_path):
+    label = {"kind": "spans", "classes": ["rest", "stress"]}
+    own = definition(labels={"task": label})
+    recording = from_arrays(
+        {"Fp1": np.random.default_rng(0).normal(0, 30, 9000)}, 100, "uV", scores=[(0, 30, "rest"), (30, 60, "stress")]
+    )
+    assert convert(recording, own, tmp_path / "out", progress=None).records[0].labels == {"task": {"0": 1, "1": 2}}
+    made.make_raw(marks=MARKS).save(tmp_path / "night_raw.fif", fmt="double", verbose="ERROR")
+    with pytest.raises(DataError, match=r"\[labels.task\] annotator: must name the annotation file.*or give `file`"):
+        convert(tmp_path, own, tmp_path / "other", progress=None)
 
 
 def test_bad_arguments_are_value_errors(tmp_path):
