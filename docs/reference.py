@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import pkgutil
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 import mkdocs_gen_files
 
@@ -34,6 +34,13 @@ def write_package(package):
             print(f"::: {path}\n", file=page)
 
 
+def default_of(field):
+    """The default of a setting, as code; "required" where it has none."""
+    if field.default_factory is not MISSING:
+        return f"`{field.default_factory()!r}`"
+    return "required" if field.default is MISSING else f"`{field.default!r}`"
+
+
 def write_settings():
     """One table for each command: flag, default, meaning."""
     with mkdocs_gen_files.open("reference/settings.md", "w") as page:
@@ -45,7 +52,7 @@ def write_settings():
             print(f"## {module.name}\n\n| key | default | meaning |\n|---|---|---|", file=page)
             for field in fields(settings):
                 text = field.metadata["help"].replace("|", "\\|")
-                print(f"| `{field.name}` | `{field.default!r}` | {text} |", file=page)
+                print(f"| `{field.name}` | {default_of(field)} | {text} |", file=page)
             print(file=page)
 
 

@@ -109,7 +109,10 @@ def _options(hint):
     convert.__name__ = scalar.__name__  # argparse says "invalid int value"
     options = {"type": convert, "metavar": {int: "N", float: "X"}.get(scalar, "TEXT")}
     if allowed:
-        options |= {"choices": allowed + [None] * optional, "metavar": "{" + ",".join(map(str, allowed)) + "}"}
+        options |= {
+            "choices": allowed + [None] * optional,
+            "metavar": "{" + ",".join([*map(str, allowed), *["none"] * optional]) + "}",
+        }
     return options
 
 

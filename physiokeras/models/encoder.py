@@ -118,15 +118,21 @@ class Encoder(SpectralModel):
         Returns: `Encoder`.
 
         Raises:
-            ValueError: `modalities` names an unknown one, or the samples of one do not divide by `time`.
+            ValueError: `modalities` names an unknown one, an array has no three axes, or the samples of a modality do
+                not divide by `time`.
         """
         if hasattr(data, "defaults"):
             known = {n: {"samples": m["samples"], "channels": len(m["channels"])} for n, m in data.modalities.items()}
             options, modalities = {"time": data.tokens, **options}, modalities or data.defaults
         else:
             arrays = data.element_spec[0] if hasattr(data, "element_spec") else data
-            known = {n: dict(zip(("samples", "channels"), a.shape[1:], strict=True)) for n, a in arrays.items()
-                     if n != "present"}  # fmt: skip
+            shapes = {name: tuple(values.shape) for name, values in arrays.items() if name != "present"}
+            for name, shape in shapes.items():
+                if len(shape) != 3:
+                    way = " One channel: `values[:, :, None]`." if len(shape) == 2 else ""
+                    rule = f"{name!r} must have the shape (windows, samples, channels)"
+                    raise ValueError(f"{rule}. Received: {shape}.{way}")
+            known = {name: {"samples": shape[1], "channels": shape[2]} for name, shape in shapes.items()}
         unknown = set(modalities or ()) - set(known)
         if unknown:
             raise ValueError(f"`modalities` must be among {list(known)}. Received also: {sorted(unknown)}.")

@@ -4,6 +4,7 @@ import itertools
 
 from keras import ops
 
+from physiokeras.models.array_checks import check_classes, check_windows
 from physiokeras.models.replicas import ReplicatedModel
 
 
@@ -55,6 +56,19 @@ class SpectralModel(ReplicatedModel):
                 f"{', '.join(lacking)}: the spectra lack their statistics. Call `adapt` with training windows first, "
                 "such as model.adapt(stream(folder, 'train', batch_size=64))."
             )
+
+    def fit(self, x=None, y=None, *arguments, **options):
+        """As in Keras.
+
+        Warns where arrays hold NaN or infinity in present channels, or no present channel at all.
+
+        Raises:
+            ValueError: Arrays of different numbers of windows, or texts as labels.
+        """
+        check_windows(getattr(self, "encoder", self), x)
+        if isinstance(x, dict):
+            check_classes(y)
+        return super().fit(x, y, *arguments, **options)
 
     # Keras's `fit`, `evaluate`, `predict` and their like on batches begin with one of these.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import keras
 import keras_tuner
 
+from physiokeras.errors import TrainingError
 from physiokeras.evaluation.evaluate import score_task
 from physiokeras.evaluation.extraction import features_of
 from physiokeras.evaluation.probe import Probe
@@ -79,6 +80,9 @@ def search(run, dimensions, task, manifest, settings):
         task: `Task`.
         manifest: `Manifest`.
         settings: The command's settings.
+
+    Raises:
+        TrainingError: Every trial failed.
     """
     folder = run.folder
     check_search(folder, "tuner")
@@ -116,6 +120,8 @@ def search(run, dimensions, task, manifest, settings):
         for trial in tuner.oracle.trials.values()
         if trial.score is not None
     ]
+    if not found:
+        raise TrainingError("every trial failed; the messages above say why.")
     report(run, found, names, manifest)
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from physiokeras.figures.conversion_report import write_report
-from physiokeras.pipelines import Definition, convert, windows
+from physiokeras.pipelines import Definition, windows
 from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import prepare
 

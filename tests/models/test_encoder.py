@@ -132,6 +132,12 @@ def test_wrong_inputs_are_named(encoder):
         encoder(inputs)
 
 
+@pytest.mark.once
+def test_an_array_without_channels_is_named():
+    with pytest.raises(ValueError, match=r"'pulse' must have the shape \(windows, samples, channels\).*\(4, 60\)"):
+        Encoder.for_data({"motion": np.zeros((4, 60, 3)), "pulse": np.zeros((4, 60))})
+
+
 def test_encoder_is_a_part_of_functional_models():
     single = {"ecg": MODALITIES["ecg"]}
     symbols = {"ecg": keras.Input((8, 1), dtype="int16", name="ecg"), "present": keras.Input((1,), dtype="bool")}

@@ -32,6 +32,12 @@ def source(tmp_path_factory):
     return simulate(tmp_path_factory.mktemp("inspected"), 2, hours=0.1, seed=5, progress=False)
 
 
+def test_a_table_is_no_recording(tmp_path):
+    (tmp_path / "labels.csv").write_text("record,stage\n")
+    with pytest.raises(DataError, match=r"labels.csv: is a table, no recording. Give its folder"):
+        inspect.main([str(tmp_path / "labels.csv")])
+
+
 @pytest.fixture
 def record(source, tmp_path):
     """The header of a record in a copy of the data set."""

@@ -74,9 +74,11 @@ def look(source):
     Returns: `Folder`.
 
     Raises:
-        DataError: No recording is there.
+        DataError: No recording is there, or `source` is a table.
     """
     source = Path(source)
+    if source.is_file() and source.suffix.lower() in (*_TABLES, ".txt"):
+        raise DataError("is a table, no recording. Give its folder, whose tables are listed too.", file=source)
     found = Folder(source if source.is_dir() else source.parent)
     files, (below, links) = _files(found.root), recordings_below(found.root)
     headers = without_segments([path for path in below if not holds_scores_alone(path)])
