@@ -120,7 +120,7 @@ def features_of_record(extractor, manifest, name, context=0, mode="concatenate")
     Returns: `(seconds, width)`.
     """
     modalities = list(extractor.encoder.modalities)
-    batches = stream(manifest.folder, records=[name], batch_size=BATCH, labels=["window"], modalities=modalities)
+    batches = stream(manifest, records=[name], batch_size=BATCH, labels=["window"], modalities=modalities)
     read = extraction.read(batches, manifest, records=[name])
     values, _ = extraction.extract(lambda inputs, _: predict(extractor, inputs, BATCH), read)
     values = values.reshape(-1, values.shape[-1])

@@ -149,7 +149,7 @@ def features_by(function, manifest, modalities, split=None, records=None):
         records: Names of records, or None.
     """
     options = {"labels": [*manifest.labels, "record", "window"], "modalities": list(modalities)}
-    batches = stream(manifest.folder, split, records=records, batch_size=FULL_BATCH, **options)
+    batches = stream(manifest, split, records=records, batch_size=FULL_BATCH, **options)
     layout, present = ChannelLayout.of({name: manifest.modalities[name] for name in modalities}), []
 
     def noting(inputs, label):
@@ -179,7 +179,7 @@ def extract(function, batches):
 
 def read(batches, manifest, split=None, records=None):
     """Yields the batches of a stream as arrays; a damaged shard is a `DataError` that names it and the byte."""
-    with damage_named(manifest.folder, split, records):
+    with damage_named(manifest, split, records):
         yield from batches.as_numpy_iterator()
 
 
@@ -203,7 +203,7 @@ def batches(manifest, modalities, limit, *, labels=(), records=None, size=BATCH)
     people = np.array([record.person for record in manifest.records])
     chosen = {"labels": [*labels, "record"], "modalities": list(modalities), "records": records}
     waiting, place = None, 0
-    for inputs, label in read(stream(manifest.folder, split, batch_size=4 * size, **chosen), manifest, split, records):
+    for inputs, label in read(stream(manifest, split, batch_size=4 * size, **chosen), manifest, split, records):
         table = {**{("input", k): v for k, v in inputs.items()}, **{("label", k): v for k, v in label.items()}}
         rows = keep[place : place + len(inputs["present"])]
         place += len(rows)

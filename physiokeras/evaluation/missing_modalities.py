@@ -66,6 +66,9 @@ def save_maps(folder, extractor, manifest):
 def fit_maps(extractor, manifest, records):
     """Subset maps, fitted without labels on windows that have all modalities, spread evenly over records.
 
+    Of several data sets each has maps to the features of its own modalities, on which its probes are fitted. A subset
+    of the modalities of two data sets has the map of the first.
+
     Args:
         extractor: `FeatureExtractor`.
         manifest: `Manifest`.
@@ -73,18 +76,32 @@ def fit_maps(extractor, manifest, records):
 
     Returns: `SubsetMaps`; None where no window has all modalities, or the encoder reads one only.
     """
-    read, names = SubsetReader.of(extractor), tuple(extractor.encoder.modalities)
-    subsets, found = mapped_subsets(names), []
+    read, names, by_set, maps = SubsetReader.of(extractor), tuple(extractor.encoder.modalities), {}, {}
+    for record in manifest.select(records=records):
+        own = tuple(name for name in names if name in manifest.modalities_of(record))
+        if own:
+            by_set.setdefault(own, []).append(record.name)
     limit = max(WINDOWS[0], WINDOWS[1] * extractor.width)
-    masks = [np.ones(len(names), bool), *(np.isin(names, left) for left in subsets)]
-    for inputs, *_ in batches(manifest, names, limit, records=records, size=FULL_BATCH) if subsets else ():
-        patches = read.patches(inputs)
-        whole = patches["present"].all(axis=1)
-        found.append(np.stack([read(patches, mask)[whole] for mask in masks]))
-    if not found or not sum(part.shape[1] for part in found):
+    for own, chosen in by_set.items():
+        subsets = [left for left in mapped_subsets(own) if left not in maps and left not in by_set]
+        windows = batches(manifest, names, limit, records=chosen, size=FULL_BATCH) if subsets else ()
+        found = _features(read, names, [own, *subsets], windows)
+        if found is not None:
+            full, *some = found
+            maps |= SubsetMaps.fit(own, full, dict(zip(subsets, some, strict=True))).maps
+    if not maps and len(by_set) == 1:
         return None
-    full, *some = np.concatenate(found, axis=1)
-    return SubsetMaps.fit(names, full, dict(zip(subsets, some, strict=True)), encoder=digest(extractor.encoder))
+    return SubsetMaps(names, maps, digest(extractor.encoder), tuple(by_set))
+
+
+def _features(read, names, subsets, windows):
+    """Features `(subsets, windows, width)` of those windows that have all modalities of the first subset; or None."""
+    masks, found = [np.isin(names, left) for left in subsets], []
+    for inputs, *_ in windows:
+        patches = read.patches(inputs)
+        whole = patches["present"][:, masks[0]].all(axis=1)
+        found.append(np.stack([read(patches, mask)[whole] for mask in masks]))
+    return np.concatenate(found, axis=1) if sum(part.shape[1] for part in found) else None
 
 
 def names_of(modalities, absent):
@@ -113,11 +130,14 @@ def mapped(features, encoder, folder):
     absent = ~features.present
     if not absent.any():
         return features.values, ""
-    path, values, known = folder / FILE, features.values, ~absent.any(axis=1)
+    path, values, known, whole = folder / FILE, features.values, ~absent.any(axis=1), ()
     if path.exists():
-        values, known = SubsetMaps.load(path, encoder=digest(encoder)).apply(values, features.present)
+        maps = SubsetMaps.load(path, encoder=digest(encoder))
+        (values, known), whole = maps.apply(values, features.present), maps.whole
     lines = []
     for row in np.unique(absent[absent.any(axis=1)], axis=0):
+        if tuple(name for name, lacks in zip(encoder.modalities, row, strict=True) if not lacks) in whole:
+            continue
         rows = (absent == row).all(axis=1)
         (names,) = names_of(encoder.modalities, row[None])
         done = "their features are mapped to those of all modalities"

@@ -84,6 +84,8 @@ class SubsetMaps:
         modalities: All of them, in the encoder's order.
         maps: Names of a subset, in that order, to `SubsetMap`.
         encoder: Digest of the encoder whose features they map.
+        whole: Subsets that are never mapped, because probes were fitted on such windows as they are: the modalities of
+            each of several data sets. Default: all modalities alone.
 
     Example:
     >>> maps = SubsetMaps.fit(modalities, full, {("eeg",): of_eeg, ("ecg",): of_ecg})
@@ -93,6 +95,10 @@ class SubsetMaps:
     modalities: tuple[str, ...]
     maps: dict[tuple[str, ...], SubsetMap]
     encoder: str = ""
+    whole: tuple[tuple[str, ...], ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "whole", self.whole or (self.modalities,))
 
     @classmethod
     def fit(cls, modalities, full, some, *, encoder="", strength=STRENGTH):
@@ -124,7 +130,7 @@ class SubsetMaps:
             rows = (present == row).all(axis=1)
             if left in self.maps:
                 values[rows] = self.maps[left](values[rows])
-            elif left != self.modalities:
+            elif left not in self.whole:
                 known[rows] = False
         return values, known
 
@@ -132,6 +138,7 @@ class SubsetMaps:
         """Write to `path` (ending in `.npz`), whole or not at all, without pickles."""
         subsets = list(self.maps)
         facts = {"format": FORMAT, "modalities": self.modalities, "subsets": subsets, "encoder": self.encoder}
+        facts["whole"] = self.whole
         arrays = {
             f"{name}_{number}": getattr(self.maps[left], name)
             for number, left in enumerate(subsets)
@@ -195,4 +202,7 @@ def _maps(facts, file):
         maps[tuple(left)] = SubsetMap(**arrays)
     if len({found.bias.shape for found in maps.values()}) > 1:
         raise ValueError("its maps are of different widths")
-    return SubsetMaps(modalities, maps, str(facts["encoder"]))
+    whole = tuple(tuple(names) for names in facts.get("whole", ()))
+    if not set().union(*whole) <= set(modalities):
+        raise ValueError(f"{whole} are no subsets of {modalities}")
+    return SubsetMaps(modalities, maps, str(facts["encoder"]), whole)

@@ -29,7 +29,7 @@ def prepared(settings):
     """
     if settings.data is not None:
         _say_experiment(settings)
-        return Manifest.read(settings.data)
+        return Manifest.of(settings.data)
     _check_simulation(settings)
     s = settings
     beside = Path(s.out).parent if s.out else Path("runs")
@@ -95,11 +95,16 @@ def check(settings, manifest, splits=None, *, records=None):
         records: Names of records to train on, instead of `splits`.
 
     Raises:
-        DataError: An unknown modality, fewer windows than a batch, as many `drop_weights` as there are no modalities,
-            one modality for a contrast of several, no validation people for early stopping, or a missing shard.
+        DataError: An unknown modality, a folder without any of the modalities, fewer windows than a batch, as many
+            `drop_weights` as there are no modalities, one modality for a contrast of several, no validation people for
+            early stopping, or a missing shard.
     """
     chosen = Selection.of(manifest, splits, records, settings.modalities or None, (), (0, 1))
     _check_modalities(settings, chosen.modalities, manifest.folder)
+    for part, own in manifest.by_folder(chosen.records):
+        if not set(chosen.modalities) & set(part.modalities):
+            message = f"{len(own)} records to train on have none of the modalities {', '.join(chosen.modalities)}."
+            raise DataError(f"{message} Leave this folder out of --data.", file=part.folder)
     if settings.objective != "untrained":
         chosen.steps(settings.batch_size)
     if settings.early_stopping and (records is not None or "validation" not in manifest.splits):

@@ -2,6 +2,7 @@
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines import Manifest
+from physiokeras.pipelines.prepared.joined import in_layout_of
 
 
 def encoder_for(encoder, data, own=None):
@@ -19,6 +20,18 @@ def encoder_for(encoder, data, own=None):
             modality; the message says what to write in the definition.
     """
     return encoder.restricted(shared_modalities(encoder, data, own))
+
+
+def laid_out(data, own):
+    """Data in the layout of a model's own definition, where that has more channels, as that of several data sets has.
+
+    Args:
+        data: `Manifest`.
+        own: Definition that the model was trained on, as a dict; None: unknown.
+
+    Returns: `Manifest`, `data` itself where nothing differs; see `physiokeras.pipelines.prepared.joined.in_layout_of`.
+    """
+    return in_layout_of(data, own) if own else data
 
 
 def shared_modalities(encoder, data, own=None):

@@ -59,6 +59,9 @@ def parse(parser, kind, argv):
     if unknown:
         word = unknown[0].split("=")[0]
         if not word.startswith("-"):
+            before = argv[max(0, argv.index(word) - 2) : argv.index(word)]
+            if len(before) == 2 and before[0] in map(flag, hints(kind)) and not before[1].startswith("-"):
+                raise ValueError(f"{before[0]} takes one value in this command. Received also {word!r}.")
             raise ValueError(
                 f"{word!r} belongs to no flag. Every setting is given by its flag, as in {_example(kind, word)}."
             )

@@ -1,13 +1,14 @@
 """Reports of commands in Markdown, marked where the recordings are simulated."""
 
 from physiokeras.files import write_atomic
+from physiokeras.pipelines.prepared.joined_definition import SEPARATOR
 
 CAUTION = "Simulated recordings: these numbers say nothing about people."
 
 
 def is_simulated(manifest):
-    """Whether the records are simulated, which every report of their numbers must say."""
-    return manifest.definition["name"] == "simulated"
+    """Whether any of the records are simulated, which every report of their numbers must say."""
+    return "simulated" in manifest.definition["name"].split(SEPARATOR)
 
 
 def note_of(manifest):

@@ -9,7 +9,7 @@ from typing import Literal
 
 from physiokeras import catalogue
 from physiokeras.experiments import flags, places, ranges
-from physiokeras.tables import WrongType, convert, describe, hints, missing
+from physiokeras.tables import WrongType, convert, describe, hints, item_type, missing, without_none
 
 ROLES = {
     "invocation": "how one invocation begins; no file holds it",
@@ -145,7 +145,10 @@ def from_toml(kind, name):
     types = {key: hint for key, hint in hints(kind).items() if key not in invocation}
     former = {item.metadata["alias"]: item.name for item in fields(kind) if item.metadata.get("alias")}
     table = {former.get(key, key): value for key, value in table.items()}
+    places = of_role(kind, "place")
     for key, value in table.items():
+        if key in places and isinstance(value, str) and item_type(without_none(types[key])[0])[0]:
+            value = [value]  # as runs of earlier versions have it, which took one folder
         if key not in types:
             known = ", ".join(sorted(types))
             raise ValueError(f"{path}: unknown key `{key}`.{flags.closest(key, types)} Known keys: {known}.")

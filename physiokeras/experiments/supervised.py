@@ -68,7 +68,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
     # Whole batches only, so that one compiled program serves all.
     few = sum(record.windows for record in manifest.select(records=validation))
     size = min(settings.batch_size, few)
-    valid = stream(manifest.folder, records=validation, batch_size=size, drop_remainder=True, **options)
+    valid = stream(manifest, records=validation, batch_size=size, drop_remainder=True, **options)
     metrics = folder / f"{name or 'metrics'}.csv"
     checkpoints = Checkpoints(
         folder / (f"{name}_checkpoints" if name else "checkpoints"),
@@ -79,11 +79,11 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
     )
     lines, verbose = progress.shown(steps, interval) if verbose is None else ([], verbose)
     trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist())
-    with damage_named(manifest.folder, records=[*records, *validation]), trained as model:
+    with damage_named(manifest, records=[*records, *validation]), trained as model:
         training.restore(checkpoints, model, steps, resumed=metrics.exists())
         for part in checkpoints.parts(max(1, steps // interval) * interval, interval):
             model.fit(
-                stream(manifest.folder, records=records, start_step=checkpoints.step, **order),
+                stream(manifest, records=records, start_step=checkpoints.step, **order),
                 validation_data=valid,
                 callbacks=[MetricsFile(metrics), *lines, checkpoints],
                 shuffle=False,

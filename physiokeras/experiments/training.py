@@ -77,7 +77,7 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         # Few windows make a small batch, so that a small data set is validated too.
         few = min(settings.batch_size, manifest.splits["validation"]) // count
         options["batch_size"] = max(1, few // settings.devices) * settings.devices
-        valid = stream(manifest.folder, "validation", seed=derive(settings.seed, "validation stream"), **options)
+        valid = stream(manifest, "validation", seed=derive(settings.seed, "validation stream"), **options)
         valid = valid.take(settings.validation_steps)
     interval = min(settings.interval, settings.steps)
     checkpoints = Checkpoints(
@@ -93,10 +93,10 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
     lines, verbose = progress.shown(settings.steps, interval) if verbose is None else ([], verbose)
     resumed = (folder / "metrics.csv").exists() or getattr(settings, "resume", None) is not None
     restore(checkpoints, model, settings.steps, resumed)
-    with damage_named(manifest.folder, splits, records), _loggers(settings, folder) as logs:
+    with damage_named(manifest, splits, records), _loggers(settings, folder) as logs:
         for part in checkpoints.parts(settings.steps, interval):
             model.fit(
-                stream(manifest.folder, splits, start_step=checkpoints.step, **order),
+                stream(manifest, splits, start_step=checkpoints.step, **order),
                 validation_data=valid,
                 shuffle=False,
                 callbacks=[MetricsFile(folder / "metrics.csv"), *logs, *lines, checkpoints],
@@ -179,8 +179,8 @@ def adapt(model, manifest, settings, splits=None, *, records=None):
     few = sum(record.windows for record in manifest.select(splits, records)) <= MOST_ADAPTED
     seed = None if few else derive(settings.seed, "adapt")
     options = {"batch_size": BATCH, "modalities": settings.modalities or None, "records": records, "seed": seed}
-    with damage_named(manifest.folder, splits, records):
-        model.adapt(stream(manifest.folder, splits, **options), None if few else MOST_ADAPTED // BATCH)
+    with damage_named(manifest, splits, records):
+        model.adapt(stream(manifest, splits, **options), None if few else MOST_ADAPTED // BATCH)
 
 
 def facts(settings, manifest):
@@ -191,7 +191,7 @@ def facts(settings, manifest):
 
 def _names_at(manifest, step, splits, **options):
     """Names of the records that the windows of one step come from, with counts."""
-    (_, labels), *_ = stream(manifest.folder, splits, labels=["record"], start_step=step, **options).take(1)
+    (_, labels), *_ = stream(manifest, splits, labels=["record"], start_step=step, **options).take(1)
     names = [record.name for record in manifest.records]
     counts = collections.Counter(names[number] for number in np.asarray(labels["record"]))
     return "windows of " + ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))

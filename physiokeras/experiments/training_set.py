@@ -1,27 +1,17 @@
 """Recordings that a model was trained on: saved with it, so that predictions on them can be marked."""
 
 import contextlib
-import json
+
+from physiokeras.pipelines.prepared.manifest import identity_of
 
 SEEN = ("pretrain", "train", "validation")
 """Splits from which something is learned or chosen, in the order in which they are named."""
 
 
-def identity_of(sources):
-    """Identity of a recording, independent of names: 16 digits of the SHA-256 of its largest file.
-
-    Args:
-        sources: File name to dict of `size` and `sha256`, as a conversion notes them.
-
-    Returns: 16 hexadecimal digits; None without files.
-    """
-    return max(sources.values(), key=lambda facts: facts["size"])["sha256"][:16] if sources else None
-
-
 def identity_of_record(manifest, name):
     """`identity_of` a record of a prepared folder; None where its sidecar cannot be read."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return identity_of(json.loads((manifest.folder / "records" / f"{name}.json").read_bytes())["sources"])
+        return identity_of(manifest.sidecar(name)["sources"])
     return None
 
 

@@ -19,7 +19,7 @@ def calibration_windows(manifest, modalities, count, seed):
     split = "train" if "train" in manifest.splits else None
     count = min(count, sum(record.windows for record in manifest.select(split)))
     options = {"batch_size": count, "seed": seed, "modalities": list(modalities)}
-    return next(stream(manifest.folder, split, **options).take(1).as_numpy_iterator())[0]
+    return next(stream(manifest, split, **options).take(1).as_numpy_iterator())[0]
 
 
 def compare_scores(exported, model, task, manifest, batch=None):

@@ -83,8 +83,8 @@ def dropped_spectrograms(model, manifest, name):
     Returns: list of `Spectrogram`, one for each channel.
     """
     encoder = model.encoder
-    record = _test_records(manifest)[0]
-    chosen = windows(manifest.folder, records=[record.name], modalities=list(encoder.modalities))
+    record = _test_record(manifest, name)
+    chosen = windows(manifest, records=[record.name], modalities=list(encoder.modalities))
     rows = min(len(chosen["present"]), LONGEST)
     true, made = [], []
     for start in range(0, rows, BATCH):
@@ -127,8 +127,8 @@ def reconstruction(model, manifest, drop=(), note=None):
     Returns: `Figure`.
     """
     encoder = model.encoder
-    record = _test_records(manifest)[0]
-    chosen = windows(manifest.folder, records=[record.name], modalities=list(encoder.modalities))
+    record = _test_record(manifest, *drop[:1])
+    chosen = windows(manifest, records=[record.name], modalities=list(encoder.modalities))
     # The window with most channels present, and of these the middle one.
     count = chosen["present"].sum(axis=1)
     best = np.flatnonzero(count == count.max())
@@ -166,7 +166,9 @@ def hypnogram(extractor, manifest, probe, note=None):
     Returns: `Figure`.
     """
     features = features_of(extractor, manifest, splits=["test"])["test"].with_context(probe.context, probe.context_mode)
-    rows = np.flatnonzero(features.labels["record"] == _test_records(manifest)[0].index)
+    records = _test_records(manifest)
+    record = next((record for record in records if manifest.value_counts(record, "stage")), records[0])
+    rows = np.flatnonzero(features.labels["record"] == record.index)
     return predictions.hypnogram(
         features.labels["stage"][rows],
         probe.predict(features.values[rows]),
@@ -178,6 +180,12 @@ def hypnogram(extractor, manifest, probe, note=None):
 
 def _test_records(manifest):
     return manifest.select("test" if "test" in manifest.splits else None)
+
+
+def _test_record(manifest, modality=None):
+    """The first test record, or the first that has a modality, as of several data sets not all may."""
+    records = _test_records(manifest)
+    return next((record for record in records if record.present.get(modality)), records[0])
 
 
 def _channels(manifest, record, encoder):

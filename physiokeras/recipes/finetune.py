@@ -71,17 +71,19 @@ def main(argv=None):
     from physiokeras.evaluation.evaluate import probe_task, score_task
     from physiokeras.experiments import supervised, training_set
     from physiokeras.experiments.build import build_network, untrained
+    from physiokeras.experiments.compatibility import laid_out
     from physiokeras.experiments.saved_models import located, model_folder
     from physiokeras.experiments.training_settings import probe_options
     from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor, digest, save
+    from physiokeras.models.saving import metadata
     from physiokeras.pipelines import Manifest
     from physiokeras.recipes.probe import saved_encoder
 
-    manifest = Manifest.read(settings.data)
+    source = located(settings.run)
+    manifest = laid_out(Manifest.read(settings.data), metadata(model_folder(source)).get("definition"))
     task = folds.task_of(manifest, settings.task)
     learners = records_to_learn_from(manifest, task, settings)
-    source = located(settings.run)
     encoder = saved_encoder(source, manifest)
     data_hash = f"{manifest.data_hash} and encoder {digest(encoder)}"
     with run_folder.start(settings, recipe="finetune", data_hash=data_hash, resume=settings.resume is not None) as run:

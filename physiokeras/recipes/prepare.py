@@ -102,6 +102,8 @@ def run(settings):
         from physiokeras.pipelines.converting import dask
 
         engine = dask.engine(settings.dask)
+    if engine is not None:  # workers may have another working folder
+        what |= {name: Path(what[name]).absolute() for name in ("source", "out")}
     manifest = convert(**what, engine=engine, progress=_say)
     if manifest and settings.report:
         from physiokeras.figures.conversion_report import write_report

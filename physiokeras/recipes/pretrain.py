@@ -3,6 +3,7 @@
     physiokeras pretrain --backend jax
     physiokeras pretrain --config paper --data PREPARED --out runs/paper
     physiokeras pretrain --config paper leave_one_out --data PREPARED
+    physiokeras pretrain --config paper --data ONE OTHER
     physiokeras pretrain --resume runs/paper
 
 Without --data the command simulates a small cohort first. The run folder gets settings, versions, metrics, model,
@@ -43,6 +44,17 @@ class PretrainingSettings(SubsetSettings, ProbeSettings, CohortSettings, Trainin
 @dataclass(frozen=True)
 class Settings(PretrainingSettings, HostSettings):
     """Settings of a pretraining."""
+
+    data: tuple[str, ...] | None = setting(  # type: ignore[assignment]  # the other commands take one folder
+        None, "folder that `prepare` wrote, or its URL, or several of them, whose windows are mixed; modalities, "
+        "channels and labels go by name, and what a folder lacks is absent; without it a cohort is simulated",
+        "data", "place", holds="prepared",
+    )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.data == ():
+            raise ValueError("data must name at least one folder that `prepare` wrote; omit it to simulate a cohort.")
 
 
 def main(argv=None):

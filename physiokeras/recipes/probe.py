@@ -38,8 +38,10 @@ def main(argv=None):
     run_folder.refuse_taken(settings)
     use(settings.backend)
     from physiokeras.evaluation import extraction, leave_one_person_out, missing_modalities, probe_report
+    from physiokeras.experiments.compatibility import laid_out
     from physiokeras.experiments.saved_models import located, model_folder
     from physiokeras.models import FeatureExtractor
+    from physiokeras.models.saving import metadata
     from physiokeras.pipelines import Manifest
 
     manifest = Manifest.read(settings.data)
@@ -47,6 +49,7 @@ def main(argv=None):
     if by_person:
         leave_one_person_out.check(manifest)
     source = located(settings.run)
+    manifest = laid_out(manifest, metadata(model_folder(source)).get("definition"))
     encoder = saved_encoder(source, manifest)
     with run_folder.start(settings, recipe="probe", data_hash=manifest.data_hash) as run:
         encoders = {"pretrained": encoder, "untrained": untrained(encoder, settings.seed)}

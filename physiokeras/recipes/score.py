@@ -2,6 +2,7 @@
 
     physiokeras score --model runs/pretrain-1 --source RECORDINGS --out SCORES
     physiokeras score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
+    physiokeras score ... --dask tcp://HOST:8786
 
 The source is a folder of recordings, or one that `prepare` wrote; modalities may be missing. Each record
 gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
@@ -42,6 +43,10 @@ class Settings(CommonSettings):
     num_shards: int = setting(
         1, "number of parts into which the records are divided", "run", "execution", within="[1, inf)"
     )
+    dask: str | None = setting(
+        None, "address of a Dask scheduler, such as tcp://host:8786, to read and score on its workers", "run",
+        "execution",
+    )  # fmt: skip
     figures: bool = setting(True, "draw a hypnogram for each record", "run", "result")
 
     def __post_init__(self):
@@ -58,7 +63,7 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="physiokeras score", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.pipelines import Definition
+    from physiokeras.pipelines import Definition, dask
     from physiokeras.scoring import load, score_folder
 
     done = score_folder(
@@ -70,6 +75,7 @@ def main(argv=None):
         shard_index=settings.shard_index,
         num_shards=settings.num_shards,
         figures=settings.figures,
+        engine=dask.engine(settings.dask) if settings.dask is not None else None,
     )
     counts = f"{len(done.scored)} scored, {len(done.kept)} were scored already, {len(done.set_aside)} set aside"
     print(f"{counts}. See {done.page}", flush=True)

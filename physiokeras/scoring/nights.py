@@ -126,6 +126,14 @@ def prepared_night(manifest, name):
     )
 
 
+def prepared_night_or_reason(manifest, name):
+    """`prepared_night`, or why it cannot be read, a text. Runs in a worker."""
+    try:
+        return prepared_night(manifest, name)
+    except (DataError, OSError) as error:
+        return str(error)
+
+
 def shard_sources(record):
     """`Night.sources` of a record of a prepared folder: its shard."""
     return {f"{record.name}.tfrecord": {"size": record.bytes, "sha256": record.sha256}}

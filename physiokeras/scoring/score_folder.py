@@ -4,20 +4,17 @@ import contextlib
 import hashlib
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from physiokeras.errors import DataError
+import keras
+
 from physiokeras.experiments.run_folder import to_json, versions
 from physiokeras.files import locked, remove_temporaries, write_atomic
 from physiokeras.pipelines import Definition
-from physiokeras.scoring import page, record_files
-from physiokeras.scoring.facts import facts_of
-from physiokeras.scoring.inputs import inputs_of, slices
-from physiokeras.scoring.nights import Night
-from physiokeras.scoring.prediction import Prediction
+from physiokeras.pipelines.converting import pool
+from physiokeras.scoring import one_record, page, record_files
 from physiokeras.scoring.sources import Source, open_source
 from physiokeras.scoring.trained_model import TrainedModel
 
@@ -52,6 +49,7 @@ def score_folder(
     shard_index: int = 0,
     num_shards: int = 1,
     figures: bool = True,
+    engine: Callable | None = None,
     progress: Callable[[str], object] | None = print,
 ) -> Outcome:
     """Score the records of a folder; a rerun scores only what is missing, failed or changed.
@@ -69,6 +67,9 @@ def score_folder(
         shard_index: Which part of the records this run scores, where several machines share the work.
         num_shards: Into how many parts the records are divided.
         figures: Whether to draw hypnograms.
+        engine: What reads and scores the records instead of this process, such as
+            `physiokeras.pipelines.dask.engine` makes; see `physiokeras.pipelines.convert`. Each of its workers loads
+            the model from its folder.
         progress: Function that is given each line of progress, or None.
 
     Returns: `Outcome`.
@@ -87,13 +88,10 @@ def score_folder(
         todo = [name for name in records.names if name not in set(kept)]
         set_aside = {name: job.set_aside(name, reason) for name, reason in records.refused.items()}
         say(f"{len(records.names)} records, {len(todo)} to score by {', '.join(model.heads)}.")
-        for count, (name, night) in enumerate(records.read(todo, workers), 1):
-            began = time.monotonic()
-            reason = night if isinstance(night, str) else job.score(night)
-            line = f"{time.monotonic() - began:.1f} s"
-            if reason:
-                set_aside[name] = job.set_aside(name, reason)
-                line = f"set aside: {reason}"
+        for count, (number, found) in enumerate(job.scored(todo, workers, engine), 1):
+            name, line = todo[number], f"set aside: {found}" if isinstance(found, str) else f"{found:.1f} s"
+            if isinstance(found, str):
+                set_aside[name] = job.set_aside(name, found)
             say(f"[{count}/{len(todo)}] {name}: {line}")
         with locked(out / ".lock-page", wait=True):
             path = page.write(out, model, job.digest)
@@ -125,52 +123,27 @@ class _Job:
         there = all(record_files.path_of(self.out, name, kind).is_file() for kind in kinds)
         return there and self.records.unchanged(name, facts)
 
-    def score(self, night):
-        """Score a record and write its files; returns a reason where that is impossible."""
-        try:
-            predictions, note = predict_all(self.model, night)
-            facts = facts_of(self.model, night, predictions, seen=self.records.seen(night), note=note)
-            facts["staged"] = any("statistics" in one for one in facts["tasks"].values())
-            facts |= {"key": self.key(night.name), "model": self._about_model(), "sources": night.sources}
-            record_files.write(self.out, night, predictions, facts, figure=self.figures, note=self.records.note)
-        except (DataError, ValueError) as error:
-            return str(error)
-        return ""
+    def order(self, name):
+        """`Order` of a record."""
+        reader, arguments = self.records.call(name)
+        facts = {"manifest": self.records.manifest(name), "out": self.out.absolute(), "figure": self.figures}
+        return one_record.Order(name, self.key(name), reader, arguments, **facts, note=self.records.note)
+
+    def scored(self, names, workers, engine=None):
+        """Score records; yields the number of a name, and seconds or why it cannot be scored, as they are done."""
+        orders = [self.order(name) for name in names]
+        if engine is not None:
+            given = (self.model.folder.absolute(), self.digest, keras.config.backend())
+            yield from engine(one_record.load_and_score, [(*given, order) for order in orders])
+            return
+        for number, night in pool.run(one_record.read, [(order,) for order in orders], workers):
+            yield number, one_record.score(self.model, self.digest, orders[number], night)
 
     def set_aside(self, name, reason):
         """Note why a record is not scored; a rerun tries it again."""
-        facts = {"record": name, "set_aside": reason, "model": self._about_model()}
+        facts = {"record": name, "set_aside": reason, "model": one_record.about(self.model, self.digest)}
         write_atomic(record_files.path_of(self.out, name, "json"), to_json(facts))
         return reason
-
-    def _about_model(self):
-        return {
-            "folder": str(self.model.folder),
-            "digest": self.digest,
-            "data_hash": self.model.first_facts.get("data_hash"),
-        }
-
-
-def predict_all(model: TrainedModel, night: Night) -> tuple[dict[str, Prediction], str]:
-    """Predictions of all tasks for a recording; features are computed once for each encoder.
-
-    Args:
-        model: `TrainedModel`.
-        night: `Night`.
-
-    Returns: dict of task name to `Prediction`, and a note on windows that lack modalities.
-    """
-    features, notes, predictions = {}, [], {}
-    for name, head in model.heads.items():
-        key = id(head.extractor)
-        if key not in features:
-            batches = slices(inputs_of(night, head.extractor.encoder))
-            features[key], note = model.features_of(head.extractor, batches)
-            notes += [note] if note and note not in notes else []
-        predictions[name] = model.prediction(
-            head, features[key], window=night.window, start=night.start, clock=night.clock
-        )
-    return predictions, "".join(notes)
 
 
 @contextlib.contextmanager

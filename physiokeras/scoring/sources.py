@@ -1,15 +1,13 @@
 """The records of a folder that is to be scored: recordings, or what `prepare` wrote."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.experiments.compatibility import shared_modalities
+from physiokeras.experiments.compatibility import laid_out, shared_modalities
 from physiokeras.experiments.reports import is_simulated
-from physiokeras.experiments.training_set import split_of
 from physiokeras.pipelines import Manifest
-from physiokeras.pipelines.converting import pool
 from physiokeras.pipelines.converting.names import without_missing_labels
 from physiokeras.pipelines.converting.record_list import find_records
 from physiokeras.pipelines.converting.sources import unchanged
@@ -17,7 +15,7 @@ from physiokeras.pipelines.converting.work import Work
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.pipelines.prepared.manifest import FILE
 from physiokeras.pipelines.prepared.remote import local_folder, located
-from physiokeras.scoring.nights import night_or_reason, prepared_night, shard_sources
+from physiokeras.scoring.nights import night_or_reason, prepared_night_or_reason, shard_sources
 from physiokeras.scoring.trained_model import narrowed
 
 
@@ -30,8 +28,9 @@ class Source:
         refused: Name to why a record cannot be read, known from names alone.
         key: Function of a name to all that its windows depend on besides its files.
         unchanged: Function of a name and the facts of an earlier scoring: whether its files are still the same.
-        read: Function of names and number of workers that yields `(name, Night or reason)` in any order.
-        seen: Function of a `Night` to the split in which the model has seen it, see `training_set.split_of`.
+        call: Function of a name to the function that reads it, in any process, and its arguments; it gives a `Night`,
+            or why it cannot be read.
+        manifest: Function of a name to a `Manifest` of that record alone; to None for recordings.
         note: Note for figures, such as "simulated", or None.
     """
 
@@ -39,8 +38,8 @@ class Source:
     refused: dict
     key: Callable
     unchanged: Callable
-    read: Callable
-    seen: Callable
+    call: Callable
+    manifest: Callable
     note: str | None
 
 
@@ -62,6 +61,7 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
         ValueError: A part that does not exist.
     """
     folder = located(folder)
+    folder = folder.absolute() if isinstance(folder, Path) else folder  # workers may have another working folder
     if isinstance(folder, Path) and not folder.is_dir():
         raise DataError("no such folder; give a folder of recordings, or one that `prepare` wrote.", file=folder)
     if (folder / FILE).is_file():
@@ -74,23 +74,20 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
 def _prepared(manifest, model, shard_index, num_shards):
     if not 0 <= shard_index < num_shards:
         raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
+    manifest = laid_out(manifest, model.first_facts.get("definition"))
     shared_modalities(model.encoder, manifest)
     records = {record.name: record for record in manifest.records[shard_index::num_shards]}
 
-    def read(names, _):
-        for name in names:
-            try:
-                yield name, prepared_night(manifest, name)
-            except (DataError, OSError) as error:
-                yield name, str(error)
+    def alone(name):  # what is sent to a worker does not grow with the number of records
+        return replace(manifest, records=[records[name]], set_aside=[])
 
     return Source(
         list(records),
         {},
         lambda name: [records[name].sha256, manifest.data_hash],
         lambda name, facts: facts.get("sources") == shard_sources(records[name]),
-        read,
-        lambda night: split_of(night.identity, model.first_facts, manifest, night.name),
+        lambda name: (prepared_night_or_reason, (alone(name), name)),
+        alone,
         "simulated" if is_simulated(manifest) else None,
     )
 
@@ -102,20 +99,16 @@ def _recordings(folder, model, out, definition, shard_index, num_shards):
     mine = work.headers[shard_index::num_shards]
     paths = {path.stem: path for path in mine if path not in work.refused}
 
-    def read(names, workers):
-        calls = []
-        for name in names:
-            path, used, person, _, strict, sums = work.arguments(paths[name])
-            calls.append((path, used, person, strict, sums))
-        for number, night in pool.run(night_or_reason, calls, workers):
-            yield names[number], night
+    def call(name):
+        path, used, person, _, strict, sums = work.arguments(paths[name])
+        return night_or_reason, (path, used, person, strict, sums)
 
     return Source(
         list(paths),
         {path.stem: work.refused[path] for path in mine if path in work.refused},
         lambda name: [work.key(paths[name])],
         lambda name, facts: unchanged(facts, paths[name], work.definition),
-        read,
-        lambda night: split_of(night.identity, model.first_facts),
+        call,
+        lambda name: None,
         "simulated" if definition.name == "simulated" else None,
     )

@@ -1,6 +1,5 @@
 """What a model says of the recordings that it has or has not seen."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -11,13 +10,11 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture
-def manifest(tmp_path):
+def manifest():
     """Two records of files, and one of memory, whose sidecar has no size of a file."""
-    (tmp_path / "records").mkdir()
-    for name, facts in {"a": {"size": 3, "sha256": "a" * 64}, "b": {"size": 3, "sha256": "b" * 64}}.items():
-        (tmp_path / "records" / f"{name}.json").write_text(json.dumps({"sources": {f"{name}.edf": facts}}))
-    (tmp_path / "records" / "memory.json").write_text(json.dumps({"sources": {"memory": {"sha256": "c" * 64}}}))
-    return SimpleNamespace(folder=tmp_path)
+    sidecars = {name: {f"{name}.edf": {"size": 3, "sha256": name * 64}} for name in "ab"}
+    sidecars["memory"] = {"memory": {"sha256": "c" * 64}}
+    return SimpleNamespace(sidecar=lambda name: {"sources": sidecars[name]})
 
 
 def test_recordings_of_files_are_known_by_their_split(manifest):

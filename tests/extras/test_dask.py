@@ -13,9 +13,9 @@ import distributed
 import pytest
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import convert, dask
+from physiokeras.pipelines import Definition, convert, dask
 from physiokeras.pipelines.simulation.simulator import simulate
-from physiokeras.recipes import prepare
+from physiokeras.recipes import prepare, score
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,39 @@ def test_dask_workers_write_the_bytes_that_the_process_pool_writes(cluster, sour
     said = capsys.readouterr().out
     assert "4 records, 4 to convert by an engine" in said
     assert "Set aside: tr03-0005" in said
+
+
+@pytest.fixture
+def network(source, tmp_path):
+    """Folder of an untrained network of two tasks, which reads the source's EEG and ECG."""
+    from physiokeras.models import Encoder, LinearProbe, save
+
+    definition = Definition.read("simulated")
+    modalities = {
+        name: {"samples": 3000, "channels": len(definition.modalities[name].channels)} for name in ("eeg", "ecg")
+    }
+    encoder = Encoder(modalities, time=30, width=8, depth=1, heads=2)
+    model = LinearProbe(encoder, {"stage": 5}, frozen=False)
+    save(model, tmp_path / "network" / "model_stage", definition=definition.to_dict(), data_hash="0", pooling="mean")
+    return tmp_path / "network"
+
+
+def test_dask_workers_score_with_the_bytes_of_the_command_alone(
+    cluster, source, network, tmp_path, monkeypatch, capsys
+):
+    import keras
+
+    monkeypatch.chdir(tmp_path)  # the workers are elsewhere
+    words = ["--model", network.name, "--source", os.path.relpath(source), "--backend", keras.config.backend()]
+    assert score.main([*words, "--out", "alone", "--no-figures"]) == 1
+    assert score.main([*words, "--out", "out", "--no-figures", "--dask", cluster.address]) == 1
+    kinds = {Path(name).suffix for name in files("alone")}
+    assert kinds == {".csv", ".edf", ".json", ".html"}
+    tables = [{n: b for n, b in files(folder).items() if n.endswith((".csv", ".edf"))} for folder in ("alone", "out")]
+    assert tables[0] == tables[1]
+    assert "3 scored, 0 were scored already, 1 set aside" in capsys.readouterr().out.splitlines()[-1]
+    assert score.main([*words, "--out", "out", "--no-figures"]) == 1
+    assert "0 scored, 3 were scored already, 1 set aside" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_the_record_of_a_worker_that_is_killed_is_converted_again(cluster, source, pool, tmp_path):

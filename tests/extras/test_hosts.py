@@ -193,7 +193,7 @@ def host(out, words):
                 os.kill(os.getpid(), number)
 
     training.MetricsFile = Fatal
-    here, manifest = hosts.place(settings), Manifest.read(settings.data)
+    here, manifest = hosts.place(settings), Manifest.of(settings.data)
     with hosts.joined(here, settings, manifest.data_hash, out if here.index == 0 else None):
         for one, folder in ((settings, out), (then and Settings(**{**SMALL, **words, **then}), out / "then")):
             if one:

@@ -103,7 +103,7 @@ def test_bad_loss_names_the_records_of_its_batch(interrupted, monkeypatch):
         pretrain.main(["--resume", str(interrupted)])
     settings = read(pretrain.Settings, ["--config", str(interrupted / "settings.toml")])
     data = windows(settings.data, ["pretrain", "train"], modalities=["ecg"], labels=["record"])
-    names = [record.name for record in Manifest.read(settings.data).records]
+    names = [record.name for record in Manifest.of(settings.data).records]
     rows = [int(np.flatnonzero((data["ecg"] == window).all(axis=(1, 2)))[0]) for window in seen[-1]]
     records = [names[data["record"][row]] for row in rows]
     expected = ", ".join(f"{name} ({records.count(name)})" for name in sorted(set(records)))

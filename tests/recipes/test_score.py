@@ -206,7 +206,7 @@ def test_data_that_a_model_cannot_read_is_refused(pretrained, tmp_path):
     with pytest.raises(DataError, match="no model"):
         physiokeras.load(tmp_path)
     shutil.copytree(pretrained.folder / "model", tmp_path / "run" / "model")
-    with pytest.raises(DataError, match=r"has no probes; fit them with .*recipes\.probe"):
+    with pytest.raises(DataError, match=r"has no probes; fit them with `physiokeras probe` --run"):
         command(tmp_path / "run", pretrained.cohort / "source", tmp_path / "out")
 
 

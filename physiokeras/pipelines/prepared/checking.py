@@ -1,13 +1,12 @@
 """Compares shards with the manifest: TFRecord by itself does not notice a shard that is cut between two records."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.files import sha256
 from physiokeras.pipelines.prepared import cache
-from physiokeras.pipelines.prepared.manifest import Manifest
+from physiokeras.pipelines.prepared.manifest import Data, Manifest
 from physiokeras.pipelines.prepared.remote import Remote, local
 from physiokeras.pipelines.prepared.shards import read_shard
 
@@ -20,6 +19,11 @@ def check_sizes(manifest, records):
     Raises:
         DataError: Names the shard.
     """
+    for part, own in manifest.by_folder(records):
+        _check_sizes(part, own)
+
+
+def _check_sizes(manifest, records):
     folder = manifest.folder / "records"
     known = None if isinstance(folder, Path) else folder.sizes()
     for record in records:
@@ -35,7 +39,7 @@ def check_sizes(manifest, records):
 
 
 def verify(
-    folder: str | os.PathLike | Manifest,
+    folder: Data,
     split: str | Sequence[str] | None = None,
     *,
     records: Sequence[str] | None = None,
@@ -43,7 +47,7 @@ def verify(
     """Read the shards of a prepared folder whole and compare size, every CRC, number of windows and SHA-256.
 
     Args:
-        folder: The prepared folder.
+        folder: The prepared folder, a list of several, or a `Manifest`.
         split: A split's name or a list of them; default: everything.
         records: Names of records, instead of `split`.
 
@@ -52,7 +56,7 @@ def verify(
     Raises:
         DataError: Names the first bad shard and, where one byte is at fault, its record's place.
     """
-    manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
+    manifest = Manifest.of(folder)
     chosen = manifest.select(split, records)
     check_sizes(manifest, chosen)
     for record in chosen:
@@ -81,10 +85,9 @@ def check_copies(folder, split=None, *, records=None):
     Raises:
         DataError: A copy was damaged; the message names its shard.
     """
-    manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
-    if not isinstance(manifest.folder, Remote):
-        return
-    damaged = [one for one in manifest.select(split, records) if cache.drop_damaged(one.sha256)]
-    if damaged:
-        message = "its copy in the cache was damaged, and is removed: repeat the command."
-        raise DataError(message, file=manifest.shard(damaged[0].name))
+    manifest = Manifest.of(folder)
+    for part, own in manifest.by_folder(manifest.select(split, records)):
+        damaged = [one for one in own if isinstance(part.folder, Remote) and cache.drop_damaged(one.sha256)]
+        if damaged:
+            message = "its copy in the cache was damaged, and is removed: repeat the command."
+            raise DataError(message, file=part.shard(damaged[0].name))

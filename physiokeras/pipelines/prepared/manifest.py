@@ -3,13 +3,14 @@
 import hashlib
 import json
 import math
+import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
-from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.notes import copies, lacking
 from physiokeras.pipelines.prepared.remote import Remote, located
@@ -131,6 +132,39 @@ class Manifest:
             raise DataError(message, file=path) from error
         return manifest
 
+    @classmethod
+    def joined(cls, folders):
+        """The manifest of several prepared folders, whose windows are those of one big folder.
+
+        Modalities, channels and labels go by name. What a folder lacks is absent: zeros and false in `present`; class
+        labels are -1 and numbers NaN. Records and people are called "FOLDER/NAME"; people of two folders are different
+        people, and splits are each folder's own.
+
+        Args:
+            folders: Folders, URLs or `Manifest`s; of one folder the manifest is its own.
+
+        Raises:
+            DataError: Windows, a modality or a label differ, a folder or a recording is there twice, or a folder
+                cannot be read.
+        """
+        from physiokeras.pipelines.prepared.joined import join
+
+        if isinstance(folders, str) or not folders:
+            raise ValueError(f"`folders` must be a list of at least one folder. Received: {folders!r}.")
+        parts = [cls.of(folder) for folder in folders]
+        twice = {part.data_hash for part in parts if sum(other.data_hash == part.data_hash for other in parts) > 1}
+        if twice:
+            named = " and ".join(str(part.folder) for part in parts if part.data_hash in twice)
+            raise DataError("the same data are given twice. Give each folder once.", file=named)
+        return join(parts) if len(parts) > 1 else parts[0]
+
+    @classmethod
+    def of(cls, data):
+        """The manifest of a folder or its URL, of a list of folders (see `joined`), or `data` if it is a manifest."""
+        if isinstance(data, Manifest):
+            return data
+        return cls.joined(data) if isinstance(data, list | tuple) else cls.read(data)
+
     def write(self):
         """Write `manifest.json` into the folder, whole or not at all."""
         table = asdict(self)
@@ -199,9 +233,28 @@ class Manifest:
 
     def with_variances_of(self, records):
         """The manifest with the modalities' variances over the named records, instead of over its training splits."""
-        sidecars = [json.loads((self.folder / "records" / f"{name}.json").read_bytes()) for name in records]
-        modalities = Definition.from_dict(self.definition).modalities
-        return replace(self, variances=variances(modalities, sidecars, dict.fromkeys(records, "train")))
+        sidecars = [self.sidecar(name) for name in records]
+        return replace(self, variances=variances(self.modalities, sidecars, dict.fromkeys(records, "train")))
+
+    def sidecar(self, name):
+        """What a conversion noted of a record beside its shard, a dict.
+
+        Raises:
+            DataError: The file is missing or damaged.
+        """
+        path = self.folder / "records" / f"{name}.json"
+        try:
+            return json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot be read ({error}); prepare the folder again.", file=path) from error
+
+    def modalities_of(self, record):
+        """Names of the modalities that a `Record`'s folder has: here all."""
+        return tuple(self.modalities)
+
+    def by_folder(self, records):
+        """`(manifest, its records)` for each folder with any of these records: here this one."""
+        return [(self, records)]
 
     def shard(self, name):
         """Path of a record's shard."""
@@ -221,6 +274,19 @@ class Manifest:
     def _contents(self):
         splits = ", ".join(f"{name} ({windows} windows)" for name, windows in self.splits.items())
         return f"The folder has {len(self.records)} records; splits: {splits or 'none'}."
+
+
+def identity_of(sources):
+    """Identity of a recording, independent of names: 16 digits of the SHA-256 of its largest file.
+
+    Args:
+        sources: File name to dict of `size` and `sha256`, as a conversion notes them.
+
+    Returns: 16 hexadecimal digits; None without files, as of a recording in memory.
+    """
+    if not sources or not all("size" in facts for facts in sources.values()):
+        return None
+    return max(sources.values(), key=lambda facts: facts["size"])["sha256"][:16]
 
 
 def check_people(records, file):
@@ -295,8 +361,12 @@ def variances(modalities, sidecars, splits):
     training = [s for s in sidecars if splits[s["record"]] in TRAINING] or sidecars
     result = {}
     for name in modalities:
-        count, total, squares = (sum(s["sums"][name][i] for s in training) for i in range(3))
+        count, total, squares = (sum(s["sums"].get(name, (0, 0, 0))[i] for s in training) for i in range(3))
         mean = total / count if count else 0.0
         variance = (squares / count - mean**2) * INT16_SCALE**2 if count else 0.0
         result[name] = variance if variance > 0 else 1.0
     return result
+
+
+Data = str | os.PathLike | Manifest | Sequence[str | os.PathLike | Manifest]
+"""Prepared data, as streams take them: a folder, its URL, or a manifest; or a list of these."""

@@ -41,7 +41,7 @@ class Selection:
             DataError: A name is unknown, or nothing is selected.
             ValueError: `host` is out of range.
         """
-        manifest = folder if isinstance(folder, Manifest) else Manifest.read(folder)
+        manifest = Manifest.of(folder)
         number, hosts = host
         if not 0 <= number < hosts:
             raise ValueError(f"`host` must be (number, count) with 0 <= number < count. Received: host={host}.")

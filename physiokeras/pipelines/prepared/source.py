@@ -5,20 +5,12 @@ import threading
 
 import numpy as np
 
-from physiokeras.errors import DataError
-from physiokeras.pipelines.definitions.parts import NUMBER_KINDS
-from physiokeras.pipelines.prepared.selection import POSITIONS, check_batch_size
-from physiokeras.pipelines.prepared.shard_windows import ShardWindows, Templates
+from physiokeras.pipelines.prepared.folder_windows import OPEN_FILES, aligned_copy, blank, reader
+from physiokeras.pipelines.prepared.selection import check_batch_size
 from physiokeras.pipelines.prepared.window_order import PassOrder
-
-OPEN_FILES = 128
-"""Shards that stay open. A shuffled pass reads 32 in turn, and the few windows that the shuffle left of others."""
 
 ENDLESS = 1 << 62
 """Number of batches of a shuffled source."""
-
-_ALIGNMENT = 64
-"""Bytes at whose multiples arrays begin, so that TensorFlow and JAX take them without a copy."""
 
 
 class Source:
@@ -43,11 +35,9 @@ class Source:
             self._length = max(0, (full if drop_remainder else all_batches) - start_step)
         else:
             self._per_pass, self._length = chosen.steps(batch_size), ENDLESS
-        self._sizes = {name: 2 * np.prod(_shape(modality)) for name, modality in chosen.manifest.modalities.items()}
-        self._columns = chosen.columns
+        self._windows = reader(chosen)
         self._numbers = np.array([record.index for record in chosen.records], np.int32)
         self._lock = threading.Lock()
-        self._shard = functools.lru_cache(OPEN_FILES)(self._open)
         self._by_time = functools.lru_cache(OPEN_FILES)(self._sort)
         self._order = functools.lru_cache(2)(lambda number: PassOrder(counts, seed, number))
 
@@ -67,7 +57,11 @@ class Source:
         if not 0 <= step < self._length:
             raise IndexError(f"The source has {self._length} batches. Received: step={step}.")
         records, places = self._places(self.start_step + int(step))
-        return self._batch(records.tolist(), places)
+        inputs, labels = self._windows.read(records, np.asarray(places))
+        if not self._chosen.labels:
+            return (inputs,)
+        labels["record"] = self._numbers[records]
+        return inputs, {name: aligned_copy(labels[name]) for name in self._chosen.labels}
 
     def __iter__(self):
         """Iterator over the batches."""
@@ -75,14 +69,9 @@ class Source:
 
     def no_windows(self):
         """A batch of no windows, whose arrays show structure, shapes and types of every batch."""
-        manifest = self._chosen.manifest
-        inputs = {name: np.empty((0, *_shape(manifest.modalities[name])), np.int16) for name in self._chosen.modalities}
-        inputs["present"] = np.empty((0, len(self._columns)), bool)
-        if not self._chosen.labels:
-            return (inputs,)
-        numbers = {name for name, label in manifest.labels.items() if label["kind"] in NUMBER_KINDS}
-        labels = {name: np.float32 if name in numbers else np.int32 for name in self._chosen.labels}
-        return inputs, {name: np.empty(0, kind) for name, kind in labels.items()}
+        chosen = self._chosen
+        inputs, labels = blank(chosen, 0)
+        return (inputs, labels) if chosen.labels else (inputs,)
 
     def _places(self, step):
         """Numbers of the records of a step's windows, and their positions in the shards."""
@@ -98,58 +87,7 @@ class Source:
             records, places = self._order(number).part(step * self.batch_size, (step + 1) * self.batch_size)
         return records, (places + self._firsts[records]).tolist()
 
-    def _batch(self, records, places):
-        """The windows at places of records."""
-        chosen, size = self._chosen, len(records)
-        modalities = chosen.manifest.modalities
-        inputs = {name: _aligned((size, *_shape(modalities[name])), np.int16) for name in chosen.modalities}
-        templates = Templates(chosen.modalities)
-        rows = zip(*(list(samples) for samples in inputs.values()), strict=True)
-        read = [
-            self._shard(record).read(place, row, templates)
-            for record, place, row in zip(records, places, rows, strict=True)
-        ]
-        table = np.frombuffer(b"".join(read), self._shard(records[0]).table.dtype)
-        inputs["present"] = _copied(table["present"][:, self._columns], bool)
-        if not chosen.labels:
-            return (inputs,)
-        labels = {name: table[_feature(name)] for name in chosen.labels if name != "record"}
-        labels["record"] = self._numbers[records]
-        return inputs, {name: _copied(labels[name]) for name in chosen.labels}
-
-    def _open(self, record):
-        record = self._chosen.records[record]
-        path = self._chosen.manifest.opened_shard(record)
-        shard = ShardWindows(path, record.name, record.windows, self._sizes)
-        for label in self._chosen.labels:
-            if label != "record" and _feature(label) not in shard.table.dtype.names:
-                raise DataError(f"the shard has no label {label}; convert its record again.", file=shard.path)
-        return shard
-
     def _sort(self, record):
         """Positions of this host's windows of a record, by time."""
         first, count = self._chosen.extents[record]
-        return np.argsort(self._shard(record).table["window"], kind="stable")[first : first + count].tolist()
-
-
-def _feature(name):
-    return name if name in ("present", *POSITIONS) else f"labels/{name}"
-
-
-def _shape(modality):
-    return modality["samples"], len(modality["channels"])
-
-
-def _copied(values, dtype=None):
-    values = np.asarray(values, dtype)
-    result = _aligned(values.shape, values.dtype)
-    result[...] = values
-    return result
-
-
-def _aligned(shape, dtype):
-    """An empty array that begins at a multiple of `_ALIGNMENT` bytes."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    whole = np.empty(size + _ALIGNMENT, np.uint8)
-    begin = -whole.ctypes.data % _ALIGNMENT
-    return whole[begin : begin + size].view(dtype).reshape(shape)
+        return np.argsort(self._windows.numbers(record), kind="stable")[first : first + count].tolist()

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,13 +10,13 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.prepared import checking
-from physiokeras.pipelines.prepared.manifest import Manifest
+from physiokeras.pipelines.prepared.manifest import Data
 from physiokeras.pipelines.prepared.selection import Selection
 from physiokeras.pipelines.prepared.source import Source
 
 
 def stream(
-    folder: str | os.PathLike | Manifest,
+    folder: Data,
     split: str | Sequence[str] | None = None,
     *,
     batch_size: int,
@@ -39,7 +38,8 @@ def stream(
 
     Args:
         folder: The prepared folder, or its URL, such as "s3://bucket/folder" (extra `[remote]`): each shard is copied
-            to the local cache when it is read first.
+            to the local cache when it is read first. Or a list of several folders, whose windows are read as those of
+            one (see `Manifest.joined`), or a `Manifest`.
         split: "pretrain", "train", "validation", "test", or a list of these.
         batch_size: Windows per batch.
         labels: Names of the definition's labels; "record" and "window" are allowed too.
@@ -74,7 +74,7 @@ def stream(
 
 
 def source(
-    folder: str | os.PathLike | Manifest,
+    folder: Data,
     split: str | Sequence[str] | None = None,
     *,
     batch_size: int,
@@ -126,7 +126,7 @@ def source(
 
 
 def steps_per_pass(
-    folder: str | os.PathLike | Manifest,
+    folder: Data,
     split: str | Sequence[str] | None = None,
     batch_size: int | None = None,
     *,
@@ -151,7 +151,7 @@ def steps_per_pass(
 
 
 def windows(
-    folder: str | os.PathLike | Manifest,
+    folder: Data,
     split: str | Sequence[str] | None = None,
     *,
     labels: Sequence[str] = (),
@@ -199,7 +199,7 @@ def windows(
 
 @contextlib.contextmanager
 def damage_named(
-    folder: str | os.PathLike | Manifest, split: str | Sequence[str] | None = None, records: Sequence[str] | None = None
+    folder: Data, split: str | Sequence[str] | None = None, records: Sequence[str] | None = None
 ) -> Iterator[None]:
     """Context manager that turns an error of TensorFlow's reader into a `DataError` with the damaged shard and byte.
 

@@ -1,0 +1,148 @@
+"""Scores one record: the same files whichever process does it, this one or a worker on another machine.
+
+Importing this module does not import Keras: a worker chooses the backend first.
+"""
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from physiokeras.errors import DataError
+from physiokeras.experiments.training_set import split_of
+from physiokeras.pipelines.prepared.manifest import Manifest
+
+ONE_THREAD = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
+"""Environment variables by which PyTorch, TensorFlow and JAX take their number of threads when they are loaded."""
+
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Order:
+    """All that a record's files depend on besides the model.
+
+    Args:
+        name: The record's name.
+        key: Hash of all that its scores depend on besides its files.
+        reader: Function that reads it: a `Night`, or why it cannot be read.
+        arguments: Its arguments.
+        manifest: `Manifest` of this record alone if it is prepared, else None.
+        out: Folder of the scores.
+        figure: Whether to draw the hypnogram.
+        note: Note for the figure, such as "simulated", or None.
+    """
+
+    name: str
+    key: str
+    reader: Callable
+    arguments: tuple
+    manifest: Manifest | None
+    out: Path
+    figure: bool
+    note: str | None
+
+
+def read(order):
+    """The `Night` of an order, or why it cannot be read."""
+    return order.reader(*order.arguments)
+
+
+def score(model, digest, order, night):
+    """Score a record and write its files.
+
+    Args:
+        model: `TrainedModel`.
+        digest: Its digest.
+        order: `Order`.
+        night: What `read` gives.
+
+    Returns: seconds that it took; or why the record cannot be scored, a text.
+
+    Raises:
+        OSError: The folder takes no more files.
+    """
+    from physiokeras.scoring import record_files
+    from physiokeras.scoring.facts import facts_of
+
+    if isinstance(night, str):
+        return night
+    begin = time.monotonic()
+    try:
+        predictions, note = predict_all(model, night)
+        seen = split_of(night.identity, model.first_facts, order.manifest, night.name)
+        facts = facts_of(model, night, predictions, seen=seen, note=note)
+        facts["staged"] = any("statistics" in one for one in facts["tasks"].values())
+        facts |= {"key": order.key, "model": about(model, digest), "sources": night.sources}
+        record_files.write(order.out, night, predictions, facts, figure=order.figure, note=order.note)
+    except (DataError, ValueError) as error:
+        return str(error)
+    return time.monotonic() - begin
+
+
+def load_and_score(folder, digest, backend, order):
+    """Read and score a record in a worker process, which loads the model when it first needs it.
+
+    Keras runs on one thread, unless the worker's environment says otherwise: a cluster has a worker for each core, and
+    sums are added in the same order on every machine. The threads of one worker take turns.
+
+    Args:
+        folder: The model's folder.
+        digest: Its digest.
+        backend: Keras backend.
+        order: `Order`.
+
+    Returns: as `score`.
+
+    Raises:
+        DataError: The model is not in that folder, or it is another one.
+    """
+    with _one_at_a_time:
+        return score(_loaded(folder, digest, backend), digest, order, read(order))
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(folder, digest, backend):
+    from physiokeras.experiments.backend import use
+
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
+    use(backend)
+    from physiokeras.scoring.trained_model import load
+
+    model = load(folder)
+    if model.digest != digest:
+        raise DataError("a worker finds another model here than the command does; give all of them one.", file=folder)
+    return model
+
+
+def about(model, digest):
+    """What a record's JSON file says of the model."""
+    return {"folder": str(model.folder), "digest": digest, "data_hash": model.first_facts.get("data_hash")}
+
+
+def predict_all(model, night):
+    """Predictions of all tasks for a recording; features are computed once for each encoder.
+
+    Args:
+        model: `TrainedModel`.
+        night: `Night`.
+
+    Returns: dict of task name to `Prediction`, and a note on windows that lack modalities.
+    """
+    from physiokeras.scoring.inputs import inputs_of, slices
+
+    features, notes, predictions = {}, [], {}
+    for name, head in model.heads.items():
+        key = id(head.extractor)
+        if key not in features:
+            batches = slices(inputs_of(night, head.extractor.encoder))
+            features[key], note = model.features_of(head.extractor, batches)
+            notes += [note] if note and note not in notes else []
+        predictions[name] = model.prediction(
+            head, features[key], window=night.window, start=night.start, clock=night.clock
+        )
+    return predictions, "".join(notes)
