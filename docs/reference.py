@@ -19,9 +19,10 @@ PRESETS_TEXT = """Trained models that the package ships; `physiokeras presets` l
 
     model = physiokeras.load("eeg_small")
 
-`model.predict` and `model.features` then read recordings and arrays, see [Score recordings](how-to/score.md). `score`,
-`export`, `probe`, `finetune`, `extract` and `challenge` take a preset's name, too. No preset stages sleep: train a
-model for that with `pretrain`. No preset is for medical or personal decisions; each card says what else it is not for."""
+`model.predict` and `model.features` then read recordings and arrays, see [Score recordings](../how-to/score.md).
+`score`, `export`, `probe`, `finetune`, `extract` and `challenge` take a preset's name, too. No preset stages sleep: train
+a model for that with `pretrain`. No preset is for medical or personal decisions; each card says what else.
+"""
 
 
 def public_names(package):
@@ -63,7 +64,7 @@ def write_settings():
 
 def write_presets():
     """The table of the shipped models, how to load one, and the card of each, its headings one level lower."""
-    with mkdocs_gen_files.open("presets.md", "w") as page:
+    with mkdocs_gen_files.open("reference/presets.md", "w") as page:
         print(f"# Presets\n\n{PRESETS_TEXT}\n\n{markdown_table(presets.table())}\n", file=page)
         for name in preset_names():
             card = (PRESETS / name / "README.md").read_text(encoding="utf-8")
