@@ -20,8 +20,8 @@ PRESETS_TEXT = """Trained models that the package ships; `physiokeras presets` l
     model = physiokeras.load("eeg_small")
 
 `model.predict` and `model.features` then read recordings and arrays, see [Score recordings](../how-to/score.md).
-`score`, `export`, `probe`, `finetune`, `extract` and `challenge` take a preset's name, too. No preset stages sleep: train
-a model for that with `pretrain`. No preset is for medical or personal decisions; each card says what else.
+`score`, `export`, `probe`, `finetune`, `extract` and `challenge` take a preset's name, too. No preset stages sleep:
+train a model for that with `pretrain`. No preset is for medical or personal decisions; each card says what else.
 """
 
 
