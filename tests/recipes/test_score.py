@@ -182,6 +182,9 @@ def test_model_reads_paths_arrays_streams_and_raws_alike(pretrained, recordings)
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=2e-3)
         assert found.labels == expected.labels
     np.testing.assert_allclose(model.features(inputs), model.features(path), atol=1e-3)
+    thrice = {key: np.concatenate([values] * 3) for key, values in inputs.items()}
+    # Three calls, the last padded: a window's features do not depend on the others.
+    np.testing.assert_allclose(model.features(thrice), np.tile(model.features(inputs), (3, 1)), rtol=1e-5, atol=1e-5)
     assert model.tasks == ("age_years", "arousal", "stage")
     assert model.card["modalities"] == {name: dict(sizes) for name, sizes in model.encoder.modalities.items()}
     assert physiokeras.load(pretrained.folder).digest == model.digest
