@@ -70,9 +70,15 @@ def write_settings():
 
 
 def write_presets():
-    """The table of the shipped models, how to load one, and the card of each, its headings one level lower."""
+    """The table of the shipped models, how to load one, their channels, and the card of each, headings one level lower."""
     with mkdocs_gen_files.open("reference/presets.md", "w") as page:
         print(f"# Presets\n\n{PRESETS_TEXT}\n\n{markdown_table(presets.table())}\n", file=page)
+        print(
+            "## Channels\n\nBy name, at any rate; each line gives the rate, unit and band of what the model reads.",
+            file=page,
+        )
+        for name, lines in presets.channels().items():
+            print("\n".join([f"\n`{name}`:\n", *(f"- {line}" for line in lines), ""]), file=page)
         for name in preset_names():
             card = (PRESETS / name / "README.md").read_text(encoding="utf-8")
             print(re.sub(r"^#", "##", card, flags=re.MULTILINE), file=page)

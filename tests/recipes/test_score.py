@@ -198,7 +198,7 @@ def test_data_that_a_model_cannot_read_is_refused(pretrained, tmp_path):
         ({"eeg": np.zeros((2, 10, 6))}, "modality 'eeg' must have the shape"),
         ({"eeg": np.zeros((2, 3000, 6)), "present": np.ones((2, 7), bool)}, '"present" must have the shape .2, 6.'),
         ({"eeg": np.zeros((2, 3000, 6)), "ecg": np.zeros((3, 3000, 1))}, "must have the shape"),
-        (np.zeros(3), "expected a path, a Raw"),
+        (np.zeros(3), "expected a path, an mne.io.Raw, what from_arrays returns"),
     ):
         with pytest.raises(DataError, match=message):
             model.predict(x)
