@@ -70,7 +70,7 @@ def write_settings():
 
 
 def write_presets():
-    """The table of the shipped models, how to load one, their channels, and the card of each, headings one level lower."""
+    """The table of the shipped models, how to load one, their channels, and the card of each, one level lower."""
     with mkdocs_gen_files.open("reference/presets.md", "w") as page:
         print(f"# Presets\n\n{PRESETS_TEXT}\n\n{markdown_table(presets.table())}\n", file=page)
         print(
