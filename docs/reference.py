@@ -3,13 +3,26 @@
 import importlib
 import inspect
 import pkgutil
+import re
 from dataclasses import fields
 
 import mkdocs_gen_files
 
 from physiokeras import recipes
+from physiokeras.experiments.saved_models import PRESETS, preset_names
+from physiokeras.markdown import markdown_table
+from physiokeras.scoring import presets
 
 PACKAGES = ("layers", "models", "callbacks", "pipelines", "evaluation", "exporting", "scoring", "analysis", "losses")
+
+PRESETS_TEXT = """Trained models that the package ships; `physiokeras presets` lists them. One line loads one:
+
+    model = physiokeras.load("eeg_small")
+
+`model.predict` and `model.features` then read recordings and arrays, see [Score recordings](../how-to/score.md).
+`score`, `export`, `probe`, `finetune`, `extract` and `challenge` take a preset's name, too. No preset stages sleep:
+train a model for that with `pretrain`. No preset is for medical or personal decisions; each card says what else.
+"""
 
 
 def public_names(package):
@@ -49,6 +62,16 @@ def write_settings():
             print(file=page)
 
 
+def write_presets():
+    """The table of the shipped models, how to load one, and the card of each, its headings one level lower."""
+    with mkdocs_gen_files.open("reference/presets.md", "w") as page:
+        print(f"# Presets\n\n{PRESETS_TEXT}\n\n{markdown_table(presets.table())}\n", file=page)
+        for name in preset_names():
+            card = (PRESETS / name / "README.md").read_text(encoding="utf-8")
+            print(re.sub(r"^#", "##", card, flags=re.MULTILINE), file=page)
+
+
 for package in PACKAGES:
     write_package(package)
 write_settings()
+write_presets()

@@ -47,19 +47,27 @@ def use(backend):
 PROGRAMS_BYTES = 2 << 30
 """Size to which the folder of compiled programs grows; then the least recently used go."""
 
+PROGRAMS_SECONDS = 0.02
+"""Seconds of compilation from which a program is kept.
+
+JAX's own limit, 1 s, leaves out the initialisers of weights: dozens of programs, which take most of the time in which a
+model is loaded.
+"""
+
 
 def keep_programs():
     """Let JAX keep compiled programs below the user's cache folder, for the processes that follow.
 
     JAX's own environment variables win: `JAX_COMPILATION_CACHE_DIR` is another folder,
-    `JAX_COMPILATION_CACHE_MAX_SIZE` another size, and `JAX_ENABLE_COMPILATION_CACHE=false` turns it off. Call it before
-    JAX is imported.
+    `JAX_COMPILATION_CACHE_MAX_SIZE` another size, `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` another limit, and
+    `JAX_ENABLE_COMPILATION_CACHE=false` turns it off. Call it before JAX is imported.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "physiokeras" / "jax"
     there = next(path for path in (cache, *cache.parents) if path.exists())
     if os.access(there, os.W_OK):
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
         os.environ.setdefault("JAX_COMPILATION_CACHE_MAX_SIZE", str(PROGRAMS_BYTES))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(PROGRAMS_SECONDS))
 
 
 @contextlib.contextmanager

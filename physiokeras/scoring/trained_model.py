@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.evaluation.extraction import FULL_BATCH, predict, present_modalities
+from physiokeras.evaluation.extraction import predict, present_modalities
 from physiokeras.evaluation.features import Features
 from physiokeras.evaluation.missing_modalities import mapped, names_of
 from physiokeras.experiments.compatibility import shared_modalities
@@ -26,7 +26,7 @@ from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.scoring.heads import Head, heads_of
-from physiokeras.scoring.inputs import completed, inputs_of, of_stream, slices
+from physiokeras.scoring.inputs import BATCH, completed, inputs_of, of_stream, slices
 from physiokeras.scoring.nights import Night, read_night
 from physiokeras.scoring.prediction import Prediction
 from physiokeras.scoring.raw import night_of_raw
@@ -185,7 +185,7 @@ class TrainedModel:
 
         Args:
             extractor: That of a head.
-            batches: `(inputs,)` or `(inputs, labels)`, at most `FULL_BATCH` windows each.
+            batches: `(inputs,)` or `(inputs, labels)`, at most `BATCH` windows each.
 
         Returns: `Features` with the labels "record" and "window", and a note on windows that lack modalities, "" where
             none does.
@@ -193,7 +193,7 @@ class TrainedModel:
         values, present, records, windows, count = [], [], [], [], 0
         for inputs, *labels in batches:
             own = labels[0] if labels and isinstance(labels[0], dict) else {}
-            values.append(predict(extractor, inputs, FULL_BATCH))
+            values.append(predict(extractor, inputs, BATCH))
             present.append(present_modalities(extractor.encoder, inputs))
             rows = np.arange(count, count + len(values[-1]))
             records.append(np.asarray(own.get("record", np.zeros(len(rows), int))))

@@ -110,36 +110,47 @@ def network(source, tmp_path):
     return tmp_path / "network"
 
 
-def test_dask_workers_score_with_the_bytes_of_the_command_alone(
+def engine_with_a_death(address, marker, is_target):
+    """An engine whose worker is killed, once, when it begins a record."""
+    engine = dask.engine(address)
+
+    def run(function, arguments):
+        def dies_first(*given):
+            if is_target(given) and not marker.exists():
+                marker.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*given)
+
+        return engine(dies_first, arguments)
+
+    return run
+
+
+def test_scores_are_the_bytes_of_the_command_alone_also_where_a_worker_is_killed(
     cluster, source, network, tmp_path, monkeypatch, capsys
 ):
     import keras
 
-    monkeypatch.chdir(tmp_path)  # the workers are elsewhere
-    words = ["--model", network.name, "--source", os.path.relpath(source), "--backend", keras.config.backend()]
-    assert score.main([*words, "--out", "alone", "--no-figures"]) == 1
-    assert score.main([*words, "--out", "out", "--no-figures", "--dask", cluster.address]) == 1
-    kinds = {Path(name).suffix for name in files("alone")}
-    assert kinds == {".csv", ".edf", ".json", ".html"}
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")  # than the workers
+    words = ["--model", os.path.relpath(network), "--source", os.path.relpath(source), "--no-figures"]
+    words += ["--backend", keras.config.backend()]
+    assert score.main([*words, "--out", "alone"]) == 1
+    engine = engine_with_a_death(cluster.address, tmp_path / "died", lambda given: given[-1].name == "tr05-0015")
+    monkeypatch.setattr(dask, "engine", lambda address: engine)
+    assert score.main([*words, "--out", "out", "--dask", cluster.address]) == 1
+    assert (tmp_path / "died").exists()
     tables = [{n: b for n, b in files(folder).items() if n.endswith((".csv", ".edf"))} for folder in ("alone", "out")]
+    assert len(tables[0]) > 6
     assert tables[0] == tables[1]
     assert "3 scored, 0 were scored already, 1 set aside" in capsys.readouterr().out.splitlines()[-1]
-    assert score.main([*words, "--out", "out", "--no-figures"]) == 1
+    assert score.main([*words, "--out", "out"]) == 1
     assert "0 scored, 3 were scored already, 1 set aside" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_the_record_of_a_worker_that_is_killed_is_converted_again(cluster, source, pool, tmp_path):
     marker, target = tmp_path / "died", next(name.removesuffix(".tfrecord") for name in pool if "tfrecord" in name)
-
-    def engine(function, arguments):
-        def dies_first(path, *rest):
-            if path.stem == target and not marker.exists():
-                marker.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(path, *rest)
-
-        return dask.engine(cluster.address)(dies_first, arguments)
-
+    engine = engine_with_a_death(cluster.address, marker, lambda given: given[0].stem == target)
     convert(source, "simulated", tmp_path / "out", engine=engine, progress=None)
     assert marker.exists()
     assert files(tmp_path / "out") == pool

@@ -57,6 +57,16 @@ def test_features_are_those_of_the_windows_with_record_and_time(pretrained, reco
         np.testing.assert_array_equal(found["seconds"][here], 30.0 * np.arange(12))
 
 
+@pytest.mark.once
+def test_a_job_with_a_folder_of_its_own_extracts_the_rows_of_the_whole(pretrained, recordings, extracted, tmp_path):
+    night = sorted(recordings.glob("training/*"))[1]
+    assert command(pretrained, night, tmp_path, "--no-figures") == 0
+    whole, part = (np.load(out / "features.npz") for out in (extracted, tmp_path))
+    here = whole["record"] == night.name
+    np.testing.assert_array_equal(part["seconds"], whole["seconds"][here])
+    np.testing.assert_allclose(part["features"], whole["features"][here], atol=2e-5)
+
+
 def test_predictions_are_what_the_probes_make_of_the_features(pretrained, extracted):
     found, rows = np.load(extracted / "features.npz"), table(extracted)
     name = digest(load(pretrained.folder / "model").encoder)

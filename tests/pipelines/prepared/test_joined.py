@@ -68,6 +68,9 @@ def test_batches_mix_the_folders_and_go_on_exactly_at_any_step(folders):
                 np.testing.assert_array_equal(values, {**later[step - 5][0], **later[step - 5][1]}[name])
     drawn = np.concatenate([whole[step][1]["record"] for step in range(4)])
     assert {joined.records[number].name for number in drawn} == {"sleep/t1", "sleep/t2", "wrist/t1"}
+    pytest.importorskip("fsspec")
+    far = source([folders[0], f"file://{folders[1]}"], "train", **options)
+    np.testing.assert_array_equal(far[2][0]["eeg"], whole[2][0]["eeg"])
     with pytest.raises(DataError, match=r"sleep and .*wrist"):
         source(folders, "nobody", batch_size=4)
 
