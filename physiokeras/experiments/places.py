@@ -85,7 +85,10 @@ def without_model(path):
         return f"this is a comparison of which no cell has a model yet. Let it end: compare --resume {path}."
     if (path / "cell.json").is_file():
         return "this cell of a comparison has no encoder: its probes read other features. Give another cell."
-    if _recipe(path) == "probe":
+    facts = _facts(path)
+    if facts.get("recipe") == "probe":
+        if "scores" not in facts:
+            return "its probing has not ended. Repeat `probe` with another --out."
         return (
             "its probes were fitted for each person in turn and are not kept, since the data have no people in the "
             "splits train and test. For a probe that can be used: give the definition a [split], with test = 0.2 or "
@@ -94,12 +97,13 @@ def without_model(path):
     return f"this run has no model (yet). Let it end: the same command with --resume {path}."
 
 
-def _recipe(path):
-    """The command that made a run; None where it is not known."""
+def _facts(path):
+    """The content of a run's `run.json`; nothing where it cannot be read."""
     try:
-        return json.loads((path / "run.json").read_bytes()).get("recipe")
-    except (OSError, ValueError, AttributeError):
-        return None
+        found = json.loads((path / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _not_prepared(path):

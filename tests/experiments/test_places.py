@@ -31,7 +31,8 @@ def root(tmp_path):
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    (tmp_path / "people" / "run.json").write_text('{"recipe": "probe"}')
+    (tmp_path / "people" / "run.json").write_text('{"recipe": "probe", "scores": {}}')
+    (tmp_path / "begun" / "run.json").write_text('{"recipe": "pretrain"}')
     (tmp_path / "nothing").mkdir()
     return tmp_path
 
