@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shlex
 from pathlib import Path
 
 import jinja2
@@ -53,6 +54,12 @@ def write_run(folder):
     if not (folder / "scores.md").is_file():
         return None
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    if facts.get("resumed"):
+        # The first command need not have had the present settings: a comparison can be given others.
+        facts["command"] = (
+            f"physiokeras {facts['recipe']} --config {shlex.quote(str(folder / 'settings.toml'))} --out NEW_FOLDER"
+        )
+        facts["last_command"] = facts["resumed"][-1]["command"]
     return write_html(
         folder / "scores.md",
         f"{facts.get('recipe', 'run')}: {folder.resolve().name}",

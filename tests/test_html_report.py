@@ -55,6 +55,16 @@ def test_the_page_holds_table_pictures_command_and_settings(run):
     assert {values["alt"] for tag, values in seen.tags if tag == "img"} >= {"trials", "loss", "shown"}
 
 
+def test_a_resumed_run_is_repeated_by_its_present_settings(run):
+    facts = json.loads((run / "run.json").read_text())
+    facts["resumed"] = [{"command": "physiokeras compare --resume a --seeds 2"}]
+    (run / "run.json").write_text(json.dumps(facts))
+    text = write_run(run).read_text()
+    assert f"physiokeras pretrain --config {run / 'settings.toml'} --out NEW_FOLDER" in text
+    assert "physiokeras compare --resume a --seeds 2" in text
+    assert facts["command"] not in text
+
+
 def test_the_page_refers_to_no_other_file_and_runs_nothing(run):
     seen = Seen(write_run(run).read_text())
     sources = [values[key] for _, values in seen.tags for key in ("src", "href") if key in values]

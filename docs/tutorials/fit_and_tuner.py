@@ -1,5 +1,5 @@
 # %% [markdown]
-# # `fit` on arrays, and KerasTuner
+# # Training on arrays, and KerasTuner
 #
 # No files are needed: every model takes dicts of NumPy arrays. Here the signals are noise with a shared loudness, so
 # that a modality's power is predictable from the other's, and its samples are not.

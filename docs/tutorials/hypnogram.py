@@ -1,5 +1,5 @@
 # %% [markdown]
-# # From an `mne.io.Raw` to a hypnogram
+# # From a recording of MNE to a hypnogram
 #
 # A run of `pretrain` holds an encoder, its probes and the definition of its data. `physiokeras.load` reads it, and
 # `predict` takes a recording: a path, arrays, a stream, or an `mne.io.Raw`. The night is simulated, and so is the

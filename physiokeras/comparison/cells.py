@@ -25,6 +25,9 @@ from physiokeras.seeds import derive
 FACTS = "cell.json"
 """Written last: a cell with this file is done, for what it was asked for."""
 
+FORMER_DEFAULTS = {"supervised_steps": 300, "supervised_interval": 30}
+"""Defaults by which the cells of earlier versions are named."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -103,10 +106,14 @@ def cache_key(strategy, settings, fold, manifest):
     used = {
         item.name: getattr(settings, item.name)
         for item in fields(settings)
-        if item.name in names and (item.name in always or getattr(settings, item.name) != item.default)
+        if item.name in names and (item.name in always or getattr(settings, item.name) != _default(item))
     }
     facts = [used, strategy.modalities, asdict(fold), manifest.data_hash]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _default(item):
+    return FORMER_DEFAULTS.get(item.name, item.default)
 
 
 def is_done(cell, tasks):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
-from physiokeras.comparison.strategies import BAND_POWER, TIME
+from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
 from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, facts, label
 from physiokeras.evaluation.scores import scores_by_group
 from physiokeras.experiments.reports import CAUTION, is_simulated
@@ -15,6 +15,9 @@ ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out")
 """The paper's order of strategies on the aggregate; the best unimodal one comes below the first of all."""
 
 BASELINES = ("untrained", "supervised", BAND_POWER, TIME)
+FEW_PEOPLE = 10
+"""Number of test people below which the page warns: the bootstrap's intervals are too narrow."""
+
 PROBES = {
     KEPT: "the same probes, the other modalities marked absent in the test windows",
     MAPPED: "the same probes on features that a linear map, fitted without labels, predicts of all modalities",
@@ -49,9 +52,11 @@ def main(pooled, table, best, manifest, settings):
         yield f"## Differences to {reference}{word}\n"
         yield markdown_table([("strategy", *titles), *rows]) + "\n"
         yield "In brackets 95 % over people: seeds averaged, the same people drawn on both sides.\n"
+    elif len(known) > 1:
+        yield f"No differences: {reference} is none of the strategies. Name one of them with --reference.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
-    yield from (f"- {line}" for line in verdict(table, best, reference))
+    yield from (f"- {line}" for line in [*cautions(pooled, settings.seeds), *verdict(table, best, reference)])
     yield ""
 
 
@@ -98,7 +103,18 @@ def heading(pooled, manifest, settings):
     people = len(np.unique(pooled.people))
     yield (
         f"{manifest.definition['name']}: {people} test people, {len(pooled.people)} windows; {held}, {settings.seeds} "
-        f"seed{'s' * (settings.seeds > 1)}, {settings.steps} steps, {settings.backend}.\n"
+        f"seed{'s' * (settings.seeds > 1)}, {settings.steps} steps{supervision(settings)}, {settings.backend}.\n"
+    )
+
+
+def supervision(settings):
+    """Words on the length of supervised training, "" where no strategy has any."""
+    if not any(own.objective == "supervised" for _, own in overrides(settings)):
+        return ""
+    steps, interval = settings.supervised_steps, settings.supervised_interval
+    return (
+        f" (supervised from scratch: at most {steps}, the loss on validation people every {min(interval, steps)}, "
+        f"end after {settings.patience} without a lower one)"
     )
 
 
@@ -143,6 +159,22 @@ def less(table, strategy, other, scaling, task, score):
     if found is None or np.isnan(found.value):
         return "-"
     return f"{found.value:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+
+
+def cautions(pooled, seeds):
+    """List of sentences: why the intervals say less than they seem to; empty with people and seeds enough."""
+    people, lines = len(np.unique(pooled.people)), []
+    if people < FEW_PEOPLE:
+        lines.append(
+            f"Caution: {people} test {'people' if people > 1 else 'person'}. Intervals over fewer than {FEW_PEOPLE} "
+            'people are too narrow: "above" and "below" hold for these people, not for others. More people are tested '
+            "with --folds."
+        )
+    if seeds == 1:
+        lines.append(
+            "Caution: one seed. Intervals leave out how much a training differs from the next; give --seeds 3 or more."
+        )
+    return lines
 
 
 def verdict(table, best, reference):

@@ -36,8 +36,10 @@ def report(run, cells, pooled, table, manifest, settings):
     write_csv(folder / "table.csv", table_lines(table, settings.reference))
     if len(table.subsets):
         write_csv(folder / "subsets.csv", subset_lines(table))
+    else:
+        (folder / "subsets.csv").unlink(missing_ok=True)  # of an earlier state of the comparison
     draw(folder / "figures", strategies, pooled, table, best, manifest, settings)
-    verdict = pages.verdict(table, best, settings.reference)
+    verdict = [*pages.cautions(pooled, settings.seeds), *pages.verdict(table, best, settings.reference)]
     run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
 
 
@@ -100,7 +102,20 @@ def draw(folder, strategies, pooled, table, best, manifest, settings):
     for task in tasks:
         sums = {name: calibration(pooled, name, task) for name in rows if task.name in pooled.of_row(name, RAW)}
         drawn[f"calibration_{task.name}"] = strategy_scores.reliability(sums, task=task.name, note=note)
+    save(folder, drawn)
+
+
+def save(folder, drawn):
+    """Write figures, and remove those that an earlier state of the comparison left.
+
+    Args:
+        folder: `figures/`, made if missing.
+        drawn: Name to figure.
+    """
     folder.mkdir(exist_ok=True)
+    for path in folder.glob("*.png"):
+        if path.stem not in drawn:
+            path.unlink()
     for name, figure in drawn.items():
         style.save(figure, folder / f"{name}.png")
 

@@ -1,8 +1,9 @@
 """Strategies of a comparison: settings that override the run's, or features without an encoder."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from physiokeras.experiments import flags
 from physiokeras.experiments.settings import CommonSettings, from_toml
 
 UNIMODAL = "unimodal"
@@ -101,6 +102,26 @@ def strategies_of(settings, manifest):
             found.append(Strategy(name, name, own, modalities))
     _refuse_twice([strategy.name for strategy in found])
     return found
+
+
+def check_reference(settings, names):
+    """Refuse a reference that is none of the strategies; the default one may be absent.
+
+    Args:
+        settings: With `reference`.
+        names: Names of the strategies, with `UNIMODAL` before its modalities are known.
+
+    Raises:
+        ValueError: The message lists the names.
+    """
+    reference = settings.reference
+    default = next(item.default for item in fields(settings) if item.name == "reference")
+    if reference in (default, *names) or (UNIMODAL in names and reference.startswith(f"{UNIMODAL}_")):
+        return
+    raise ValueError(
+        f"--reference must be one of the strategies: {', '.join(names)}. Received: {reference!r}."
+        f"{flags.closest(reference, names)}"
+    )
 
 
 def _refuse_twice(names):

@@ -65,7 +65,10 @@ def report(run, found, manifest):
         found: As `probe_each_person` returns it.
         manifest: `Manifest`.
     """
-    parts = ["Each person is scored by a probe fitted on all others. So few people tell little: no intervals."]
+    parts = [
+        "Each person is scored by a probe fitted on all others. So few people tell little: no intervals. These probes "
+        "are not kept; `score` needs those of data with people in the splits train and test."
+    ]
     reasons = {}
     for name, people in found.items():
         titles = list(next(iter(people.values())))

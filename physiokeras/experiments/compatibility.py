@@ -61,7 +61,8 @@ def shared_modalities(encoder, data, own=None):
             f"[modalities.{next(iter(encoder.modalities))}], and prepare the data again."
         )
     for modality in shared:
-        _check(encoder.modalities[modality], modalities[modality], modality, name, window)
+        names = ((own or {}).get("modalities", {}).get(modality) or {}).get("channels", ())
+        _check(encoder.modalities[modality], modalities[modality], modality, name, window, names)
     return shared
 
 
@@ -70,18 +71,27 @@ def absent(encoder, data):
     return [modality for modality in encoder.modalities if modality not in _read_by(data)[3]]
 
 
-def _check(expected, received, modality, name, window):
+def _check(expected, received, modality, name, window, channels):
     if expected["samples"] != received["samples"]:
+        rate, own = expected["samples"] / window, received["samples"] / window
+        write = f"rate = {rate:g} (with a `bandpass` below half of that)"
+        advice = f"Write in its [modalities.{modality}]: {write}"
+        if own < rate:
+            advice = (
+                f"Leave [modalities.{modality}] out where the recordings are sampled more slowly than that: the model "
+                f"then takes it as absent. Otherwise write in it: {write}"
+            )
         raise DataError(
-            f"modality {modality!r}: the model reads {expected['samples']} samples a window, the definition {name!r} "
-            f"gives {received['samples']}. Write in its [modalities.{modality}]: rate = "
-            f"{expected['samples'] / window:g} (with a `bandpass` below half of that), and prepare the data again."
+            f"modality {modality!r}: the model reads {expected['samples']} samples a window ({rate:g} Hz), the "
+            f"definition {name!r} gives {received['samples']} ({own:g} Hz). {advice}, and prepare the data again."
         )
     if expected["channels"] != received["channels"]:
+        names = [one if isinstance(one, str) else one["name"] for one in channels]
+        named, order = (f": {', '.join(names)}", "this") if names else ("", "the model's")
         raise DataError(
-            f"modality {modality!r}: the model reads {expected['channels']} channels, the definition {name!r} gives "
-            f"{received['channels']}. List {expected['channels']} in `channels` of its [modalities.{modality}], in "
-            "the model's order; one that no recording has is read as absent."
+            f"modality {modality!r}: the model reads {expected['channels']} channels{named}; the definition {name!r} "
+            f"gives {received['channels']}. List {expected['channels']} in `channels` of its [modalities.{modality}], "
+            f"in {order} order; one that no recording has is read as absent."
         )
 
 

@@ -1,15 +1,18 @@
 """Checks of the folders that a command is given, before anything is read or imported."""
 
 import difflib
+import json
 import os
 from dataclasses import fields
 from pathlib import Path
 
-HOLDS = ("prepared", "recordings", "model", "run", "results")
-"""What a folder can hold: shards that `prepare` wrote, recordings, a run with a model, a run, or results to come."""
+HOLDS = ("prepared", "recordings", "readable", "model", "run", "results")
+"""What a place can hold: shards that `prepare` wrote, recordings, either of them or one recording, a run with a model,
+a run, or results to come."""
 
 _RECORDINGS = (".hea", ".edf", ".bdf", ".vhdr", ".fif", ".set", ".gdf")
 _DEEPEST = 3
+_MODEL = "metadata.json"
 
 
 def check(settings):
@@ -49,23 +52,58 @@ def _complaint(path, holds):
     if holds == "results":
         return "this is a file. Give a folder." if path.is_file() else None
     if not path.exists():
-        return f"there is no such {'file or ' if path.suffix else ''}folder.{_similar(path)}"
+        preset = ", and no preset of that name" if holds == "model" else ""
+        return f"there is no such {'file or ' if path.suffix else ''}folder{preset}.{_similar(path)}"
     if holds == "recordings":
         return _no_recordings(path)
+    if holds == "readable":
+        return _nothing_to_read(path)
     if path.is_file():
         return f"this is a file. Give its folder, {path.parent}."
     if holds == "prepared":
         return _not_prepared(path)
-    if holds == "model" and (path / "metadata.json").is_file():
+    has_model = (path / _MODEL).is_file() or any(path.glob(f"model*/{_MODEL}"))
+    if holds == "model" and has_model:
         return None
-    if not (path / "settings.toml").is_file() and not (path / "model" / "metadata.json").is_file():
+    if not (path / "settings.toml").is_file() and not any(path.glob(f"model*/{_MODEL}")):
         return f"this is no folder of a run. {_what(path)}"
-    if holds == "model" and (path / "cells").is_dir():
-        cells = sorted(cell.name for cell in (path / "cells").iterdir())
-        return f"this is a comparison. Give one of its cells, such as {path / 'cells' / (cells[:1] or [''])[0]}."
-    if holds == "model" and not (path / "model" / "metadata.json").is_file():
-        return f"this run has no model (yet). Let it end: the same command with --resume {path}."
-    return None
+    return without_model(path) if holds == "model" else None
+
+
+def without_model(path):
+    """A sentence on a run's folder that holds no model: why, and what to do.
+
+    Args:
+        path: Folder with a `settings.toml` or `run.json`.
+
+    Returns: text.
+    """
+    if (path / "cells").is_dir():
+        cells = sorted({found.parents[1] for found in path.glob(f"cells/*/model*/{_MODEL}")})
+        if cells:
+            return f"this is a comparison. Give one of its cells with a model, such as {cells[0]}."
+        return f"this is a comparison of which no cell has a model yet. Let it end: compare --resume {path}."
+    if (path / "cell.json").is_file():
+        return "this cell of a comparison has no encoder: its probes read other features. Give another cell."
+    facts = _facts(path)
+    if facts.get("recipe") == "probe":
+        if "scores" not in facts:
+            return "its probing has not ended. Repeat `probe` with another --out."
+        return (
+            "its probes were fitted for each person in turn and are not kept, since the data have no people in the "
+            "splits train and test. For a probe that can be used: give the definition a [split], with test = 0.2 or "
+            "the names of test people, prepare the data again, and repeat `probe`."
+        )
+    return f"this run has no model (yet). Let it end: the same command with --resume {path}."
+
+
+def _facts(path):
+    """The content of a run's `run.json`; nothing where it cannot be read."""
+    try:
+        found = json.loads((path / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _not_prepared(path):
@@ -76,6 +114,12 @@ def _not_prepared(path):
     if (path / "records").is_dir():
         return "its conversion has not ended. Give the command `prepare` once more to finish it."
     return f"this is no folder that `prepare` wrote. {_what(path)}"
+
+
+def _nothing_to_read(path):
+    if path.is_dir() and not any(path.iterdir()):
+        return "the folder is empty."
+    return None
 
 
 def _no_recordings(path):

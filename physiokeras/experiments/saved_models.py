@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.experiments import hub
+from physiokeras.experiments import hub, places
 from physiokeras.pipelines.prepared.remote import is_remote, local_folder
 
 FACTS = "metadata.json"
@@ -84,7 +84,7 @@ def model_folders(path):
     if found:
         return found
     if (path / "run.json").is_file():
-        raise DataError("its run has no model: it has not ended yet, or compares several. See its cells/.", file=path)
+        raise DataError(places.without_model(path), file=path)
     raise DataError("no model: give the folder of a run, or its model/ or a folder that `save` wrote.", file=path)
 
 

@@ -16,7 +16,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.comparison.strategies import overrides, strategies_of
+from physiokeras.comparison.strategies import check_reference, overrides, strategies_of
 from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
@@ -65,12 +65,14 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
         (), "without folds: splits to pretrain on; none: pretrain and train, if the data have them",
         "data", "result",
     )  # fmt: skip
-    supervised_steps: int = setting(
-        300, "greatest number of steps of supervised training from scratch", "supervised", "supervised"
-    )
-    supervised_interval: int = setting(
-        30, "number of steps between evaluations of the validation loss", "supervised", "supervised"
-    )
+    supervised_steps: int | None = setting(
+        None, "greatest number of steps of supervised training from scratch; none: as many as pretraining has",
+        "supervised", "supervised",
+    )  # fmt: skip
+    supervised_interval: int | None = setting(
+        None, "number of steps between evaluations of the validation loss; none: that of pretraining",
+        "supervised", "supervised",
+    )  # fmt: skip
     patience: int = setting(
         4, "number of evaluations without a lower loss after which training ends", "supervised", "supervised"
     )
@@ -78,6 +80,12 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
         ("raw",), "features unchanged, or scaled within each person, which data of few people need",
         "probe", "probe",
     )  # fmt: skip
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, of_pretraining in (("supervised_steps", self.steps), ("supervised_interval", self.interval)):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, of_pretraining)
 
 
 def main(argv=None):
@@ -88,7 +96,7 @@ def main(argv=None):
     settings = read(Settings, argv, prog="physiokeras compare", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings, resume=True)
     try:
-        overrides(settings)
+        check_reference(settings, [name for name, _ in overrides(settings)])
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from error
     use(settings.backend)
@@ -104,6 +112,7 @@ def main(argv=None):
     tasks = chosen_tasks(settings, manifest)
     try:
         parts, compared = folds.of_settings(settings, manifest, tasks), strategies_of(settings, manifest)
+        check_reference(settings, [strategy.name for strategy in compared])
     except ValueError as error:
         raise SystemExit(str(error)) from error
     cells.check(compared, parts, manifest)

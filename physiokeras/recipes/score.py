@@ -4,11 +4,11 @@
     physiokeras score --model runs/finetune-1 --source PREPARED --out SCORES --workers 2
     physiokeras score ... --dask tcp://HOST:8786
 
-The source is a folder of recordings, or one that `prepare` wrote; modalities may be missing. Each record
-gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records. `statistics.csv`
-has a row for each record, `events.csv` one for each event, and `index.html` shows the records, those to distrust first.
-A rerun scores only records that are missing, failed or changed. A record that cannot be read is set aside with its
-reason.
+The source is a folder of recordings, a single one, or a folder that `prepare` wrote; modalities may be missing. Each
+record gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records.
+`statistics.csv` has a row for each record, `events.csv` one for each run of windows with an event, and `index.html`
+shows the records, those to distrust first. A rerun scores only records that are missing, failed or changed. A record
+that cannot be read is set aside with its reason.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import CommonSettings, read, setting
+
+SHOWN = 5
+"""Number of records of which the command says why they are in doubt; the page says it of all."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,13 @@ class Settings(CommonSettings):
         group="data",
         role="place",
         alias="run",
+        holds="model",
     )
     source: str = setting(
-        help="folder of recordings, or folder that `prepare` wrote, or the URL of one", group="data", role="place"
+        help="folder of recordings, one recording, a folder that `prepare` wrote, or the URL of a folder",
+        group="data",
+        role="place",
+        holds="readable",
     )
     dataset: str | None = setting(
         None, "definition of the recordings; none: the definition of the model's data", "data", "result",
@@ -78,8 +85,29 @@ def main(argv=None):
         engine=dask.engine(settings.dask) if settings.dask is not None else None,
     )
     counts = f"{len(done.scored)} scored, {len(done.kept)} were scored already, {len(done.set_aside)} set aside"
+    for line in doubted(done.doubts, len(done.scored) + len(done.kept)):
+        print(line)
     print(f"{counts}. See {done.page}", flush=True)
     return int(bool(done.set_aside))
+
+
+def doubted(doubts, records):
+    """Lines on the records whose scores are in doubt: how many, and why the first few are.
+
+    Args:
+        doubts: Record to reasons, as of `physiokeras.scoring.Outcome`.
+        records: Number of scored records.
+
+    Returns: list of lines; empty where there is no doubt.
+    """
+    if not doubts:
+        return []
+    shown = dict(list(doubts.items())[:SHOWN])
+    lines = [f"{len(doubts)} of {records} records are in doubt:"]
+    for name, reasons in shown.items():
+        more = f"; and {len(reasons) - 1} more" if reasons[1:] else ""
+        lines.append(f"  {name}: {reasons[0]}{more}")
+    return [*lines, *([f"  and {len(doubts) - SHOWN} more records, on the page"] if len(doubts) > SHOWN else [])]
 
 
 if __name__ == "__main__":

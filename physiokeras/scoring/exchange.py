@@ -12,8 +12,8 @@ from physiokeras.scoring.statistics import REM, WAKE, is_staging
 UNSCORED = "Sleep stage ?"
 """Text of EDF+ for an epoch without a stage."""
 
-TEXTS = {"arousal": "EEG arousal"}
-"""Texts of EDF+ for events; others keep their names."""
+TEXTS = {"arousal": "Windows with EEG arousal"}
+"""Texts of EDF+ for events; others keep their names. An arousal is shorter than the windows that hold it."""
 
 
 def annotations_of(prediction: Prediction) -> list[tuple[float, float, str]]:

@@ -37,6 +37,8 @@ def facts_of(model, night, predictions, *, seen, note=""):
     Returns: dict of numbers, texts, lists and dicts.
     """
     found = {name: _task(night, prediction) for name, prediction in predictions.items()}
+    for one in found.values():
+        _say_stages([*one.get("events", ()), *one.get("scorer_events", ())], predictions)
     hours = _hours_asleep(found) or len(night) * night.window / 3600
     for one in found.values():
         if "events" in one:
@@ -116,9 +118,21 @@ def _of_recording(prediction, targets):
     return {"value": prediction.classes[int(mean.argmax())], "probabilities": probabilities, "scorer_value": known}
 
 
+def _say_stages(events, predictions):
+    """Add to each event the predicted "stage" of its first window, "" where unknown."""
+    staged = _staged(predictions)
+    stages = dict(zip(staged.starts.tolist(), staged.labels, strict=True)) if staged else {}
+    for event in events:
+        event["stage"] = stages.get(event["onset"], "")
+
+
+def _staged(predictions):
+    return next((one for one in predictions.values() if is_staging(one.classes)), None)
+
+
 def _in_sleep(events, predictions):
     """Events of which any window is one of predicted sleep; all of them where stages are unknown."""
-    staged = next((one for one in predictions.values() if is_staging(one.classes)), None)
+    staged = _staged(predictions)
     if staged is None:
         return events
     asleep = staged.starts[(staged.values >= 0) & (np.array(staged.labels) != WAKE)]

@@ -80,21 +80,22 @@ def table(records):
 
 
 def events(records):
-    """Rows of `events.csv`, an event each, below a header.
+    """Rows of `events.csv`, each a run of windows with an event, below a header.
 
     Args:
         records: Contents of the JSON files of scored records.
 
-    Returns: list of tuples: record, task, event, "model" or "scorer", onset and duration in seconds, mean probability.
+    Returns: list of tuples: record, task, event, "model" or "scorer", onset and duration in seconds, the predicted
+        stage of the first window ("" where unknown), mean probability.
     """
-    rows = [("record", "task", "event", "by", "onset", "duration", "probability")]
+    rows = [("record", "task", "windows_with", "by", "onset", "duration", "stage", "probability")]
     for facts in records:
         for task, one in facts["tasks"].items():
             for who, key in (("model", "events"), ("scorer", "scorer_events")):
                 for found in one.get(key, ()):
                     chance = _number(found["probability"]) if who == "model" else ""
                     times = (f"{found['onset']:g}", f"{found['duration']:g}")
-                    rows.append((facts["record"], task, found["name"], who, *times, chance))
+                    rows.append((facts["record"], task, found["name"], who, *times, found.get("stage", ""), chance))
     return rows
 
 

@@ -54,23 +54,23 @@ def write(out, night, predictions, facts, *, figure=True, note=None):
 def table(night, predictions):
     """Rows of the CSV file, a window each, below a header.
 
-    Columns: `onset` (seconds), `clock` where known, and for each task `TASK` (the most probable class, "" for none),
-    `TASK_CLASS` (its probability), `TASK_scorer` where there is one; `quality` (share of the channels that are usable),
-    `missing` (modalities), `distance` (from the training's windows, there about 1).
+    Columns: `onset` (seconds), `clock` where known; for each task of windows, not those of whole people such as age,
+    `TASK` (the most probable class, "" for none), `TASK_CLASS` (its probability), `TASK_scorer` where there is one;
+    `quality` (share of the channels that are usable), `missing` (modalities), `distance` (from the training's windows,
+    there about 1).
     """
     first = next(iter(predictions.values()))
     columns = {"onset": [f"{start:g}" for start in first.starts]}
     if night.clock is not None:
         columns["clock"] = [_clock(night.clock, start) for start in first.starts.tolist()]
     for name, prediction in predictions.items():
-        if prediction.classes:
-            columns[name] = prediction.labels
-            for number, class_name in enumerate(prediction.classes):
-                columns[f"{name}_{class_name}"] = _numbers(prediction.probabilities[:, number], 4)
-        else:
-            columns[name] = _numbers(prediction.values, 2)
+        if prediction.task.of_people:
+            continue  # one window tells little of a person; the mean of the recording is in the JSON file
+        columns[name] = prediction.labels
+        for number, class_name in enumerate(prediction.classes):
+            columns[f"{name}_{class_name}"] = _numbers(prediction.probabilities[:, number], 4)
         targets = targets_of(night, prediction.task)
-        if targets is not None and prediction.classes:
+        if targets is not None:
             columns[f"{name}_scorer"] = [prediction.classes[value] if value >= 0 else "" for value in targets]
     columns["quality"] = _numbers(quality_of(night), 3)
     columns["missing"] = list(first.missing)

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -18,7 +18,7 @@ from physiokeras.scoring import one_record, page, record_files
 from physiokeras.scoring.sources import Source, open_source
 from physiokeras.scoring.trained_model import TrainedModel
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same recording and model would give other files; records of another format are scored again."""
 
 
@@ -31,12 +31,14 @@ class Outcome:
         kept: Names of those that were scored already.
         set_aside: Name to why a record could not be scored.
         page: Path of the page.
+        doubts: Name of each record that is in doubt to the reasons, the weightiest first.
     """
 
     scored: list[str]
     kept: list[str]
     set_aside: dict[str, str]
     page: Path
+    doubts: dict[str, list[str]] = field(default_factory=dict)
 
 
 def score_folder(
@@ -60,7 +62,7 @@ def score_folder(
 
     Args:
         model: `TrainedModel` with tasks.
-        source: Folder of recordings, or one that `prepare` wrote.
+        source: Folder of recordings, one recording, or a folder that `prepare` wrote.
         out: Folder of the scores; made if missing.
         definition: `Definition` of the recordings; None: the model's.
         workers: Processes that read recordings; the model runs in this one.
@@ -96,7 +98,9 @@ def score_folder(
         with locked(out / ".lock-page", wait=True):
             path = page.write(out, model, job.digest)
     scored = [name for name in todo if name not in set_aside]
-    return Outcome(scored, kept, set_aside, path)
+    facts = {name: record_files.read_facts(record_files.path_of(out, name, "json")) or {} for name in records.names}
+    doubts = {name: one["doubts"] for name, one in facts.items() if one.get("doubts")}
+    return Outcome(scored, kept, set_aside, path, doubts)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from physiokeras.experiments.compatibility import laid_out, shared_modalities
 from physiokeras.experiments.reports import is_simulated
 from physiokeras.pipelines import Manifest
 from physiokeras.pipelines.converting.names import without_missing_labels
-from physiokeras.pipelines.converting.record_list import find_records
+from physiokeras.pipelines.converting.record_list import SUFFIXES, NoRecords, find_records
 from physiokeras.pipelines.converting.sources import unchanged
 from physiokeras.pipelines.converting.work import Work
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.pipelines.prepared.manifest import FILE
 from physiokeras.pipelines.prepared.remote import local_folder, located
+from physiokeras.pipelines.scores.score_files import escaped
 from physiokeras.scoring.nights import night_or_reason, prepared_night_or_reason, shard_sources
 from physiokeras.scoring.trained_model import narrowed
 
@@ -47,7 +48,7 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
     """The records of a folder.
 
     Args:
-        folder: A folder of recordings, or one that `prepare` wrote, or the URL of one.
+        folder: A folder of recordings, one recording, a folder that `prepare` wrote, or the URL of a folder.
         model: `TrainedModel`.
         out: Folder of the scores.
         definition: `Definition` of the recordings; None: the model's.
@@ -62,20 +63,33 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
     """
     folder = located(folder)
     folder = folder.absolute() if isinstance(folder, Path) else folder  # workers may have another working folder
-    if isinstance(folder, Path) and not folder.is_dir():
-        raise DataError("no such folder; give a folder of recordings, or one that `prepare` wrote.", file=folder)
+    if isinstance(folder, Path) and not folder.exists():
+        message = "there is no such file or folder; give a folder of recordings, a recording, or what `prepare` wrote."
+        raise DataError(message, file=folder)
+    part = shard_index, num_shards
+    if isinstance(folder, Path) and folder.is_file():
+        if folder.suffix.lower() not in SUFFIXES:
+            raise DataError(f"is no recording: its name must end in one of {', '.join(SUFFIXES)}.", file=folder)
+        alone = replace(definition or model.definition, records=escaped(folder.name))
+        return _recordings(folder.parent, model, out, alone, *part)
     if (folder / FILE).is_file():
         if definition is not None:
-            raise DataError("is prepared by a definition of its own: omit --definition.", file=folder)
-        return _prepared(Manifest.read(folder), model, shard_index, num_shards)
-    return _recordings(local_folder(folder), model, out, definition or model.definition, shard_index, num_shards)
+            raise DataError("is prepared by a definition of its own: omit --dataset.", file=folder)
+        return _prepared(Manifest.read(folder), model, *part)
+    try:
+        return _recordings(local_folder(folder), model, out, definition or model.definition, *part)
+    except DataError as error:
+        if definition is not None or not isinstance(error, NoRecords):
+            raise
+        advice = "That is the definition of the model's data; name that of these recordings with --dataset OTHER.toml."
+        raise DataError(f"{error.message} {advice}", file=error.file) from error
 
 
 def _prepared(manifest, model, shard_index, num_shards):
     if not 0 <= shard_index < num_shards:
         raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
     manifest = laid_out(manifest, model.first_facts.get("definition"))
-    shared_modalities(model.encoder, manifest)
+    shared_modalities(model.encoder, manifest, model.first_facts.get("definition"))
     records = {record.name: record for record in manifest.records[shard_index::num_shards]}
 
     def alone(name):  # what is sent to a worker does not grow with the number of records
@@ -93,7 +107,7 @@ def _prepared(manifest, model, shard_index, num_shards):
 
 
 def _recordings(folder, model, out, definition, shard_index, num_shards):
-    there = without_missing_people(narrowed(definition, model.encoder), folder)
+    there = without_missing_people(narrowed(definition, model.encoder, model.first_facts.get("definition")), folder)
     there = without_missing_labels(there, find_records(folder, there))
     work = Work.of(folder, there, out, shard_index, num_shards, True)
     mine = work.headers[shard_index::num_shards]

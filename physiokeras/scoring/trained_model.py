@@ -1,5 +1,6 @@
 """A trained model with the definition of its data, its encoder, linear layers and card."""
 
+import difflib
 import hashlib
 import json
 import os
@@ -239,10 +240,18 @@ class TrainedModel:
         Raises:
             DataError: The recording breaks a rule.
         """
-        path, definition = Path(path), narrowed(definition or self.definition, self.encoder)
+        path = Path(path)
+        if not path.exists() and not path.with_suffix(".hea").exists():
+            close = difflib.get_close_matches(path.name, [one.name for one in path.parent.glob("*")], 1)
+            advice = f" Did you mean {path.with_name(close[0])}?" if close else ""
+            raise DataError(f"there is no such file.{advice}", file=path)
+        definition = self._narrowed(definition or self.definition)
         there = without_missing_labels(without_missing_people(definition, path.parent), [path])
         there, people = read_tables(path.parent, there, [path.stem])
         return read_night(path, there, people)
+
+    def _narrowed(self, definition):
+        return narrowed(definition, self.encoder, self.first_facts.get("definition"))
 
     def _batches(self, x):
         """Batches of whatever `predict` takes, and facts for `prediction`."""
@@ -250,7 +259,7 @@ class TrainedModel:
         if isinstance(x, str | os.PathLike):
             x = self.read(x)
         elif isinstance(x, Recording) or (hasattr(x, "ch_names") and hasattr(x, "get_data")):
-            x = night_of_raw(x, narrowed(self.definition, self.encoder))
+            x = night_of_raw(x, self._narrowed(self.definition))
         if isinstance(x, Night):
             return slices(inputs_of(x, self.encoder)), {**facts, "start": x.start, "clock": x.clock}
         if isinstance(x, dict):
@@ -298,19 +307,20 @@ def load(name: str | os.PathLike) -> TrainedModel:
     return TrainedModel(run, models, facts, definition, heads)
 
 
-def narrowed(definition, encoder):
+def narrowed(definition, encoder, own=None):
     """The definition with those of its modalities that an encoder reads, so that no others are filtered.
 
     Args:
         definition: `Definition`.
         encoder: `Encoder`.
+        own: Definition of the model's data, as a dict; None: unknown.
 
     Returns: `Definition`.
 
     Raises:
         DataError: None of them, or a contradiction; see `physiokeras.experiments.compatibility`.
     """
-    shared = shared_modalities(encoder, definition)
+    shared = shared_modalities(encoder, definition, own)
     return replace(definition, modalities={name: definition.modalities[name] for name in shared})
 
 

@@ -16,6 +16,7 @@ class Settings(CommonSettings):
     data: str | None = setting(None, "prepared data", "data", "place", holds="prepared")
     source: str | None = setting(None, "recordings", "data", "place", holds="recordings")
     run: str | None = setting(None, "run with a model", "data", "place", holds="model")
+    any: str | None = setting(None, "recordings or prepared data", "data", "place", holds="readable")
     against: tuple[str, ...] = setting((), "runs", "data", "place", holds="run")
 
 
@@ -24,17 +25,30 @@ def root(tmp_path):
     """A folder with one folder of each kind."""
     files = ("prepared/manifest.json", "cohort/prepared/manifest.json", "cohort/source/tr01.hea", "half/records/a.json")
     files += ("run/settings.toml", "run/model/metadata.json", "begun/settings.toml", "compared/settings.toml")
-    files += ("compared/cells/mae-seed-0/cell.json", "night/a/b.EDF", "other/notes.txt")
+    files += ("compared/cells/band_power-seed-0/cell.json", "compared/cells/band_power-seed-0/settings.toml")
+    files += ("compared/cells/mae-seed-0/model/metadata.json", "early/settings.toml", "early/cells/mae-seed-0/a.csv")
+    files += ("cell/model_stage/metadata.json", "people/settings.toml", "night/a/b.EDF", "other/notes.txt")
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
+    (tmp_path / "people" / "run.json").write_text('{"recipe": "probe", "scores": {}}')
+    (tmp_path / "begun" / "run.json").write_text('{"recipe": "pretrain"}')
     (tmp_path / "nothing").mkdir()
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("flag", "place"),
-    [("data", "prepared"), ("run", "run"), ("source", "night"), ("source", "cohort/source"), ("out", "new/folder")],
+    [
+        ("data", "prepared"),
+        ("run", "run"),
+        ("run", "cell"),
+        ("any", "prepared"),
+        ("any", "night/a/b.EDF"),
+        ("source", "night"),
+        ("source", "cohort/source"),
+        ("out", "new/folder"),
+    ],
 )
 def test_folders_that_hold_what_they_must_are_accepted(root, flag, place):
     check(Settings(**{flag: str(root / place)}))
@@ -56,7 +70,16 @@ def test_folders_that_hold_what_they_must_are_accepted(root, flag, place):
         ("source", "prepared", "this is prepared data. Give the folder of the recordings"),
         ("source", "nihgt.hea", "there is no such file or folder."),
         ("run", "begun", "this run has no model (yet)."),
-        ("run", "compared", "this is a comparison. Give one of its cells, such as {root}/compared/cells/mae-seed-0."),
+        (
+            *("run", "compared"),
+            "this is a comparison. Give one of its cells with a model, such as {root}/compared/cells/mae-seed-0.",
+        ),
+        ("run", "compared/cells/band_power-seed-0", "this cell of a comparison has no encoder"),
+        ("run", "early", "of which no cell has a model yet. Let it end: compare --resume {root}/early."),
+        ("run", "people", "its probes were fitted for each person in turn and are not kept"),
+        ("run", "rnu", "there is no such folder, and no preset of that name. Did you mean {root}/run?"),
+        ("any", "nihgt", "there is no such folder. Did you mean {root}/night?"),
+        ("any", "nothing", "the folder is empty."),
         ("run", "prepared", "It holds prepared data, which commands take as --data."),
         ("out", "other/notes.txt", "this is a file. Give a folder."),
     ],

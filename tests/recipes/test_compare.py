@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 
 from physiokeras import checkpoint_folders
@@ -278,8 +279,13 @@ def test_models_are_kept_and_probed_again_without_training_where_more_is_asked(r
     shutil.copytree(run.folder, tmp_path / "run")
     monkeypatch.setattr(training, "fit", None)
     monkeypatch.setattr(supervised, "train", None)
-    words = ["--scalings", "raw", "--strategies", "input_dropout", "supervised", "--seeds", "1"]
+    words = ["--scalings", "raw", "--strategies", "input_dropout", "supervised", "--seeds", "1", "--no-subsets"]
     assert compare.main(["--resume", str(tmp_path / "run"), *words]) == 0
+    assert not (tmp_path / "run" / "subsets.csv").exists()
+    page = (tmp_path / "run" / "scores.md").read_text()
+    assert "3 steps (supervised from scratch: at most 4, the loss on validation people every 2, end after 4" in page
+    assert "Caution: 6 test people." in page
+    assert "Caution: one seed." in page
     rows = [r for r in rows_of(tmp_path / "run" / "scores.csv") if r["fold"] == "all"]
     assert {row["strategy"] for row in rows} == {"input_dropout", "supervised"}
     names = ("strategy", "seed", "fold", "task", "score")
@@ -417,6 +423,31 @@ def test_band_powers_are_probed_without_an_encoder(run, prepared):
 def test_run_of_other_settings_is_not_mixed_in(run):
     with pytest.raises(SystemExit, match="steps: 3 then, 4 now"):
         compare.main([*run.command, "--steps", "4"])
+
+
+@pytest.mark.once
+def test_figures_of_an_earlier_state_are_removed(tmp_path):
+    (tmp_path / "subsets_kept_stress.png").touch()
+    report.save(tmp_path, {"auroc": Figure()})
+    assert [path.name for path in tmp_path.iterdir()] == ["auroc.png"]
+
+
+@pytest.mark.once
+def test_supervised_training_is_as_long_as_pretraining_unless_told_otherwise():
+    paper = read(compare.Settings, ["--config", "paper"])
+    assert (paper.supervised_steps, paper.supervised_interval) == (paper.steps, paper.interval) == (100_000, 1000)
+    little = read(compare.Settings, [])
+    assert (little.supervised_steps, little.supervised_interval) == (300, 30)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("reference", "more"), [("bogus", ""), ("maee", " Did you mean `mae`?"), ("unimodal_eeg", "")])
+def test_reference_that_is_no_strategy_is_refused_before_data_are_looked_for(reference, more, monkeypatch):
+    monkeypatch.setattr(compare, "use", None)
+    with pytest.raises(SystemExit) as refused:
+        compare.main(["--strategies", "mae", "untrained", "--reference", reference])
+    said = f"--reference must be one of the strategies: mae, untrained. Received: {reference!r}.{more}"
+    assert str(refused.value) == said
 
 
 @pytest.mark.once

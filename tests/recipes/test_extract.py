@@ -109,13 +109,13 @@ def test_bare_recordings_without_annotations_or_list_of_people_are_read(pretrain
     [
         (
             ("[modalities.ecg]\nrate = 100", "[modalities.ecg]\nrate = 50"),
-            "modality 'ecg': .*3000.* gives .*1500.* rate = 100",
+            "modality 'ecg': .*3000.* gives .*1500.* Leave .*modalities.ecg. out .* rate = 100",
         ),
         (
             ("window = 30", "window = 20"),
             "reads windows of 30 s in 30 patches, .* gives 20 s in 20. Write .*window = 30",
         ),
-        (('"F4-M1", ', ""), "modality 'eeg': the model reads 6 channels, .* gives 5"),
+        (('"F4-M1", ', ""), "modality 'eeg': the model reads 6 channels: F3-M2, F4-M1, .*; the definition .* gives 5"),
     ],
     ids=["other samples", "other window", "other channels"],
 )

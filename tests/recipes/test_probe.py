@@ -78,9 +78,9 @@ def changed(manifest, **tables):
     [
         (
             {"ecg": {"rate": 50, "bandpass": [0.5, 20.0]}},
-            r"'ecg': .* 3000 samples .* 1500. .*\[modalities.ecg\]: rate = 100",
+            r"'ecg': .* 3000 samples .* 1500 .50 Hz.. Leave \[modalities.ecg\] out .*: rate = 100",
         ),
-        ({"eeg": {"channels": [{"name": "C3-M2"}]}}, r"'eeg': .* 6 channels, .* gives 1. List 6"),
+        ({"eeg": {"channels": [{"name": "C3-M2"}]}}, r"'eeg': .* 6 channels: F3-M2, F4-M1, .* gives 1. List 6"),
         ({"window": 20.0}, "window = 30 and patch = 1"),
     ],
 )

@@ -18,6 +18,7 @@ from physiokeras.models.saving import metadata
 from physiokeras.pipelines import Manifest, stream, windows
 from physiokeras.pipelines.readers.records import read_header, read_signal
 from physiokeras.recipes import score
+from physiokeras.scoring import score_folder
 
 
 def command(model, source, out, *more):
@@ -211,6 +212,24 @@ def test_data_that_a_model_cannot_read_is_refused(pretrained, tmp_path):
     shutil.copytree(pretrained.folder / "model", tmp_path / "run" / "model")
     with pytest.raises(DataError, match=r"has no probes; fit them with `physiokeras probe` --run"):
         command(tmp_path / "run", pretrained.cohort / "source", tmp_path / "out")
+
+
+@pytest.mark.once
+def test_wrong_places_and_other_definitions_are_said(pretrained, recordings, tmp_path, capsys, monkeypatch):
+    model, (folder, names, _) = physiokeras.load(pretrained.folder), recordings
+    with pytest.raises(DataError, match=r"nope\.edf: there is no such file"):
+        model.predict(tmp_path / "nope.edf")
+    (tmp_path / "night.edf").touch()
+    with pytest.raises(DataError, match=r"no record matches .* It holds night.edf.*--dataset OTHER\.toml"):
+        score_folder(model, tmp_path, tmp_path / "out")
+    (header,) = folder.glob(f"training/{names['test']}/*.hea")
+    assert score_folder(model, header, tmp_path / "one", figures=False, progress=None).scored == [names["test"]]
+    with pytest.raises(DataError, match=r"is no recording: its name must end in one of \.hea, \.edf"):
+        score_folder(model, header.with_suffix(".mat"), tmp_path / "one")
+    monkeypatch.setattr(score, "use", None)
+    with pytest.raises(SystemExit):
+        command(pretrained.folder, tmp_path / "nihgt.edf", tmp_path / "out")
+    assert f"Did you mean {tmp_path / 'night.edf'}?" in capsys.readouterr().err
 
 
 @pytest.mark.once

@@ -13,6 +13,7 @@ from physiokeras.errors import DataError
 from physiokeras.evaluation.tasks import Task
 from physiokeras.experiments import saved_models
 from physiokeras.figures.scored_night import scored_night, thumbnail
+from physiokeras.recipes.score import doubted
 from physiokeras.scoring import Night, Prediction, page, presets, record_files, to_mne, to_yasa
 from physiokeras.scoring.exchange import annotations_of
 
@@ -50,7 +51,7 @@ def test_edf_annotations_open_in_mne_with_the_stages_and_events(predictions, tmp
     stages = {onset: text for onset, text in zip(found.onset, found.description, strict=True) if "stage" in text}
     texts = ["Sleep stage W", "Sleep stage N1", "Sleep stage N2", "Sleep stage ?", "Sleep stage N3", "Sleep stage R"]
     assert stages == dict(zip(15.0 + 30 * np.arange(6), texts, strict=True))
-    arousals = found.description == "EEG arousal"
+    arousals = found.description == "Windows with EEG arousal"
     assert list(zip(found.onset[arousals], found.duration[arousals], strict=True)) == [(45, 60), (165, 30)]
 
 
@@ -64,6 +65,22 @@ def test_table_has_a_row_for_each_window_with_all_that_is_known(predictions):
     assert [row["quality"] for row in rows][:2] == ["1.000", "0.500"]
     assert [row["missing"] for row in rows][:2] == ["", "ecg"]
     assert "arousal_scorer" not in head
+
+
+def test_tasks_of_people_have_no_column_of_windows(predictions):
+    years, starts = Task("age_years", "age", kind="years"), 15 + 30.0 * np.arange(6)
+    age = Prediction(years, np.full((6, 1), 270.0), starts, 30.0, [""] * 6, np.ones(6), None)
+    head = record_files.table(night(), {**predictions, "age_years": age})[0]
+    assert "stage" in head
+    assert not [name for name in head if "age" in name.replace("stage", "")]
+
+
+def test_doubted_records_are_counted_and_the_first_explained():
+    doubts = {f"n{number}": ["ecg is missing", "unsure"] for number in range(7)}
+    first, *rest, last = doubted(doubts, 9)
+    assert (first, last) == ("7 of 9 records are in doubt:", "  and 2 more records, on the page")
+    assert rest == [f"  n{number}: ecg is missing; and 1 more" for number in range(5)]
+    assert doubted({}, 9) == []
 
 
 def test_unknown_date_leaves_the_time_of_day(predictions):
@@ -138,11 +155,11 @@ def test_unknown_preset_is_refused_with_those_that_there_are(tmp_path, monkeypat
 
 
 def test_events_of_a_folder_are_listed_with_onsets_and_durations_in_seconds():
-    events = [{"name": "arousal", "onset": 45.0, "duration": 60.0, "probability": 0.84}]
+    events = [{"name": "arousal", "onset": 45.0, "duration": 60.0, "probability": 0.84, "stage": "W"}]
     scored = [{"name": "arousal", "onset": 30.0, "duration": 30.0, "probability": 1.0}]
     facts = {"record": "n1", "tasks": {"stage": {}, "arousal": {"events": events, "scorer_events": scored}}}
     assert page.events([facts, {"record": "n2", "tasks": {"arousal": {"events": []}}}]) == [
-        ("record", "task", "event", "by", "onset", "duration", "probability"),
-        ("n1", "arousal", "arousal", "model", "45", "60", "0.84"),
-        ("n1", "arousal", "arousal", "scorer", "30", "30", ""),
+        ("record", "task", "windows_with", "by", "onset", "duration", "stage", "probability"),
+        ("n1", "arousal", "arousal", "model", "45", "60", "W", "0.84"),
+        ("n1", "arousal", "arousal", "scorer", "30", "30", "", ""),
     ]

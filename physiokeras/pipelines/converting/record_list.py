@@ -16,6 +16,10 @@ SUFFIXES = (".hea", *edf.SUFFIXES, *mne_files.SUFFIXES, *dreem.SUFFIXES)
 _SHOWN = 3
 
 
+class NoRecords(DataError):
+    """No file of a folder matches the definition's pattern."""
+
+
 def find_records(source, definition):
     """The headers of a data set.
 
@@ -30,7 +34,8 @@ def find_records(source, definition):
     Returns: list of paths, sorted by record name; a record's segments are not listed beside it.
 
     Raises:
-        DataError: No record, a listed one is outside the folder, or two have the same name.
+        NoRecords: No file matches.
+        DataError: A listed record is outside the folder, or two have the same name.
     """
     source = Path(source)
     if not source.is_dir():
@@ -54,7 +59,7 @@ def find_records(source, definition):
         others = _names(recordings_below(source)[0], source)
         there = f" It holds {others}." if others else _other_files(source)
         message = f"no record matches {definition.records!r}.{there} Is this the folder of {definition.name}?"
-        raise DataError(message, file=source)
+        raise NoRecords(message, file=source)
     names = {}
     for path in without_segments(paths):
         other = names.setdefault(path.stem, path)
