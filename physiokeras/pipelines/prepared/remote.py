@@ -154,7 +154,8 @@ class _Fsspec:
 
     def __init__(self, files, base):
         self.files, self.base = files, base.rstrip("/")
-        self.is_web = not {"http", "https"}.isdisjoint([files.protocol, *files.protocol])
+        protocols = [files.protocol] if isinstance(files.protocol, str) else files.protocol  # a list in some versions
+        self.is_web = not {"http", "https"}.isdisjoint(protocols)
 
     def exists(self, url):
         return self.files.isfile(url)
