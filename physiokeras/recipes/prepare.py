@@ -15,8 +15,7 @@ from pathlib import Path
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
-from physiokeras.pipelines import Manifest, convert, plan, verify
-from physiokeras.pipelines.converting.driver import NothingConverted
+from physiokeras.pipelines import convert, plan, verify
 from physiokeras.pipelines.prepared.remote import local_folder
 
 
@@ -105,10 +104,7 @@ def run(settings):
         engine = dask.engine(settings.dask)
     if engine is not None:  # workers may have another working folder
         what |= {name: Path(what[name]).absolute() for name in ("source", "out")}
-    try:
-        manifest = convert(**what, engine=engine, progress=_say)
-    except NothingConverted:  # the lines above and the report give every record's reason
-        manifest = Manifest.read(what["out"])
+    manifest = convert(**what, engine=engine, progress=_say)
     if manifest and settings.report:
         from physiokeras.figures.conversion_report import write_report
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import warnings
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -27,10 +28,6 @@ SPLITS_FILE = "splits.csv"
 """File beside the manifest: whose split is which."""
 
 _SHOWN, _LINES = 10, 30
-
-
-class NothingConverted(DataError):
-    """Every record was set aside; the manifest says why."""
 
 
 def convert(
@@ -63,14 +60,15 @@ def convert(
         strict: Whether a record is set aside whose checksum, initial value or SHA-256 is wrong; else it gets a note.
         engine: What runs the conversions instead of processes here: a function of `(function, arguments)`, a list of
             tuples, such as `physiokeras.pipelines.beam.engine` makes. It may yield `(number, result)` as they come.
-        progress: Function that is given each line of progress, or None.
+        progress: Function that is given each line of progress, or None: then a warning says if no record could be
+            converted.
         wait: Wait for another process that converts into the folder, instead of refusing.
 
     Returns: the `Manifest`; None where other parts are not done yet.
 
     Raises:
-        DataError: No records, or none that can be converted; another process converts into the folder; it holds another
-            data set; the table of people differs from `SHA256SUMS.txt`.
+        DataError: No records; another process converts into the folder; it holds another data set; the table of people
+            differs from `SHA256SUMS.txt`.
         OSError: The folder takes no more files; what is converted stays, and a rerun goes on from there.
     """
     work = Work.of(source, definition, out, shard_index, num_shards, strict)
@@ -92,10 +90,10 @@ def convert(
             lines.done(number, f"set aside: {reason}" if reason else f"{outcome['windows']} windows")
         with locked(work.out / ".lock-manifest", wait=True):
             manifest = _write_manifest(work, say)
-    if manifest and not manifest.records:
+    if progress is None and manifest and not manifest.records:
         first = manifest.set_aside[0]
-        rule = f"no record could be converted. Set aside: {len(manifest.set_aside)}, the first {first['record']}"
-        raise NothingConverted(f"{rule}: {first['reason']}", file=work.out)
+        what = f"no record could be converted. Set aside: {len(manifest.set_aside)}, the first {first['record']}"
+        warnings.warn(f"{work.out}: {what}: {first['reason']}", stacklevel=2)
     return manifest
 
 

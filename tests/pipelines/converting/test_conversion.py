@@ -223,7 +223,7 @@ def test_a_bad_record_is_set_aside_and_only_it_is_redone(source, tmp_path, capsy
 
 def test_a_record_shorter_than_a_window_is_set_aside(source, tmp_path):
     long = Definition.from_dict({**TABLE, "window": 40.0})
-    with pytest.raises(DataError, match=r"no record could be converted.*lasts 31 s, less than one window of 40 s"):
+    with pytest.warns(UserWarning, match=r"no record could be converted.*lasts 31 s, less than one window of 40 s"):
         run(source, tmp_path / "out", long)
     assert "lasts 31 s, less than one window of 40 s" in Manifest.read(tmp_path / "out").set_aside[0]["reason"]
 

@@ -225,10 +225,6 @@ BAD = {
         lambda: from_arrays({"a": np.ones(9)}, 1, scores=[(0, 9, "W"), (9, -30, "W")]),
         r"scores\[1\]: must .*-30",
     ),
-    "no unit": (
-        lambda: convert(from_arrays({"Fp1": np.ones(9)}, 1), definition(window=3, labels={}), "x"),
-        "Fp1: its unit is 'unknown'.*give `units`",
-    ),
     "unknown label": (
         lambda: convert(from_arrays({"Fp1": np.ones(9)}, 1, labels={"tsk": "a"}), definition(), "x"),
         "recording: `labels` must be those of the definition of the kinds class, number: none. Received also: tsk",
@@ -245,9 +241,14 @@ def test_what_cannot_be_a_recording_is_an_error(fault, tmp_path, monkeypatch):
         make()
 
 
+def test_a_recording_without_units_is_set_aside_with_the_way_out(tmp_path):
+    with pytest.warns(UserWarning, match="Fp1: its unit is 'unknown'.*give `units`"):
+        convert(from_arrays({"Fp1": np.ones(9)}, 1), definition(window=3, labels={}), tmp_path, progress=None)
+
+
 def test_a_score_behind_the_end_sets_the_recording_aside(tmp_path):
     recording = from_arrays({"Fp1": np.ones(99)}, 1, "uV", scores=[(0, 30, "W"), (100, 30, "N2")])
-    with pytest.raises(DataError, match=r"no record could be converted.*1, the first recording:.* ends at 99 s"):
+    with pytest.warns(UserWarning, match=r"no record could be converted.*1, the first recording:.* ends at 99 s"):
         convert(recording, definition(), tmp_path, progress=None)
     manifest = convert([recording, arrays()], definition(), tmp_path, progress=None)
     assert "must lie in the record, which ends at 99 s" in manifest.set_aside[0]["reason"]
