@@ -6,7 +6,7 @@ import numpy as np
 
 from physiokeras.pipelines import Definition
 from physiokeras.pipelines.converting.conversion import examples
-from physiokeras.pipelines.prepared.manifest import combine
+from physiokeras.pipelines.prepared.combining import combine
 from physiokeras.pipelines.prepared.shards import write_shard
 
 SLEEP = {

@@ -20,7 +20,7 @@ import numpy as np
 
 from physiokeras.pipelines.converting.conversion import examples
 from physiokeras.pipelines.definitions.definition import Definition
-from physiokeras.pipelines.prepared.manifest import combine
+from physiokeras.pipelines.prepared.combining import combine
 from physiokeras.pipelines.prepared.shards import write_shard
 
 CHANNELS = {"eeg": 6, "eog": 1, "emg": 1, "ecg": 1}

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from physiokeras import memory
-from physiokeras.pipelines.prepared.devices import keras_backend, leave_gpus_to_backend
+from physiokeras.pipelines.prepared.devices import has_tensorflow, keras_backend, leave_gpus_to_backend
 
 
 def use(backend):
@@ -39,7 +39,7 @@ def use(backend):
         memory.keep()
     if backend == "jax":
         keep_programs()
-    if importlib.util.find_spec("tensorflow") is not None:
+    if has_tensorflow():
         with _held_back_stderr():
             leave_gpus_to_backend(importlib.import_module("tensorflow"))
 

@@ -10,7 +10,6 @@ HOLDS = ("prepared", "recordings", "readable", "model", "run", "results")
 """What a place can hold: shards that `prepare` wrote, recordings, either of them or one recording, a run with a model,
 a run, or results to come."""
 
-_RECORDINGS = (".hea", ".edf", ".bdf", ".vhdr", ".fif", ".set", ".gdf")
 _DEEPEST = 3
 _MODEL = "metadata.json"
 
@@ -143,8 +142,10 @@ def _what(path):
 
 
 def _has_recordings(path):
+    from physiokeras.pipelines.converting.record_list import SUFFIXES  # slow to import, and for a message alone
+
     for folder, folders, files in os.walk(path):
-        if any(name.lower().endswith(_RECORDINGS) for name in files):
+        if any(name.lower().endswith(SUFFIXES) for name in files):
             return True
         if len(Path(folder).relative_to(path).parts) >= _DEEPEST:
             folders.clear()

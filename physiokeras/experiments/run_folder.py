@@ -8,7 +8,6 @@ cohort.
 import contextlib
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import math
 import os
@@ -25,6 +24,7 @@ from physiokeras.errors import DataError
 from physiokeras.experiments.settings import from_toml, of_role, to_toml
 from physiokeras.files import locked, remove_temporaries, write_atomic
 from physiokeras.html_report import write_run
+from physiokeras.pipelines.prepared.devices import has_tensorflow
 
 FREE = ("invocation", "place", "execution", "extent")
 """Roles of settings that may differ when a run is resumed."""
@@ -176,7 +176,7 @@ def describe(settings, recipe, data_hash=None):
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "code": code(),
         "versions": versions(),
-        "reader": "numpy" if importlib.util.find_spec("tensorflow") is None else "tf.data",
+        "reader": "tf.data" if has_tensorflow() else "numpy",
         "machine": {"system": platform.platform(), "architecture": platform.machine(), "cores": _cores()},
     }
 

@@ -29,24 +29,25 @@ def pretrained(settings, manifest, run, *, folder, records):
 
     Returns: the trained model; with the objective "untrained" an `Encoder` with its initial weights.
     """
-    with devices.sharing(settings.devices):
-        if settings.objective == "untrained":
+    if settings.objective == "untrained":
+        with devices.sharing(settings.devices):
             encoder = build_encoder(settings, manifest)
             adapt(encoder, manifest, settings, records=records)
-            return encoder
-        model = build_model(settings, manifest)
-        adapt(model, manifest, settings, records=records)
-        compile_model(model, settings)
-        with compiled_models.compiled_before(model, settings, manifest.variances) as compiled:
-            fit(compiled, manifest, settings, run, folder=folder, records=records, verbose=0)
+        return encoder
+    model = untrained_model(settings, manifest, records=records)
+    with (
+        devices.sharing(settings.devices),
+        compiled_models.compiled_before(model, settings, manifest.variances) as compiled,
+    ):
+        fit(compiled, manifest, settings, run, folder=folder, records=records, verbose=0)
     return model
 
 
-def untrained_model(settings, manifest, splits):
-    """The compiled model of an objective without labels, whose spectra have their statistics from these splits."""
+def untrained_model(settings, manifest, splits=None, *, records=None):
+    """The compiled model of an objective without labels, whose spectra have their statistics from splits or records."""
     with devices.sharing(settings.devices):
         model = build_model(settings, manifest)
-        adapt(model, manifest, settings, splits)
+        adapt(model, manifest, settings, splits, records=records)
         compile_model(model, settings)
     return model
 

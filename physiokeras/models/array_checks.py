@@ -4,6 +4,9 @@ import warnings
 
 import numpy as np
 
+INSTEAD_OF_NAN = 'Give zeros there, and false in "present" for these windows and channels'
+"""What to do about NaN and infinity in arrays."""
+
 
 def check_windows(encoder, inputs):
     """Refuse arrays of different numbers of windows; warn of NaN, infinity, and of inputs without any present channel.
@@ -36,8 +39,7 @@ def check_windows(encoder, inputs):
             rule = (
                 f"{name!r} holds NaN or infinity in {bad.any(axis=1).sum()} of {len(bad)} windows: the loss will be NaN"
             )
-            way = 'Give zeros there, and false in "present" for these windows and channels'
-            warnings.warn(f"{rule}. {way}.", stacklevel=4)
+            warnings.warn(f"{rule}. {INSTEAD_OF_NAN}.", stacklevel=4)
 
 
 def check_classes(labels):

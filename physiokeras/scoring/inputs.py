@@ -6,6 +6,7 @@ import numpy as np
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.errors import DataError
+from physiokeras.models.array_checks import INSTEAD_OF_NAN
 
 BATCH = 16
 """Windows of a call of the model.
@@ -108,8 +109,7 @@ def check_scaled(inputs, encoder, definition):
         values = np.abs(np.moveaxis(inputs[name], 2, 1)[present].astype(np.float32))
         if not np.isfinite(values).all():
             rule = f"modality {name!r} holds NaN or infinity in channels that are present"
-            way = 'Give zeros there, and false in "present" for these windows and channels'
-            raise DataError(f"{rule}. {way}; from_arrays takes NaN where samples are missing.")
+            raise DataError(f"{rule}. {INSTEAD_OF_NAN}; from_arrays takes NaN where samples are missing.")
         middle = float(np.median(values)) if values.size else 0.0
         rule = f"modality {name!r} must be in scaled units, within {modality.clip:g}"
         if middle > modality.clip:

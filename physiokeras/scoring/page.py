@@ -23,18 +23,17 @@ COLUMNS = (
 """Sleep statistics that the page shows; the table has all."""
 
 
-def write(out, model, digest):
+def write(out, model, digest, found):
     """Write `index.html`, `statistics.csv` and `events.csv` of all records of a model in a folder of scores.
 
     Args:
         out: The folder.
         model: `TrainedModel`.
         digest: Its digest; records of other models are left out, and counted.
+        found: Facts of all records in the folder; see `record_files.read_all`.
 
     Returns: path of the page.
     """
-    paths = sorted((Path(out) / record_files.FOLDER).glob("*.json"))
-    found = [facts for facts in map(record_files.read_facts, paths) if facts]
     own = [facts for facts in found if (facts.get("model") or {}).get("digest") == digest]
     scored = sorted((facts for facts in own if "set_aside" not in facts), key=distrust)
     set_aside = [facts for facts in own if "set_aside" in facts]

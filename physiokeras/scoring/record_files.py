@@ -32,6 +32,12 @@ def read_facts(path):
     return found if isinstance(found, dict) else None
 
 
+def read_all(out):
+    """Contents of the JSON files of a folder of scores: dict of record to facts, sorted by name."""
+    found = {path.stem: read_facts(path) for path in sorted((Path(out) / FOLDER).glob("*.json"))}
+    return {name: facts for name, facts in found.items() if facts}
+
+
 def write(out, night, predictions, facts, *, figure=True, note=None):
     """Write a record's files; the JSON file last, whose presence says that the others are whole.
 

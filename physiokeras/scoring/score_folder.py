@@ -96,10 +96,10 @@ def score_folder(
                 set_aside[name] = job.set_aside(name, found)
             say(f"[{count}/{len(todo)}] {name}: {line}")
         with locked(out / ".lock-page", wait=True):
-            path = page.write(out, model, job.digest)
+            facts = record_files.read_all(out)
+            path = page.write(out, model, job.digest, list(facts.values()))
     scored = [name for name in todo if name not in set_aside]
-    facts = {name: record_files.read_facts(record_files.path_of(out, name, "json")) or {} for name in records.names}
-    doubts = {name: one["doubts"] for name, one in facts.items() if one.get("doubts")}
+    doubts = {name: facts[name]["doubts"] for name in records.names if facts.get(name, {}).get("doubts")}
     return Outcome(scored, kept, set_aside, path, doubts)
 
 

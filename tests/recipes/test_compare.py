@@ -32,7 +32,7 @@ from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.pipelines.converting.conversion import examples
 from physiokeras.pipelines.definitions.definition import Definition
-from physiokeras.pipelines.prepared.manifest import combine
+from physiokeras.pipelines.prepared.combining import combine
 from physiokeras.pipelines.prepared.shards import write_shard
 from physiokeras.recipes import compare
 

@@ -20,7 +20,8 @@ from physiokeras.pipelines.converting.survey import describe, survey
 from physiokeras.pipelines.converting.work import Work
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.people.split import assign_splits
-from physiokeras.pipelines.prepared.manifest import FILE, Manifest, combine
+from physiokeras.pipelines.prepared.combining import combine
+from physiokeras.pipelines.prepared.manifest import FILE, Manifest
 from physiokeras.pipelines.prepared.notes import kinds_of_notes, lacking
 from physiokeras.pipelines.signals.channels import ABSENT
 

@@ -1,5 +1,6 @@
-"""Hides GPUs from TensorFlow when it only reads data and another backend computes."""
+"""Whether TensorFlow passes the data on, and without taking GPUs from a backend that computes."""
 
+import importlib.util
 import os
 import sys
 
@@ -10,6 +11,11 @@ def keras_backend():
     if keras is not None and hasattr(keras, "config"):
         return keras.config.backend()
     return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
+def has_tensorflow():
+    """Whether TensorFlow is installed, which then passes the data to every backend; does not import it."""
+    return importlib.util.find_spec("tensorflow") is not None
 
 
 def leave_gpus_to_backend(tensorflow):

@@ -1,6 +1,5 @@
 """The manifest of a prepared folder: its records, splits and statistics, written when all records are converted."""
 
-import hashlib
 import json
 import math
 import os
@@ -12,7 +11,6 @@ from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.prepared import cache
-from physiokeras.pipelines.prepared.notes import copies, lacking
 from physiokeras.pipelines.prepared.remote import Remote, located
 
 SCHEMA = 1
@@ -300,57 +298,6 @@ def check_people(records, file):
                 f"record {record.name} in {record.split}.",
                 file=file,
             )
-
-
-def combine(folder, definition, sidecars, people, splits, versions):
-    """The manifest of a folder's converted records.
-
-    Args:
-        folder: The prepared folder.
-        definition: `Definition`.
-        sidecars: The records' sidecars, in the order that the manifest will have; failed ones among them.
-        people: Record name -> person.
-        splits: Record name -> split.
-        versions: Package -> version.
-    """
-    good = [sidecar for sidecar in sidecars if "set_aside" not in sidecar]
-    keep = ("windows", "seconds", "sex", "age", "bytes", "sha256", "present", "labels", "channels", "notes")
-    records = [
-        Record(
-            name=s["record"],
-            person=people[s["record"]],
-            split=splits[s["record"]],
-            **{key: s[key] for key in keep},
-            start=s.get("start", 0.0),
-            index=index,
-        )
-        for index, s in enumerate(good)
-    ]
-    check_people(records, folder)
-    hashed = json.dumps([definition.to_dict(), [[r.name, r.split, r.sha256] for r in records]])
-    return Manifest(
-        folder=Path(folder),
-        definition=definition.to_dict(),
-        modalities={
-            name: {
-                "rate": modality.rate,
-                "samples": definition.samples(name),
-                "channels": [channel.name for channel in modality.channels],
-                "default": modality.default,
-            }
-            for name, modality in definition.modalities.items()
-        },
-        tokens=definition.tokens,
-        variances=variances(definition.modalities, good, splits),
-        labels={
-            name: {"kind": label.kind, "classes": list(label.classes)} for name, label in definition.labels.items()
-        },
-        records=records,
-        set_aside=[{"record": s["record"], "reason": s["set_aside"]} for s in sidecars if "set_aside" in s],
-        data_hash=hashlib.sha256(hashed.encode()).hexdigest(),
-        versions=versions,
-        problems=[*lacking(records, definition)[0], *copies(good, people, splits)],
-    )
 
 
 def variances(modalities, sidecars, splits):

@@ -1,7 +1,6 @@
 """Streams of windows from prepared shards, as `tf.data.Dataset` where TensorFlow is installed; batches by number."""
 
 import contextlib
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.prepared import checking
+from physiokeras.pipelines.prepared.devices import has_tensorflow
 from physiokeras.pipelines.prepared.manifest import Data
 from physiokeras.pipelines.prepared.selection import Selection
 from physiokeras.pipelines.prepared.source import Source
@@ -64,7 +64,7 @@ def stream(
     """
     chosen = Selection.of(folder, split, records, modalities, labels, host)
     batches = _source(chosen, batch_size, seed, start_step, drop_remainder, verify)
-    if importlib.util.find_spec("tensorflow") is not None:
+    if has_tensorflow():
         from physiokeras.pipelines.prepared.tf_dataset import dataset
 
         return dataset(chosen, batches)
@@ -179,12 +179,12 @@ def windows(
     count = min(chosen.windows, limit or chosen.windows)
     chosen_by = {"labels": labels, "modalities": modalities, "records": records}
     read: Any = stream if chosen.in_place else source
-    batches = read(folder, split, batch_size=256, **chosen_by)
+    batches = read(chosen.manifest, split, batch_size=256, **chosen_by)
     if chosen.in_place:
         batches = batches.as_numpy_iterator()
     result: dict[str, np.ndarray] = {}
     filled = 0
-    with damage_named(folder, split, records):
+    with damage_named(chosen.manifest, split, records):
         for batch in batches:
             arrays = {**batch[0], **(batch[1] if labels else {})}
             for name, values in arrays.items():
@@ -203,7 +203,8 @@ def damage_named(
 ) -> Iterator[None]:
     """Context manager that turns an error of TensorFlow's reader into a `DataError` with the damaged shard and byte.
 
-    TensorFlow's own message, such as "corrupted record at 0", does not name the file.
+    TensorFlow's own message, such as "corrupted record at 0", does not name the file. A damaged local copy of a remote
+    shard is named as such, and removed.
 
     Args:
         folder: The prepared folder that the stream inside the context reads.
@@ -218,9 +219,7 @@ def damage_named(
     except Exception as error:
         errors = sys.modules["tensorflow"].errors if sys.modules.get("tensorflow") else None
         # Not out of memory, for example in training.
-        unnamed = errors and isinstance(error, errors.OpError) and not isinstance(error, errors.ResourceExhaustedError)
-        copied = isinstance(error, DataError) and "://" in str(getattr(folder, "folder", folder))
-        if unnamed or copied:  # `verify` removes a damaged copy of a remote shard
+        if errors and isinstance(error, errors.OpError) and not isinstance(error, errors.ResourceExhaustedError):
             checking.verify(folder, split, records=records)
         raise
 

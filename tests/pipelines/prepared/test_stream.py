@@ -13,7 +13,7 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines import damage_named, steps_per_pass, stream, verify, windows
 from physiokeras.pipelines.converting.conversion import examples
 from physiokeras.pipelines.definitions.definition import Definition
-from physiokeras.pipelines.prepared.manifest import combine
+from physiokeras.pipelines.prepared.combining import combine
 from physiokeras.pipelines.prepared.selection import share
 from physiokeras.pipelines.prepared.shards import write_shard
 
