@@ -113,6 +113,13 @@ def check(settings, manifest, splits=None, *, records=None):
     check_sizes(manifest, chosen.records)
 
 
+def amount(settings, manifest, splits):
+    """Length of a training in a sentence, in steps and in epochs."""
+    windows = sum(record.windows for split in splits for record in manifest.select(split))
+    epochs = settings.steps * settings.batch_size / windows
+    return f"Training takes {settings.steps:,} steps of {settings.batch_size} windows: {epochs:.3g} epochs of {windows:,}."
+
+
 def _check_modalities(settings, modalities, place):
     """Refuse settings that do not go with these modalities."""
     weights = getattr(settings, "drop_weights", ())

@@ -84,6 +84,7 @@ def main(argv=None):
         with hosts.joined(here, settings, manifest.data_hash):
             training.fit_together(here, manifest, settings, run, splits)
         return 0
+    print(cohort.amount(settings, manifest, splits), flush=True)
     with run_folder.start(settings, recipe="pretrain", **known) as run:
         if here.count > 1:
             with hosts.joined(here, settings, manifest.data_hash, run.folder):

@@ -38,6 +38,11 @@ def test_data_that_go_with_the_settings_pass(manifest):
     cohort.check(settings("--batch-size 20 --modalities ecg"), manifest, records=["test"])
 
 
+def test_length_of_a_training_is_said_in_epochs_too(manifest):
+    said = cohort.amount(settings("--steps 100 --batch-size 20"), manifest, ["pretrain", "train"])
+    assert said == "Training takes 100 steps of 20 windows: 50 epochs of 40."
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
