@@ -117,7 +117,8 @@ def amount(settings, manifest, splits):
     """Length of a training in a sentence, in steps and in epochs."""
     windows = sum(record.windows for split in splits for record in manifest.select(split))
     epochs = settings.steps * settings.batch_size / windows
-    return f"Training takes {settings.steps:,} steps of {settings.batch_size} windows: {epochs:.3g} epochs of {windows:,}."
+    size = f"{settings.steps:,} steps of {settings.batch_size} windows"
+    return f"Training takes {size}: {epochs:.3g} epochs of {windows:,}."
 
 
 def _check_modalities(settings, modalities, place):
