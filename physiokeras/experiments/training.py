@@ -37,7 +37,7 @@ def pretrained(settings, manifest, run, *, folder, records):
     model = untrained_model(settings, manifest, records=records)
     with (
         devices.sharing(settings.devices),
-        compiled_models.compiled_before(model, settings, manifest.variances) as compiled,
+        compiled_models.compiled_before(model, settings) as compiled,
     ):
         fit(compiled, manifest, settings, run, folder=folder, records=records, verbose=0)
     return model
