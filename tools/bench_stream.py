@@ -5,7 +5,8 @@
 
 The windows are random int16, 9 channels x 3000 samples, in a temporary folder, read from a warm cache. `read` reads the
 files into one buffer by plain calls; `bare` is a plain `TFRecordDataset`. Training uses `shuffled`, evaluation uses
-`in order`; `source` rows are the same batches as NumPy arrays, without TensorFlow. `start` is the time to the first
+`in order`; `source` rows are the same batches as NumPy arrays, without TensorFlow; `memory` is `shuffled` from windows
+that were read into the host's memory before (`pretrain --cache host`). `start` is the time to the first
 batch in seconds; processor time is that of all threads. The cases alternate, and the medians are printed.
 """
 
@@ -92,12 +93,14 @@ def main():
     import tensorflow as tf
 
     from physiokeras.pipelines import source, steps_per_pass, stream
+    from physiokeras.pipelines.prepared.in_memory import WindowsInMemory
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = prepare(Path(temporary) / "prepared", arguments.records, arguments.windows)
         paths = sorted(str(path) for path in (folder / "records").glob("*.tfrecord"))
         total, size = arguments.records * arguments.windows, arguments.batch_size
         steps = steps_per_pass(folder, "train", size)
+        kept = WindowsInMemory(folder, "train", labels=("stage",))
 
         options = {"batch_size": size, "labels": ("stage",)}
         cases = {
@@ -105,6 +108,7 @@ def main():
             "bare": (lambda: tf.data.TFRecordDataset(paths), total),
             "shuffled": (lambda: stream(folder, "train", seed=0, **options).take(2 * steps), 2 * steps * size),
             "in order": (lambda: stream(folder, "train", **options), total),
+            "memory, shuffled": (lambda: kept.stream(size, 0).take(2 * steps), 2 * steps * size),
             "source, shuffled": (
                 lambda: itertools.islice(source(folder, "train", seed=0, **options), 2 * steps),
                 2 * steps * size,

@@ -173,14 +173,10 @@ def compile_model(model, settings):
 
 def build_optimizer(settings):
     """AdamW with warm-up and cosine decay; no weight decay of biases, normalizations and embeddings."""
-    import keras
-
-    from physiokeras.optimizers import AdamW
+    from physiokeras.optimizers import AdamW, WarmupCosine
 
     warmup = max(1, round(settings.warmup * settings.steps))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, settings.steps - warmup), warmup_target=settings.learning_rate, warmup_steps=warmup
-    )
+    schedule = WarmupCosine(settings.learning_rate, warmup, max(1, settings.steps - warmup))
     optimizer = AdamW(
         schedule,
         settings.weight_decay,

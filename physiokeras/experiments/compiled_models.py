@@ -5,7 +5,9 @@ import contextlib
 import json
 from dataclasses import asdict
 
-from physiokeras.callbacks import state
+from physiokeras.callbacks import hosts, state
+from physiokeras.models import encoder_of
+from physiokeras.models.saving import array_of
 
 KEPT = 4
 """Models that are kept: the networks of one strategy, whose cells follow one another."""
@@ -20,11 +22,12 @@ def compiled_before(model, settings, *facts):
     Args:
         model: A compiled model that is not trained yet; where no copy of it is kept, it is kept itself.
         settings: Those that it was built from.
-        *facts: What else its compiled program depends on.
+        *facts: What else its compiled program depends on, besides the shapes of its inputs.
 
-    Yields: the compiled copy, in the state of `model`: weights, optimizer, states of seeds.
+    Yields: the compiled copy, in the state of `model`: weights, constants, optimizer, states of seeds.
     """
-    key = json.dumps([{**asdict(settings), "seed": None}, *facts], sort_keys=True)
+    shapes = encoder_of(model).modalities
+    key = json.dumps([{**asdict(settings), "seed": None}, shapes, *facts], sort_keys=True)
     compiled = _kept.pop(key, model)
     _kept[key] = compiled
     while len(_kept) > KEPT:
@@ -33,6 +36,17 @@ def compiled_before(model, settings, *facts):
         yield model
         return
     state.build_optimizer(model)
-    state.restore(compiled, state.arrays(model), "memory")
+    _copy(model, compiled)
     yield compiled
-    state.restore(model, state.arrays(compiled), "memory")
+    _copy(compiled, model)
+
+
+def _copy(source, target):
+    """Copy all variables between models that are built alike."""
+    for ours, theirs in zip(_variables(source), _variables(target), strict=True):
+        # An array of its own: on JAX the training of one model would delete the other's.
+        theirs.assign(hosts.placed(array_of(ours).copy(), theirs))
+
+
+def _variables(model):
+    return [*model.variables, *model.optimizer.variables]

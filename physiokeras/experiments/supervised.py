@@ -1,6 +1,6 @@
 """Training of an encoder and a linear layer on labels, from scratch or from pretrained weights."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
@@ -60,8 +60,9 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
     Returns: `network`.
     """
     folder, steps, interval = folder or run.folder, settings.steps, min(settings.interval, settings.steps)
-    weights = balanced_weights(manifest, task, records) if settings.class_weight else np.ones(len(task.classes))
-    loss = BalancedCrossEntropy(weights, task.threshold)
+    if settings.class_weight:
+        network.class_weights[0].values.assign(balanced_weights(manifest, task, records))
+    loss = BalancedCrossEntropy(network.class_weights[0], task.threshold)
     network.compile(build_optimizer(settings), loss={task.label: loss})
     options = {"labels": [task.label], "modalities": list(network.encoder.modalities)}
     order = {"batch_size": settings.batch_size, "seed": derive(settings.seed, "supervised stream"), **options}
@@ -78,7 +79,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         advice=f"Go on with: {run.resume_command}",
     )
     lines, verbose = progress.shown(steps, interval) if verbose is None else ([], verbose)
-    trained = compiled_models.compiled_before(network, settings, task.name, weights.tolist())
+    trained = compiled_models.compiled_before(network, settings, asdict(task))
     with damage_named(manifest, records=[*records, *validation]), trained as model:
         training.restore(checkpoints, model, steps, resumed=metrics.exists())
         for part in checkpoints.parts(max(1, steps // interval) * interval, interval):
@@ -107,22 +108,22 @@ class BalancedCrossEntropy(keras.losses.Loss):
     """Cross-entropy of logits `(batch, classes)` with class weights; unlabelled windows are left out.
 
     Args:
-        weights: `(classes,)`.
+        weights: `Constants` `(classes,)`.
         threshold: None where labels are class numbers, -1 if unlabelled. Otherwise labels are numbers, NaN if
             unlabelled, of class 0 up to the threshold and of class 1 above it.
     """
 
     def __init__(self, weights, threshold=None, **kwargs):
         super().__init__(**kwargs)
-        self.weights, self.threshold = np.asarray(weights, "float32"), threshold
+        self.weights, self.threshold = weights, threshold
 
     def call(self, y_true, y_pred):  # noqa: D102
-        y_true = ops.reshape(y_true, (-1, 1))
+        y_true, weights = ops.reshape(y_true, (-1, 1)), ops.convert_to_tensor(self.weights.values)
         if self.threshold is not None:
             above = ops.cast(y_true > self.threshold, "float32")
             y_true = ops.where(ops.isnan(y_true), -1.0, above)
-        right = ops.cast(ops.equal(ops.cast(y_true, "int32"), ops.arange(len(self.weights), dtype="int32")), "float32")
-        return -ops.sum(right * ops.convert_to_tensor(self.weights) * ops.log_softmax(y_pred), axis=-1)
+        right = ops.cast(ops.equal(ops.cast(y_true, "int32"), ops.arange(weights.shape[0], dtype="int32")), "float32")
+        return -ops.sum(right * weights * ops.log_softmax(y_pred), axis=-1)
 
 
 def predict_proba(model, values, head=0):

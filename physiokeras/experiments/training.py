@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from physiokeras.callbacks import Checkpoints, MetricsFile, hosts, state
 from physiokeras.experiments import compiled_models, devices, loggers, progress
 from physiokeras.experiments.build import build_encoder, build_model, compile_model
 from physiokeras.pipelines import stream
+from physiokeras.pipelines.prepared.in_memory import WindowsInMemory
 from physiokeras.pipelines.prepared.streaming import damage_named
 from physiokeras.seeds import derive
 
@@ -37,7 +39,7 @@ def pretrained(settings, manifest, run, *, folder, records):
     model = untrained_model(settings, manifest, records=records)
     with (
         devices.sharing(settings.devices),
-        compiled_models.compiled_before(model, settings, manifest.variances) as compiled,
+        compiled_models.compiled_before(model, settings) as compiled,
     ):
         fit(compiled, manifest, settings, run, folder=folder, records=records, verbose=0)
     return model
@@ -73,6 +75,7 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
     options = {"batch_size": settings.batch_size // count, "modalities": settings.modalities or None}
     options["host"] = hosts.index(), count
     order = {"records": records, "seed": derive(settings.seed, "stream"), **options}
+    read = _reading(manifest, splits, getattr(settings, "cache", None), order)
     valid = None
     if records is None and "validation" in manifest.splits:
         # Few windows make a small batch, so that a small data set is validated too.
@@ -97,7 +100,7 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
     with damage_named(manifest, splits, records), _loggers(settings, folder) as logs:
         for part in checkpoints.parts(settings.steps, interval):
             model.fit(
-                stream(manifest, splits, start_step=checkpoints.step, **order),
+                read(start_step=checkpoints.step),
                 validation_data=valid,
                 shuffle=False,
                 callbacks=[MetricsFile(folder / "metrics.csv"), *logs, *lines, checkpoints],
@@ -106,6 +109,18 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
             )
     if settings.early_stopping:
         _take_best(checkpoints, model, settings.steps)
+
+
+def _reading(manifest, splits, cache, order):
+    """Function from `start_step` to the stream of a training: from the shards, or from memory, `cache`."""
+    if not cache:
+        return functools.partial(stream, manifest, splits, **order)
+    chosen_by = {name: order[name] for name in ("records", "modalities", "host")}
+    with damage_named(manifest, splits, order["records"]):
+        kept = WindowsInMemory(manifest, splits, place=cache, **chosen_by)
+    if hosts.is_first():
+        print(f"The training's windows, {kept.size / 1e9:.3g} GB, are in the {cache}'s memory.", flush=True)
+    return functools.partial(kept.stream, order["batch_size"], order["seed"])
 
 
 def fit_together(here, manifest, settings, run, splits):

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.layers import ModalityDecoder, ModalityDropout, PatchSpectrum, TokenMask
+from physiokeras.layers.constants import Constants
 from physiokeras.losses import hidden_patch_error, normalize_patches
 from physiokeras.models.encoder import VIEWS, Encoder
 from physiokeras.models.own_loss import OwnLoss
@@ -97,6 +98,7 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         self.modality_dropout, self.drop_from, self.loss_on_dropped = modality_dropout, drop_from, loss_on_dropped
         self.normalize_targets = normalize_targets
         self.variances = {name: float((variances or {}).get(name, 1.0)) for name in encoder.modalities}
+        self.divisors = Constants(list(self.variances.values()), name="divisors")
         self.decoder_width, self.decoder_depth, self.decoder_heads = decoder_width, decoder_depth, decoder_heads
         self.seed, self.targets = seed, targets
         own = encoder.modalities if targets != "samples" and not encoder.spectra else ()
@@ -217,7 +219,7 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         """Pairs of relative error and count of a modality: of samples, of the spectrum, or of both."""
         errors = []
         if "signals" in predicted:
-            variance = self.variances[name]
+            variance = self.divisors.values[list(self.variances).index(name)]
             if self.normalize_targets:
                 signal, variance = normalize_patches(signal, self.encoder.time), 1.0
             error, count = hidden_patch_error(signal, predicted["signals"][name], counted, channels, weights)

@@ -3,9 +3,11 @@
 import contextlib
 
 import keras
+import numpy as np
 from keras import ops
 
 from physiokeras.layers import TokenPooling
+from physiokeras.layers.constants import Constants
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
@@ -97,6 +99,9 @@ class LinearProbe(SpectralModel):
     Call arguments:
         inputs: As in `Encoder`.
 
+    Attributes:
+        class_weights: `Constants` `(classes,)` of each label, ones: for a loss that weighs classes.
+
     Returns: dict, label -> float32 logits `(batch, classes)`.
 
     Source: batch normalisation without parameters before the linear layer as in He et al. 2022, arXiv 2111.06377.
@@ -122,6 +127,8 @@ class LinearProbe(SpectralModel):
             return
         for layer in (self.standardize, *self.heads):
             layer.build((None, self.extractor.width))
+        # Made last: a configuration from elsewhere may claim more classes than there is memory for.
+        self.class_weights = [Constants(np.ones(n), name=f"class_weights_{label}") for label, n in self.classes.items()]
         self.built = True
 
     def call(self, inputs, training=False):  # noqa: D102

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from physiokeras.errors import DataError
 from physiokeras.files import remove_temporaries, sha256, write_atomic
 from physiokeras.keras_internals import sublayers
+from physiokeras.layers.constants import Constants
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.contrastive import ContrastiveModel
 from physiokeras.models.encoder import Encoder
@@ -181,8 +182,10 @@ def named_weights(model):
 
 
 def named_variables(model):
-    """As `named_weights`, plus the states of the seed generators."""
-    return _named(model, model.variables)
+    """As `named_weights`, plus the states of the seed generators; without `Constants`."""
+    layers = (layer for _, layer in _layers(model))
+    constants = {id(layer.values) for layer in layers if isinstance(layer, Constants)}
+    return _named(model, [variable for variable in model.variables if id(variable) not in constants])
 
 
 def _named(model, chosen):

@@ -12,6 +12,7 @@ probes and figures.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from physiokeras.experiments import exit_status, hosts, run_folder
 from physiokeras.experiments.backend import use
@@ -50,9 +51,19 @@ class Settings(PretrainingSettings, HostSettings):
         "channels and labels go by name, and what a folder lacks is absent; without it a cohort is simulated",
         "data", "place", holds="prepared",
     )  # fmt: skip
+    cache: Literal["host", "device"] | None = setting(
+        None, "where the training's windows are kept after they were read once, where they fit: memory of the host, or "
+        "of the device (backends jax and torch, one device); the batches are the same; none: read when needed",
+        "data", "execution",
+    )  # fmt: skip
 
     def __post_init__(self):
         super().__post_init__()
+        if self.cache == "device" and (self.backend == "tensorflow" or self.devices * self.hosts > 1):
+            raise ValueError(
+                "cache device needs backend jax or torch and a single device: batches of TensorFlow and of several "
+                "devices come through the host's memory. Give --cache host."
+            )
         if self.data == ():
             raise ValueError("data must name at least one folder that `prepare` wrote; omit it to simulate a cohort.")
 

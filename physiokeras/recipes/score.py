@@ -55,6 +55,7 @@ class Settings(CommonSettings):
         "execution",
     )  # fmt: skip
     figures: bool = setting(True, "draw a hypnogram for each record", "run", "result")
+    features: bool = setting(False, "also write the features of each record's windows, NAME.npz", "run", "result")
 
     def __post_init__(self):
         if not 0 <= self.shard_index < self.num_shards:
@@ -82,6 +83,7 @@ def main(argv=None):
         shard_index=settings.shard_index,
         num_shards=settings.num_shards,
         figures=settings.figures,
+        features=settings.features,
         engine=dask.engine(settings.dask) if settings.dask is not None else None,
     )
     counts = f"{len(done.scored)} scored, {len(done.kept)} were scored already, {len(done.set_aside)} set aside"

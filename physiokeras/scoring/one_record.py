@@ -34,6 +34,7 @@ class Order:
         out: Folder of the scores.
         figure: Whether to draw the hypnogram.
         note: Note for the figure, such as "simulated", or None.
+        features: Whether to write the windows' features.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Order:
     out: Path
     figure: bool
     note: str | None
+    features: bool = False
 
 
 def read(order):
@@ -72,12 +74,13 @@ def score(model, digest, order, night):
         return night
     begin = time.monotonic()
     try:
-        predictions, note = predict_all(model, night)
+        predictions, features, note = predict_all(model, night)
         seen = split_of(night.identity, model.first_facts, order.manifest, night.name)
         facts = facts_of(model, night, predictions, seen=seen, note=note)
         facts["staged"] = any("statistics" in one for one in facts["tasks"].values())
         facts |= {"key": order.key, "model": about(model, digest), "sources": night.sources}
-        record_files.write(order.out, night, predictions, facts, figure=order.figure, note=order.note)
+        what = {"figure": order.figure, "features": features if order.features else None}
+        record_files.write(order.out, night, predictions, facts, **what, note=order.note)
     except (DataError, ValueError) as error:
         return str(error)
     return time.monotonic() - begin
@@ -131,18 +134,20 @@ def predict_all(model, night):
         model: `TrainedModel`.
         night: `Night`.
 
-    Returns: dict of task name to `Prediction`, and a note on windows that lack modalities.
+    Returns: dict of task name to `Prediction`, dict of task name to its features `(windows, width)`, and a note on
+        windows that lack modalities.
     """
     from physiokeras.scoring.inputs import inputs_of, slices
 
-    features, notes, predictions = {}, [], {}
+    features, notes, predictions, read = {}, [], {}, {}
     for name, head in model.heads.items():
         key = id(head.extractor)
         if key not in features:
             batches = slices(inputs_of(night, head.extractor.encoder))
             features[key], note = model.features_of(head.extractor, batches)
             notes += [note] if note and note not in notes else []
+        read[name] = features[key].values
         predictions[name] = model.prediction(
             head, features[key], window=night.window, start=night.start, clock=night.clock
         )
-    return predictions, "".join(notes)
+    return predictions, read, "".join(notes)

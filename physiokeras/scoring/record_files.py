@@ -38,7 +38,7 @@ def read_all(out):
     return {name: facts for name, facts in found.items() if facts}
 
 
-def write(out, night, predictions, facts, *, figure=True, note=None):
+def write(out, night, predictions, facts, *, figure=True, features=None, note=None):
     """Write a record's files; the JSON file last, whose presence says that the others are whole.
 
     Args:
@@ -47,14 +47,37 @@ def write(out, night, predictions, facts, *, figure=True, note=None):
         predictions: Task name to `Prediction`.
         facts: Content of the JSON file.
         figure: Whether to draw the hypnogram.
+        features: Task name to features `(windows, width)`, to be written too; or None.
         note: Note for its title, such as "simulated".
     """
+    for kind in ("png", "npz"):  # of an earlier scoring, perhaps by another model
+        path_of(out, night.name, kind).unlink(missing_ok=True)
     write_csv(path_of(out, night.name, "csv"), table(night, predictions))
     write_atomic(path_of(out, night.name, "edf"), edf(night, predictions))
     staged = next((one for one in predictions.values() if is_staging(one.classes)), None)
     if figure and staged is not None:
         _draw(out, night, staged, predictions, facts, note)
+    if features is not None:
+        write_atomic(path_of(out, night.name, "npz"), npz(predictions, features))
     write_atomic(path_of(out, night.name, "json"), to_json(facts))
+
+
+def npz(predictions, features):
+    """The features of a record's windows as a file of arrays.
+
+    `features` `(windows, width)`, those of missing modalities mapped; `onset` `(windows,)`, seconds; `missing`
+    `(windows,)`, names of modalities. Where each task has a network of its own, `features_TASK` instead of `features`.
+
+    Args:
+        predictions: Task name to `Prediction`.
+        features: Task name to features, the same array for tasks that share them.
+    """
+    first = next(iter(predictions.values()))
+    several = len({id(values) for values in features.values()}) > 1
+    arrays = {f"features_{task}" if several else "features": values for task, values in features.items()}
+    content = io.BytesIO()
+    np.savez(content, **arrays, onset=first.starts, missing=np.array(first.missing, str))
+    return content.getvalue()
 
 
 def table(night, predictions):

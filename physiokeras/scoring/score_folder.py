@@ -51,6 +51,7 @@ def score_folder(
     shard_index: int = 0,
     num_shards: int = 1,
     figures: bool = True,
+    features: bool = False,
     engine: Callable | None = None,
     progress: Callable[[str], object] | None = print,
 ) -> Outcome:
@@ -69,6 +70,7 @@ def score_folder(
         shard_index: Which part of the records this run scores, where several machines share the work.
         num_shards: Into how many parts the records are divided.
         figures: Whether to draw hypnograms.
+        features: Whether to write the features of each record's windows, too.
         engine: What reads and scores the records instead of this process, such as
             `physiokeras.pipelines.dask.engine` makes; see `physiokeras.pipelines.convert`. Each of its workers loads
             the model from its folder.
@@ -85,7 +87,7 @@ def score_folder(
     records = open_source(source, model, out, definition, shard_index, num_shards)
     (out / record_files.FOLDER).mkdir(parents=True, exist_ok=True)
     with _hold(out, shard_index, num_shards):
-        job = _Job(model, records, out, figures, model.digest)
+        job = _Job(model, records, out, figures, model.digest, features)
         kept = [name for name in records.names if job.is_done(name)]
         todo = [name for name in records.names if name not in set(kept)]
         set_aside = {name: job.set_aside(name, reason) for name, reason in records.refused.items()}
@@ -112,6 +114,7 @@ class _Job:
     out: Path
     figures: bool
     digest: str
+    features: bool
 
     def key(self, name):
         """Hash of all that a record's scores depend on besides its files."""
@@ -124,14 +127,16 @@ class _Job:
         if not facts or "set_aside" in facts or facts.get("key") != self.key(name):
             return False
         kinds = ["csv", "edf", *(["png"] if self.figures and facts.get("staged") else [])]
+        kinds += ["npz"] if self.features else []
         there = all(record_files.path_of(self.out, name, kind).is_file() for kind in kinds)
         return there and self.records.unchanged(name, facts)
 
     def order(self, name):
         """`Order` of a record."""
         reader, arguments = self.records.call(name)
-        facts = {"manifest": self.records.manifest(name), "out": self.out.absolute(), "figure": self.figures}
-        return one_record.Order(name, self.key(name), reader, arguments, **facts, note=self.records.note)
+        what = {"manifest": self.records.manifest(name), "out": self.out.absolute(), "note": self.records.note}
+        what |= {"figure": self.figures, "features": self.features}
+        return one_record.Order(name, self.key(name), reader, arguments, **what)
 
     def scored(self, names, workers, engine=None):
         """Score records; yields the number of a name, and seconds or why it cannot be scored, as they are done."""

@@ -31,7 +31,7 @@ def test_unknown_role_is_refused():
 @pytest.mark.parametrize(
     ("command", "roles", "expected"),
     [
-        (pretrain, (), "data workers checkpoint_every log tensorboard host_index coordinator"),
+        (pretrain, (), "data workers checkpoint_every log tensorboard host_index coordinator cache"),
         (finetune, (), "data run checkpoint_every"),
         (search, (), "data workers checkpoint_every log tensorboard trials seeds"),
         (

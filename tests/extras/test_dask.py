@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import distributed
+import numpy as np
 import pytest
 
 from physiokeras.errors import DataError
@@ -134,7 +135,7 @@ def test_scores_are_the_bytes_of_the_command_alone_also_where_a_worker_is_killed
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")  # than the workers
     words = ["--model", os.path.relpath(network), "--source", os.path.relpath(source), "--no-figures"]
-    words += ["--backend", keras.config.backend()]
+    words += ["--backend", keras.config.backend(), "--features"]
     assert score.main([*words, "--out", "alone"]) == 1
     engine = engine_with_a_death(cluster.address, tmp_path / "died", lambda given: given[-1].name == "tr05-0015")
     monkeypatch.setattr(dask, "engine", lambda address: engine)
@@ -142,6 +143,9 @@ def test_scores_are_the_bytes_of_the_command_alone_also_where_a_worker_is_killed
     assert (tmp_path / "died").exists()
     tables = [{n: b for n, b in files(folder).items() if n.endswith((".csv", ".edf"))} for folder in ("alone", "out")]
     assert len(tables[0]) > 6
+    for path in Path("alone", "records").glob("*.npz"):
+        with np.load(path) as ours, np.load(Path("out", "records", path.name)) as theirs:
+            np.testing.assert_allclose(theirs["features"], ours["features"], atol=1e-5)
     assert tables[0] == tables[1]
     assert "3 scored, 0 were scored already, 1 set aside" in capsys.readouterr().out.splitlines()[-1]
     assert score.main([*words, "--out", "out"]) == 1

@@ -28,7 +28,8 @@ from physiokeras.evaluation.tasks import Task, tasks_of
 from physiokeras.experiments import compiled_models, supervised, training
 from physiokeras.experiments.settings import read
 from physiokeras.experiments.training_settings import probe_options
-from physiokeras.models import FeatureExtractor, load
+from physiokeras.layers.constants import Constants
+from physiokeras.models import FeatureExtractor, MaskedAutoencoder, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.pipelines.converting.conversion import examples
 from physiokeras.pipelines.definitions.definition import Definition
@@ -61,7 +62,8 @@ DEFINITION = Definition.from_dict(
 def write_record(folder, name):
     """A person's shard and sidecar: stress is loud, every fifth window is unlabelled, the loudness is the person's."""
     draw = np.random.default_rng([ord(letter) for letter in name])
-    label = np.where(np.arange(WINDOWS) % 5 == 4, -1, np.arange(WINDOWS) // 3 % 2).astype(np.int32)
+    calm = 3 + (name == PEOPLE[0])
+    label = np.where(np.arange(WINDOWS) % 5 == 4, -1, np.arange(WINDOWS) // calm % 2).astype(np.int32)
     label = np.full(WINDOWS, -1, np.int32) if name == UNLABELLED else label
     loud = (1 + (label > 0)) * draw.uniform(500, 1500)
     stored = {
@@ -136,14 +138,32 @@ def run(prepared, small, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def brief(prepared, small, tmp_path_factory):
-    """A finished run of what trains, without figures: its `folder`."""
-    folder = tmp_path_factory.mktemp("brief") / "run"
+    """A finished run of what trains, without figures: its `folder`; and `losses`, cell to calls of its loss in Python.
+
+    Where a backend compiles a training step, the loss is called once in Python for each program.
+    """
+    folder, losses, compute = tmp_path_factory.mktemp("brief") / "run", {}, cells.compute
     trained = ["--folds", "2", "--seeds", "2", "--no-subsets", "--strategies", "input_dropout", "supervised"]
     command = ["--data", str(prepared.folder), "--out", str(folder), *STEPS.split(), *trained, *small]
+
+    def noted(cell, *rest):
+        losses[cell.strategy.name, cell.seed, cell.fold.number] = 0
+        compute(cell, *rest)
+
+    def counted(function):
+        def call(*arguments, **options):
+            losses[list(losses)[-1]] += 1
+            return function(*arguments, **options)
+
+        return call
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "draw", lambda *_: None)
+        for model, name in ((MaskedAutoencoder, "compute_loss"), (supervised.BalancedCrossEntropy, "call")):
+            patch.setattr(model, name, counted(getattr(model, name)))
+        patch.setattr(cells, "compute", noted)
         assert compare.main(command) == 0
-    return SimpleNamespace(folder=folder)
+    return SimpleNamespace(folder=folder, losses=losses)
 
 
 @pytest.fixture
@@ -339,17 +359,28 @@ def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, brief, pla
     assert {name: (cell / name).read_bytes() for name in kept} == kept
 
 
-def test_compiled_model_that_serves_again_trains_as_a_fresh_one(brief, plain, tmp_path, monkeypatch):
-    name = cell_folder(brief, "input_dropout-seed-1-fold-0").name
+def test_compiled_model_that_serves_other_folds_trains_as_a_fresh_one(brief, plain, prepared, tmp_path, monkeypatch):
+    trained = {"input_dropout": ("metrics.csv", "model"), "supervised": ("supervised_stress.csv", "model_stress")}
     monkeypatch.setattr(compiled_models, "_kept", collections.OrderedDict())  # as in a new process
     shutil.copytree(brief.folder, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "cells" / name)
+    for strategy in trained:
+        shutil.rmtree(cell_folder(SimpleNamespace(folder=tmp_path / "run"), f"{strategy}-seed-1-fold-1"))
     assert compare.main(["--resume", str(tmp_path / "run")]) == 0
-    for file in ("metrics.csv", "predictions.csv", "model/config.json", "model/weights.safetensors"):
-        again, first = (folder / "cells" / name / file for folder in (tmp_path / "run", brief.folder))
-        assert again.read_bytes() == first.read_bytes(), file
-    other = cell_folder(brief, "input_dropout-seed-0-fold-0")
-    assert (other / "metrics.csv").read_bytes() != (brief.folder / "cells" / name / "metrics.csv").read_bytes()
+    for strategy, (metrics, model) in trained.items():
+        name = cell_folder(brief, f"{strategy}-seed-1-fold-1").name
+        for file in (metrics, "predictions.csv", f"{model}/config.json", f"{model}/weights.safetensors"):
+            again, first = (folder / "cells" / name / file for folder in (tmp_path / "run", brief.folder))
+            assert again.read_bytes() == first.read_bytes(), file
+    people = [facts(brief, f"supervised-seed-0-fold-{fold}")["people"]["train"] for fold in range(2)]
+    weights = [supervised.balanced_weights(prepared, tasks_of(prepared.labels)["stress"], names) for names in people]
+    assert not np.array_equal(*weights)
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="PyTorch compiles nothing")
+def test_one_compiled_program_serves_all_folds_and_seeds(brief):
+    first = {cell for cell, losses in brief.losses.items() if losses}
+    assert first == {("input_dropout", 0, 0), ("supervised", 0, 0)}
+    assert len(brief.losses) == 8
 
 
 @pytest.mark.once
@@ -519,7 +550,7 @@ def test_supervised_loss_weighs_classes_alike_and_leaves_unlabelled_windows_out(
     stored[3] = np.nan if task.threshold else -1
     target = task.targets(stored)
     logits = np.random.default_rng(1).normal(size=(len(target), 2)).astype("float32")
-    loss = supervised.BalancedCrossEntropy(weights, task.threshold, reduction="sum")(stored, logits)
+    loss = supervised.BalancedCrossEntropy(Constants(weights), task.threshold, reduction="sum")(stored, logits)
     kept = target >= 0
     odds = np.exp(logits[kept].astype(np.float64))
     each = (counts.sum() / counts / 2)[target[kept]]

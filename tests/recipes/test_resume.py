@@ -24,6 +24,7 @@ from physiokeras.pipelines import Manifest, windows
 from physiokeras.recipes import pretrain
 
 TOOL = Path(__file__).parents[2] / "tools" / "kill_training.py"
+CACHES = {"torch": ("none", "device"), "jax": ("device",), "tensorflow": ("host",)}
 
 
 def leave_out(patch):
@@ -66,9 +67,10 @@ def state_of(run):
     return checkpoint_folders.read(run / "checkpoints", step)
 
 
-def test_terminated_run_goes_on_and_ends_as_one_that_was_not(interrupted, pretrained):
+@pytest.mark.parametrize("cache", CACHES[keras.config.backend()])
+def test_terminated_run_goes_on_and_ends_as_one_that_was_not(interrupted, pretrained, cache):
     assert checkpoint_folders.steps(interrupted / "checkpoints") == [2]
-    assert pretrain.main(["--resume", str(interrupted)]) == 0
+    assert pretrain.main(["--resume", str(interrupted), "--cache", cache]) == 0
     (arrays, facts), (others, their_facts) = state_of(interrupted), state_of(pretrained.folder)
     assert [name for name in others if not np.array_equal(arrays[name], others[name])] == []
     assert {**facts, "sha256": 0} == {**their_facts, "sha256": 0}

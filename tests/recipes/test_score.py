@@ -111,8 +111,11 @@ def test_rerun_scores_only_what_is_missing_or_changed(pretrained, recordings, sc
     after = {path.name: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
     assert {name for name in before if before[name] != after[name]} == {f"{broken}.json"}
     (out / "records" / f"{names['test']}.csv").unlink()
+    stale = out / "records" / f"{names['test']}.npz"
+    stale.touch()  # as of a model before
     command(pretrained.folder, source, out)
     assert "1 scored, 1 were scored already" in capsys.readouterr().out
+    assert not stale.exists()
     for kind in ("csv", "json", "edf"):
         path = f"records/{names['test']}.{kind}"
         assert (out / path).read_bytes() == (scored / path).read_bytes()
@@ -123,9 +126,16 @@ def test_parts_make_the_same_as_the_whole_from_prepared_data_too(pretrained, rec
     prepared = pretrained.cohort / "prepared"
     for part in ("0", "1"):
         assert (
-            command(pretrained.folder, prepared, tmp_path, "--shard-index", part, "--num-shards", "2", "--no-figures")
-            == 0
-        )
+            command(pretrained.folder, prepared, tmp_path, "--shard-index", part, "--num-shards", "2", "--no-figures",
+                    "--features") == 0
+        )  # fmt: skip
+    model = physiokeras.load(pretrained.folder)
+    for name in Manifest.read(prepared).records[0].name, recordings[1]["test"]:
+        with np.load(tmp_path / "records" / f"{name}.npz") as found:
+            inputs = windows(prepared, records=[name], modalities=list(model.encoder.modalities))
+            np.testing.assert_allclose(found["features"], model.features(inputs), atol=1e-4)
+            assert found["onset"].tolist() == [30.0 * window for window in range(12)]
+            assert set(found["missing"]) == {""}
     assert len(rows(tmp_path / "statistics.csv")) == len(Manifest.read(prepared).records)
     for name in recordings[1].values():
         ours, theirs = (rows(folder / "records" / f"{name}.csv") for folder in (tmp_path, scored))

@@ -22,9 +22,10 @@ class Source:
         seed: Integer, or None for one pass in order.
         start_step: Number of batches to leave out: batch 0 is that of this step.
         drop_remainder: Whether to leave out the last partial batch of a pass in order.
+        windows: What reads the windows; None: `folder_windows.reader` of the selection.
     """
 
-    def __init__(self, chosen, batch_size, seed, start_step, drop_remainder):
+    def __init__(self, chosen, batch_size, seed, start_step, drop_remainder, windows=None):
         check_batch_size(batch_size)
         self._chosen, self.batch_size, self.seed = chosen, batch_size, seed
         self.start_step, self.drop_remainder = start_step, drop_remainder
@@ -35,7 +36,7 @@ class Source:
             self._length = max(0, (full if drop_remainder else all_batches) - start_step)
         else:
             self._per_pass, self._length = chosen.steps(batch_size), ENDLESS
-        self._windows = reader(chosen)
+        self._windows = windows or reader(chosen)
         self._numbers = np.array([record.index for record in chosen.records], np.int32)
         self._lock = threading.Lock()
         self._by_time = functools.lru_cache(OPEN_FILES)(self._sort)

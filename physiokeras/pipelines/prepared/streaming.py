@@ -64,13 +64,7 @@ def stream(
     """
     chosen = Selection.of(folder, split, records, modalities, labels, host)
     batches = _source(chosen, batch_size, seed, start_step, drop_remainder, verify)
-    if has_tensorflow():
-        from physiokeras.pipelines.prepared.tf_dataset import dataset
-
-        return dataset(chosen, batches)
-    from physiokeras.pipelines.prepared.batches import Batches
-
-    return Batches(batches, None if seed is not None else len(batches))
+    return batches_of(chosen, batches)
 
 
 def source(
@@ -222,6 +216,17 @@ def damage_named(
         if errors and isinstance(error, errors.OpError) and not isinstance(error, errors.ResourceExhaustedError):
             checking.verify(folder, split, records=records)
         raise
+
+
+def batches_of(chosen, source, by_numpy=True):
+    """The batches of a `Source` as `stream` gives them; without `by_numpy` TensorFlow does not pass them on."""
+    if by_numpy and has_tensorflow():
+        from physiokeras.pipelines.prepared.tf_dataset import dataset
+
+        return dataset(chosen, source)
+    from physiokeras.pipelines.prepared.batches import Batches
+
+    return Batches(source, None if source.seed is not None else len(source))
 
 
 def _source(chosen, batch_size, seed, start_step, drop_remainder, verify):
