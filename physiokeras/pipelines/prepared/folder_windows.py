@@ -1,7 +1,10 @@
 """Windows of a selection's records at known places, as arrays: of one prepared folder, or of several together."""
 
-import functools
+import collections
+import contextlib
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +16,7 @@ from physiokeras.pipelines.prepared.selection import POSITIONS
 from physiokeras.pipelines.prepared.shard_windows import ShardWindows, Templates
 
 OPEN_FILES = 128
-"""Shards that stay open. A shuffled pass reads 32 in turn, and the few windows that the shuffle left of others."""
+"""Shards that a process has open. A shuffled pass reads 32 in turn, and the few windows that it left of others."""
 
 _ALIGNMENT = 64
 """Bytes at whose multiples arrays begin, so that TensorFlow and JAX take them without a copy."""
@@ -22,6 +25,29 @@ _ALIGNMENT = 64
 def reader(chosen):
     """`FolderWindows` of a `Selection`, or `JoinedWindows` where it is of several folders."""
     return (JoinedWindows if isinstance(chosen.manifest, JoinedManifest) else FolderWindows)(chosen)
+
+
+class OpenShards:
+    """The shards that a process has open, which all its readers share: those used last, `OPEN_FILES` at most."""
+
+    def __init__(self):
+        self._shards, self._lock = collections.OrderedDict(), threading.Lock()
+
+    def get(self, key, opened):
+        """The shard of a key; where it is not open, what the function `opened` returns."""
+        with self._lock:
+            if key in self._shards:
+                self._shards.move_to_end(key)
+                return self._shards[key]
+        shard = opened()
+        with self._lock:
+            self._shards[key] = shard
+            while len(self._shards) > OPEN_FILES:
+                self._shards.popitem(last=False)
+        return shard
+
+
+_open_shards = OpenShards()
 
 
 class FolderWindows:
@@ -34,7 +60,7 @@ class FolderWindows:
     def __init__(self, chosen):
         self._chosen, self._columns = chosen, chosen.columns
         self._sizes = {name: 2 * np.prod(_shape(modality)) for name, modality in chosen.manifest.modalities.items()}
-        self._shard = functools.lru_cache(OPEN_FILES)(self._open)
+        self._mine = object()
 
     def numbers(self, record):
         """Numbers of a record's windows along time, in stored order; `record` is its number in the selection."""
@@ -54,22 +80,46 @@ class FolderWindows:
         inputs = {name: aligned((size, *_shape(modalities[name])), np.int16) for name in chosen.modalities}
         templates = Templates(chosen.modalities)
         rows = zip(*(list(samples) for samples in inputs.values()), strict=True) if inputs else [()] * size
+        shards = {record: self._shard(record) for record in set(records)}
         read = [
-            self._shard(record).read(place, row, templates)
+            shards[record].read(place, row, templates)
             for record, place, row in zip(records, places.tolist(), rows, strict=True)
         ]
-        table = np.frombuffer(b"".join(read), self._shard(records[0]).table.dtype)
+        table = np.frombuffer(b"".join(read), self._columns_of(shards.values()))
         inputs["present"] = aligned_copy(table["present"][:, self._columns], bool)
         return inputs, {name: table[_feature(name)] for name in chosen.labels if name != "record"}
 
-    def _open(self, record):
-        record = self._chosen.records[record]
-        path = self._chosen.manifest.opened_shard(record)
-        shard = ShardWindows(path, record.name, record.windows, self._sizes)
-        for label in self._chosen.labels:
-            if label != "record" and _feature(label) not in shard.table.dtype.names:
-                raise DataError(f"the shard has no label {label}; convert its record again.", file=shard.path)
-        return shard
+    def _shard(self, number):
+        record, manifest = self._chosen.records[number], self._chosen.manifest
+
+        def opened():
+            return ShardWindows(manifest.opened_shard(record), record.name, record.windows, self._sizes)
+
+        # A copy of a remote shard is this reader's: another one looks anew whether it is still what the manifest says.
+        file = _identity(manifest.shard(record.name)) or (self._mine, number)
+        return _open_shards.get((file, record.name, record.windows), opened)
+
+    def _columns_of(self, shards):
+        """Type of the shards' tables, which is one, with all labels that are wanted."""
+        first = next(iter(shards))
+        for shard in shards:
+            found = shard.table.dtype
+            for name in (name for name in self._chosen.labels if name != "record"):
+                if _feature(name) not in found.names:
+                    raise DataError(f"the shard has no label {name}; convert its record again.", file=shard.path)
+            if found != first.table.dtype:
+                problem = f"the shard has other features than {first.path}"
+                raise DataError(f"{problem}; convert its record again.", file=shard.path)
+        return first.table.dtype
+
+
+def _identity(path):
+    """What tells a local file from one that is put in its place later; None for a remote one."""
+    if isinstance(path, Path):
+        with contextlib.suppress(OSError):  # reading says what is wrong with it
+            found = path.stat()
+            return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return None
 
 
 class JoinedWindows:

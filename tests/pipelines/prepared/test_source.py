@@ -1,5 +1,8 @@
+import gc
 import itertools
+import os
 import pickle
+import shutil
 import sys
 
 import keras
@@ -8,7 +11,9 @@ import pytest
 import tensorflow as tf
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import source, stream, windows
+from physiokeras.pipelines import Manifest, source, stream, windows
+from physiokeras.pipelines.prepared import folder_windows
+from physiokeras.pipelines.prepared.folder_windows import FolderWindows
 from physiokeras.pipelines.prepared.window_order import PassOrder
 from physiokeras.seeds import derive
 from tests.pipelines.prepared.test_stream import arrays, prepare
@@ -136,3 +141,42 @@ def test_without_tensorflow_a_stream_gives_the_same_batches(toy, monkeypatch):
         found = list(batches.take(50))
         assert sum(map(same, found, expected)) == len(found) == len(expected)
         assert same(batches[7], expected[7])
+
+
+def descriptors(folder):
+    """Number of open files of this process in a folder."""
+    links = (os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd"))
+    return sum(link.startswith(str(folder)) for link in links)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
+def test_streams_that_are_read_keep_no_files_open_and_no_memory(toy):
+    for seed in range(3):
+        list(stream(toy, batch_size=64, seed=seed).take(8).as_numpy_iterator())
+        list(stream(toy, batch_size=64, labels=("stage",)).as_numpy_iterator())
+    gc.collect()
+    assert descriptors(toy) <= len(COUNTS)
+    ours = [one for one in gc.get_objects() if isinstance(one, FolderWindows) and one._chosen.manifest.folder == toy]
+    assert not ours
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list open files")
+def test_more_shards_than_may_be_open_are_read_in_turn(tmp_path, monkeypatch):
+    folder = prepare(tmp_path / "out", COUNTS)
+    batches = source(folder, batch_size=16, seed=3, **EVERYTHING)
+    with monkeypatch.context() as few:
+        few.setattr(folder_windows, "OPEN_FILES", 2)
+        few.setattr(folder_windows, "_open_shards", folder_windows.OpenShards())
+        found = [batches[step] for step in range(20)]
+        assert descriptors(folder) <= 2
+    assert all(same(batches[step], batch) for step, batch in enumerate(found))
+
+
+def test_a_shard_that_is_converted_again_is_read_anew(tmp_path):
+    folder, other = prepare(tmp_path / "out", {"t1": 7}), prepare(tmp_path / "other", {"t1": 7, "t2": 3})
+    before = source(folder, batch_size=7, **EVERYTHING)[0]
+    shard = Manifest.read(folder).shard("t1")
+    os.replace(shutil.copy(Manifest.read(other).shard("t2"), shard.with_suffix(".new")), shard)
+    with pytest.raises(DataError, match="3 windows, the manifest says 7"):
+        source(folder, batch_size=7, **EVERYTHING, verify=False)[0]
+    assert len(before[0]["eeg"]) == 7
