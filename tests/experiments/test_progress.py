@@ -20,8 +20,8 @@ def test_file_gets_a_line_for_each_interval_without_control_characters(capsys):
 
 
 def test_training_that_is_one_of_many_gets_a_line_now_and_then_with_the_last_validation_loss(capsys, monkeypatch):
-    callbacks, verbose = progress.shown(8, 2, "Cell 1 of 9 (mae, seed 0, fold 0)")
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=itertools.count(step=20).__next__))
+    callbacks, verbose = progress.shown(8, 2, "Cell 1 of 9 (mae, seed 0, fold 0)")
     options = {"validation_data": points(0), "validation_steps": 1, "verbose": verbose, "callbacks": callbacks}
     line().fit(points(0), epochs=4, steps_per_epoch=2, **options)
     lines = capsys.readouterr().out.splitlines()
