@@ -62,7 +62,7 @@ def write(sections, settings, manifest):
         for name, figure in section.figures.items():
             for kind in ("png", "pdf"):
                 save(figure, folder / "figures" / f"{name}.{kind}")
-            lines += [f"![{figure.get_suptitle()}](figures/{name}.png)", ""]
+            lines += [f"![{' '.join(figure.get_suptitle().split())}](figures/{name}.png)", ""]
         for name, rows in section.tables.items():
             write_csv(folder / f"{name}.csv", _table(rows))
         if section.tables:

@@ -197,7 +197,8 @@ def encoder(cell, manifest, run, title):
     # With folds, validation people pretrain too: then there is no validation loss.
     others = manifest.records_of(set(cell.fold.validation) - set(cell.fold.pretrain))
     own = manifest.with_variances_of(records)
-    progress.say(f"{title}: trains.")
+    if cell.settings.objective != "untrained":
+        progress.say(f"{title}: trains.")
     people = {"records": records, "validation": others}
     model = training.pretrained(cell.settings, own, run, folder=cell.folder, **people, title=title)
     keep(model, folder, cell, manifest)

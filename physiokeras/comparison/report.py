@@ -90,9 +90,10 @@ def draw(folder, strategies, cells, pooled, table, best, manifest, settings):
     for score, text in (("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")):
         panels = {title: panel(table, title, score) for title in titles}
         panels = {title: values for title, values in panels.items() if values}
-        drawn[score] = strategy_scores.points(
-            panels, reference=settings.reference, marked=[best], label=text, note=note
-        )
+        counts = pages.classes_of(tasks)
+        chance = {title: 1 / counts[title] if score == "balanced_accuracy" else 0.5 for title in panels}
+        options = {"reference": settings.reference, "marked": [best], "chance": chance, "note": note}
+        drawn[score] = strategy_scores.points(panels, label=text, **options)
     for probe in table.subsets.index.unique("probe"):
         for task in tasks:
             values = subset_means(table, strategies, probe, task.name)

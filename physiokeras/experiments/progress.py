@@ -58,8 +58,10 @@ class ProgressLines(keras.callbacks.Callback):
 
     def _line(self, logs):
         step, (began, first) = self._step(), self._began
-        seconds = (time.monotonic() - began) / max(1, step - first)
         metrics = ", ".join(f"{name} {float(value):.4g}" for name, value in logs.items())
+        if step == first:  # no step has been timed yet
+            return f"{step} of {self.steps}: {metrics}."
+        seconds = (time.monotonic() - began) / (step - first)
         left = seconds * (self.steps - step)
         return f"{step} of {self.steps}: {metrics}; {seconds:.3g} s a step, {_in_words(left)} left."
 

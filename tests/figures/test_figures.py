@@ -106,9 +106,9 @@ def test_hypnogram_has_wake_on_top_then_rem_and_n3_below():
     np.testing.assert_array_equal(drawn[:-1], [levels[name] for name in ("W", "W", "N1", "N2", "N3", "R", "R")])
     assert np.isnan(drawn[-1])
     assert edges[-1] == 8 * 30 / 60
-    assert figure.axes[2].get_xlabel() == "time (min)"
+    assert figure.axes[2].get_xlabel().splitlines()[0] == "time (min)"
     night = hypnogram(np.tile(STAGES, 100), np.tile(STAGES, 100)).axes[2]
-    assert (night.get_xlabel(), night.get_xlim()[1]) == ("time (h)", 800 / 120)
+    assert (night.get_xlabel().splitlines()[0], night.get_xlim()[1]) == ("time (h)", 800 / 120)
     assert "100% of 7 windows agree" in figure.get_suptitle()
 
 
