@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from physiokeras.analysis import how_to_read
 from physiokeras.errors import DataError
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.figures.style import save
@@ -55,6 +56,7 @@ def write(sections, settings, manifest):
     lines = [f"# What {source.resolve().name} has learned", ""]
     if is_simulated(manifest):
         lines += [CAUTION, ""]
+    lines += [how_to_read.GUIDE, ""]
     for section in sections:
         lines += [f"## {section.title}", ""]
         for paragraph in section.text:
