@@ -80,7 +80,8 @@ class TimedLines(ProgressLines):
 
     def __init__(self, steps: int, title: str):
         super().__init__(steps)
-        self.title, self._said, self._validation = title, time.monotonic(), {}
+        self.title, self._said = title, time.monotonic()
+        self._validation: dict[str, float] = {}
 
     def on_train_batch_end(self, batch, logs=None):  # noqa: D102
         super().on_train_batch_end(batch, logs)
