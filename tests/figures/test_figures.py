@@ -122,6 +122,12 @@ def test_reconstruction_is_drawn_inside_hidden_patches_only():
     assert len(figure.axes) == 3
 
 
+def test_flat_reconstruction_is_explained_and_another_is_not():
+    given = window()
+    assert reconstruction(**given).get_supxlabel().startswith("A flat orange line is near the mean")
+    assert not reconstruction(**{**given, "reconstructed": given["true"]}).get_supxlabel()
+
+
 def test_dropped_modality_and_absent_channel_are_marked():
     given = window(dropped=("ecg",), channels={"eeg": ["C3", "C4"]}, units={"eeg": "uV"})
     given["true"]["eeg"][:, 1] = 3.5  # zeros, in physical units
