@@ -23,8 +23,8 @@ FLAT = 0.2
 """Share of the spread of the true samples below which a reconstruction is a flat line."""
 
 MEANING = (
-    "A flat orange line is near the mean: the network has not learned to predict these samples, as after few steps, or "
-    "nobody can,\nas the samples of noise-like signals (EMG, EEG). Their power may still be predicted: --targets spectrum."
+    "A flat orange line is near the mean: the network has not learned to predict these samples, as after few steps, or\n"
+    "nobody can, as samples of noise-like signals (EMG, EEG). Their power may still be predicted: --targets spectrum."
 )
 
 
@@ -69,9 +69,7 @@ def reconstruction(true, reconstructed, hidden, *, seconds, units=None, channels
         panel.yaxis.set_major_locator(MaxNLocator(3))
     panels[-1].set_xlabel("time in the window (s)")
     panels[-1].set_xlim(0, seconds)
-    if flat:
-        figure.supxlabel(MEANING, fontsize=6.5, color=GREY)
-    _key(figure, dropped)
+    _key(figure, dropped, MEANING if flat else None)
     title(figure, "Reconstruction of hidden patches", note)
     figure.align_ylabels()
     return figure
@@ -106,10 +104,10 @@ def _shade(panel, mask, seconds, colour):
         panel.axvspan(first * seconds / len(mask), last * seconds / len(mask), color=colour, alpha=0.25, linewidth=0)
 
 
-def _key(figure, dropped):
+def _key(figure, dropped, meaning):
     keys = [Line2D([], [], color=BLACK, linewidth=0.8), Line2D([], [], color=VERMILION), Patch(color=SKY, alpha=0.25)]
     texts = ["true", "reconstructed", "hidden"]
     if dropped:
         keys.append(Patch(color=ORANGE, alpha=0.25))
         texts.append(f"dropped modality ({', '.join(name.upper() for name in dropped)})")
-    figure.legend(keys, texts, loc="outside lower center", ncols=len(keys))
+    figure.legend(keys, texts, loc="outside lower center", ncols=len(keys), title=meaning, title_fontsize=6.5)
