@@ -18,13 +18,12 @@ from physiokeras.figures.style import (
     unit_text,
 )
 
-
 FLAT = 0.2
 """Share of the spread of the true samples below which a reconstruction is a flat line."""
 
 MEANING = (
-    "A flat orange line is near the mean: the network has not learned to predict these samples, as after few steps, or\n"
-    "nobody can, as samples of noise-like signals (EMG, EEG). Their power may still be predicted: --targets spectrum."
+    "A flat orange line is near the mean: the network has not learned to predict these samples, as after few steps,\n"
+    "or nobody can, as samples of noise-like signals (EMG, EEG). Their power can be predicted: --targets spectrum."
 )
 
 
