@@ -22,7 +22,7 @@ COMMANDS = {
     "probe": ("judge", "score linear probes on a frozen encoder, on its own or on other data"),
     "compare": ("judge", "compare training strategies over seeds and folds, as the paper does"),
     "challenge": ("judge", "score arousals as the PhysioNet/CinC Challenge 2018 does"),
-    "analyze": ("judge", "measure attention, tuning of units, reconstruction and representation of a model"),
+    "analyze": ("judge", "measure attention, tuning of features, reconstruction and representation of a model"),
     "score": ("use", "score recordings: hypnograms, probabilities, events, sleep statistics, and a page of all nights"),
     "presets": ("use", "list the trained models that the package ships"),
     "extract": ("use", "write features, predictions and hypnograms for a folder of recordings"),

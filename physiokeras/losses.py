@@ -2,8 +2,12 @@
 
 from keras import ops
 
+from physiokeras.constants import Tensor
 
-def hidden_patch_error(target, prediction, hidden, present, sample_weight=None):
+
+def hidden_patch_error(
+    target: Tensor, prediction: Tensor, hidden: Tensor, present: Tensor, sample_weight: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Mean squared error over hidden patches of present channels.
 
     Args:
@@ -27,7 +31,7 @@ def hidden_patch_error(target, prediction, hidden, present, sample_weight=None):
     return ops.sum(ops.sum(error, axis=2) * weight) / ops.where(count > 0, count, 1.0), count
 
 
-def normalize_patches(signal, time):
+def normalize_patches(signal: Tensor, time: int) -> Tensor:
     """Scale every patch of every channel to mean 0 and variance 1.
 
     Args:
@@ -47,7 +51,7 @@ def normalize_patches(signal, time):
     return ops.reshape(centred / ops.sqrt(variance + 1e-6), (-1, samples, channels))
 
 
-def pairwise_contrast(embeddings, present, log_scale):
+def pairwise_contrast(embeddings: Tensor, present: Tensor, log_scale: Tensor) -> Tensor:
     """Contrastive loss over all pairs of modalities: match the two embeddings of each window within the batch.
 
     Args:
@@ -71,7 +75,7 @@ def pairwise_contrast(embeddings, present, log_scale):
     )
 
 
-def leave_one_out_contrast(embeddings, present, log_scale):
+def leave_one_out_contrast(embeddings: Tensor, present: Tensor, log_scale: Tensor) -> Tensor:
     """Contrastive loss of each modality against the mean of a window's others.
 
     Args:
@@ -93,7 +97,7 @@ def leave_one_out_contrast(embeddings, present, log_scale):
     return matching_error(embeddings, others, ops.logical_and(present, count[:, :, 0] > 0), log_scale)
 
 
-def matching_error(first, second, takes_part, log_scale):
+def matching_error(first: Tensor, second: Tensor, takes_part: Tensor, log_scale: Tensor) -> Tensor:
     """Symmetric cross-entropy of matching each row's two embeddings among all rows, by similarity.
 
     Args:
@@ -122,7 +126,7 @@ def matching_error(first, second, takes_part, log_scale):
     return ops.sum(error) / ops.maximum(pairs, 1.0)
 
 
-def unit_length(vectors):
+def unit_length(vectors: Tensor) -> Tensor:
     """Vectors divided by their length; zero vectors stay zero, with a finite gradient.
 
     Args:

@@ -1,4 +1,4 @@
-"""Analysis of trained encoders: attention, tuning of units, reconstruction between modalities, representation."""
+"""Analysis of trained encoders: attention, tuning of features, reconstruction between modalities, representation."""
 
 from physiokeras.lazy_exports import lazy_exports
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from physiokeras.analysis import how_to_read
 from physiokeras.errors import DataError
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.figures.style import save
@@ -55,6 +56,7 @@ def write(sections, settings, manifest):
     lines = [f"# What {source.resolve().name} has learned", ""]
     if is_simulated(manifest):
         lines += [CAUTION, ""]
+    lines += [how_to_read.GUIDE, ""]
     for section in sections:
         lines += [f"## {section.title}", ""]
         for paragraph in section.text:
@@ -62,7 +64,7 @@ def write(sections, settings, manifest):
         for name, figure in section.figures.items():
             for kind in ("png", "pdf"):
                 save(figure, folder / "figures" / f"{name}.{kind}")
-            lines += [f"![{figure.get_suptitle()}](figures/{name}.png)", ""]
+            lines += [f"![{' '.join(figure.get_suptitle().split())}](figures/{name}.png)", ""]
         for name, rows in section.tables.items():
             write_csv(folder / f"{name}.csv", _table(rows))
         if section.tables:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from physiokeras.analysis import how_to_read
 from physiokeras.analysis.analysis_page import Section, number
 from physiokeras.analysis.attention import (
     CONDITIONS,
@@ -50,6 +51,7 @@ def attention(models, manifest, settings, records=None):
         f"{int(sums[models[0].name].windows.sum())} windows of {len(sums[models[0].name].people)} people, nothing "
         "masked. Uniform attention gives 1. In brackets: 95 % intervals over people. The rollout combines "
         "the attention of all layers.",
+        how_to_read.ATTENTION,
         _attention_table(tables, words),
         *_verdicts(tables[models[0].name]),
         *(_differences(sums, models[0].name, analysed.name, words, settings) for analysed in models[1:]),
@@ -70,7 +72,8 @@ def _attention_table(tables, words):
     rows = [["rollout", *(title for title, _, _ in columns)]]
     for measure, text in words.items():
         found = [_cell(tables[name], condition, measure) for _, name, condition in columns]
-        rows.append([text, *(number(*cell) if cell else "" for cell in found)])
+        digits = 4 if measure == "bands" else 2  # of bands a thousandth can be seen in a picture
+        rows.append([text, *(number(*cell, digits=digits) if cell else "" for cell in found)])
     return markdown_table(rows)
 
 

@@ -7,6 +7,9 @@ from scipy.stats import rankdata
 
 from physiokeras.seeds import derive
 
+FEWEST = 6
+"""Encoders below which a perfect order of ranks may well be chance, and a bootstrap over them has no meaning."""
+
 
 @dataclass(frozen=True)
 class Correlation:
@@ -35,7 +38,9 @@ class Correlation:
         numbers = (
             f"Spearman {self.value:+.2f}, 95 % interval [{self.low:+.2f}, {self.high:+.2f}], {self.cells} encoders"
         )
-        if not self.low * self.high > 0:
+        if self.cells < FEWEST:
+            numbers += f"; {FEWEST} are the fewest that could show one"
+        if self.cells < FEWEST or not self.low * self.high > 0:
             return f"No: no correlation of {measure} with {score} is detected ({numbers})."
         better = "better" if self.value > 0 else "worse"
         if within is not None and not np.isfinite(within.low + within.high):

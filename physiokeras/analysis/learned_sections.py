@@ -1,8 +1,8 @@
-"""The sections on tuning of units, reconstruction between modalities, and representation."""
+"""The sections on tuning of features, reconstruction between modalities, and representation."""
 
 import numpy as np
 
-from physiokeras.analysis import analysed_runs
+from physiokeras.analysis import analysed_runs, how_to_read
 from physiokeras.analysis.analysis_page import Section, file_name, number
 from physiokeras.analysis.reconstruction import explained_intervals, source_target
 from physiokeras.analysis.representation import embedding, variance_shares
@@ -16,7 +16,7 @@ from physiokeras.models import FeatureExtractor
 
 
 def tuning(models, manifest, settings, records=None):
-    """Section on the tuning of units of each run; None with one modality."""
+    """Section on the tuning of features of each run; None with one modality."""
     modalities = tuple(models[0].encoder.modalities)
     if len(modalities) < 2:
         return None
@@ -29,23 +29,26 @@ def tuning(models, manifest, settings, records=None):
         runs[analysed.name] = _tuning_summary(found[analysed.name])
         rows += _tuning_rows(analysed.name, found[analysed.name])
     for text, key in (
-        ("distributedness, median over units", "distributedness"),
-        ("caused by other modalities in own tokens", "others"),
+        ("distributedness, median over features", "distributedness"),
+        ("share that other modalities cause in own tokens", "others"),
     ):
         values = [run[key][-1][1] if key == "distributedness" else run[key][-1] for run in runs.values()]
         lines.append([text, *(number(value) for value in values)])
     checks = [_agreement(each) for each in found.values()]
     lines.append(["ablation: correlation of shares", *(number(check) for check in checks)])
     text = [
-        "Share of each unit's variance that a modality causes: that modality is exchanged with other windows while the "
-        "others are held fixed. Units are read at the mean of all tokens, as probes read them. This mean mixes "
+        "Share of each feature's variance that a modality causes: that modality is exchanged with other windows while "
+        "the others are held fixed. Features are the mean of all tokens, as probes read them. This mean mixes "
         'modalities even before the first attention (layer "tok."). The right panel therefore reads each modality\'s '
         "own tokens, where other modalities have an effect through attention only. The ablation sets a modality to "
         "zero instead.",
+        how_to_read.TUNING,
         markdown_table(lines),
     ]
     note = note_of(manifest)
-    return Section("Tuning of units", text, {"tuning": rows}, {"tuning": learned.tuning(runs, modalities, note=note)})
+    return Section(
+        "Tuning of features", text, {"tuning": rows}, {"tuning": learned.tuning(runs, modalities, note=note)}
+    )
 
 
 def _tuning_summary(found):
@@ -105,9 +108,9 @@ def reconstruction(models, manifest, settings, records=None):
     figure = learned.reconstruction(runs, modalities, note=note)
     text = [
         "Share of the variance of a modality, hidden completely, that its reconstruction from other modalities "
-        "explains. Predicting its mean gives 0. Sources from other windows are the control; a value below 0 is a "
-        "confident wrong prediction. A model trained with one modality dropped at a time has never seen fewer sources "
+        "explains. A model trained with one modality dropped at a time has never seen fewer sources "
         "than all others.",
+        how_to_read.RECONSTRUCTION,
         _class_table(rows, models[0].name, modalities, list(chosen)),
     ]
     return Section(
@@ -161,6 +164,7 @@ def representation(models, manifest, settings, records=None):
     text = [
         f"Between persons and between classes of {task.name} (eta squared of standardised features, mean over "
         "features).",
+        how_to_read.REPRESENTATION,
         markdown_table(lines),
     ]
     return Section("Representation", text, {"representation": rows}, figures)

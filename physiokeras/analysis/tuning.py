@@ -1,4 +1,4 @@
-"""Tuning of units to modalities: the share of a unit's variance that each modality causes."""
+"""Tuning of features to modalities: the share of the variance of a feature (a unit of a layer) that each causes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

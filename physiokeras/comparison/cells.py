@@ -14,7 +14,7 @@ from physiokeras.comparison.strategies import Strategy
 from physiokeras.errors import DataError
 from physiokeras.evaluation.features import some_people
 from physiokeras.evaluation.folds import Fold
-from physiokeras.experiments import cohort, supervised, training, training_set
+from physiokeras.experiments import cohort, progress, supervised, training, training_set
 from physiokeras.experiments.run_folder import to_json
 from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
 from physiokeras.experiments.training_settings import ProbeSettings, SubsetSettings, probe_options
@@ -49,6 +49,11 @@ class Cell:
     def settings(self):
         """The strategy's, with the seed of this repetition."""
         return self.strategy.settings
+
+    @property
+    def title(self):
+        """The cell in words."""
+        return f"{self.strategy.name}, seed {self.seed}, fold {self.fold.number}"
 
     @property
     def is_supervised(self):
@@ -138,7 +143,7 @@ def asked(cell, tasks):
     return {"tasks": [task.name for task in tasks], **predicted, **probe}
 
 
-def compute(cell, manifest, tasks, run):
+def compute(cell, manifest, tasks, run, place):
     """Train, probe and predict the test subjects, and keep everything in the cell's folder; existing models are reused.
 
     The folder gets `settings.toml`, `metrics.csv`, `model/` (`model_TASK/` for supervised networks), `predictions.csv`,
@@ -149,17 +154,21 @@ def compute(cell, manifest, tasks, run):
         manifest: `Manifest`.
         tasks: list of `Task`.
         run: `Run` that the cell belongs to.
+        place: Words before each line of progress, such as "Cell 3 of 12".
     """
+    title = f"{place} ({cell.title})"
     cell.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
     if cell.is_supervised:
-        models = networks(cell, manifest, tasks, run)
+        models = networks(cell, manifest, tasks, run, title)
         seconds = {"train": round(time.monotonic() - began, 1)}
+        progress.say(f"{title}: predicts.")
         found = predictions.of_networks(cell, models, manifest, tasks)
     else:
-        model = encoder(cell, manifest, run) if cell.strategy.has_encoder else None
+        model = encoder(cell, manifest, run, title) if cell.strategy.has_encoder else None
         seconds = {"train": round(time.monotonic() - began, 1)}
+        progress.say(f"{title}: probes.")
         found = predictions.of_probes(cell, cell.strategy.source(model, manifest), manifest, tasks)
     predictions.write(cell.folder, found, tasks)
     facts = {
@@ -179,19 +188,24 @@ def compute(cell, manifest, tasks, run):
         shutil.rmtree(checkpoints)  # many cells would fill the disk
 
 
-def encoder(cell, manifest, run):
+def encoder(cell, manifest, run, title):
     """The cell's encoder: read from `model/`, or trained and kept there."""
     folder = cell.folder / "model"
     if is_kept(folder):
         return encoder_of(load(folder))
     records = manifest.records_of(cell.fold.pretrain)
+    # With folds, validation people pretrain too: then there is no validation loss.
+    others = manifest.records_of(set(cell.fold.validation) - set(cell.fold.pretrain))
     own = manifest.with_variances_of(records)
-    model = training.pretrained(cell.settings, own, run, folder=cell.folder, records=records)
+    if cell.settings.objective != "untrained":
+        progress.say(f"{title}: trains.")
+    people = {"records": records, "validation": others}
+    model = training.pretrained(cell.settings, own, run, folder=cell.folder, **people, title=title)
     keep(model, folder, cell, manifest)
     return encoder_of(model)
 
 
-def networks(cell, manifest, tasks, run):
+def networks(cell, manifest, tasks, run, title):
     """The cell's supervised networks: read from `model_TASK/`, or trained and kept there.
 
     Returns: dict of the name of each task with classes to `LinearProbe`, or to None where its training windows are of
@@ -205,7 +219,9 @@ def networks(cell, manifest, tasks, run):
             continue
         people = {"records": learners(cell, manifest, task), "validation": cell.fold.validation}
         records = {name: manifest.records_of(chosen) for name, chosen in people.items()}
-        network = supervised.train(task, manifest, cell.settings, run, folder=cell.folder, **records)
+        progress.say(f"{title}: trains on {task.name}.")
+        own = {"folder": cell.folder, "title": f"{title}, {task.name}"}
+        network = supervised.train(task, manifest, cell.settings, run, **own, **records)
         if network is not None:
             keep(network, folder, cell, manifest, task)
         found[task.name] = network

@@ -1,12 +1,15 @@
 """The page of a comparison, in Markdown: tables, and conclusions in words."""
 
+from statistics import harmonic_mean
+
 import numpy as np
 
 from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
 from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
 from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, facts, label
-from physiokeras.evaluation.scores import scores_by_group
+from physiokeras.evaluation.scores import scores_by_group, with_chance
 from physiokeras.experiments.reports import CAUTION, is_simulated
+from physiokeras.figures.loss import read_metrics
 from physiokeras.markdown import markdown_table
 
 TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error"}
@@ -35,9 +38,13 @@ def main(pooled, table, best, manifest, settings):
     columns = shown(pooled)
     years = {task.name for task in pooled.tasks if task.kind == "years"}
     titles = [f"{task}: {TITLES[score]}{', years' if task in years else ''}" for task, score in columns]
+    counts = classes_of(pooled.tasks)
+    headed = [
+        with_chance(t, s, counts[task]) if task in counts else t for t, (task, s) in zip(titles, columns, strict=True)
+    ]
     yield f"## Scores{word}\n"
     rows = [(named(row, best), *(spread(table, *row, *column) for column in columns)) for row in rows_of(table)]
-    yield markdown_table([("strategy", *titles), *rows]) + "\n"
+    yield markdown_table([("strategy", *headed), *rows]) + "\n"
     names = [task.name for task in pooled.tasks if task.classes]
     aggregate = f"the mean of the balanced accuracies of {', '.join(names)}" if names[1:] else "the balanced accuracy"
     yield f"Mean ± standard deviation over seeds. The aggregate is ours, the paper's is unknown: {aggregate}.\n"
@@ -67,7 +74,8 @@ def detail(pooled, table, manifest, cells):
     for task in (task for task in pooled.tasks if task.classes):
         yield f"## {task.name.capitalize()}{word}\n"
         scores = [*DETAILS, *(f"f1 {name}" for name in task.classes)]
-        titles = [*DETAILS.values(), *(f"F1 {name}" for name in task.classes)]
+        titles = [with_chance(title, score, len(task.classes)) for score, title in DETAILS.items()]
+        titles += [f"F1 {name}" for name in task.classes]
         known = [row for row in rows_of(table) if (*row, task.name, "accuracy") in table.pooled.index]
         rows = [(label(*row), *(spread(table, *row, task.name, score) for score in scores)) for row in known]
         yield markdown_table([("strategy", *titles), *rows]) + "\n"
@@ -76,12 +84,13 @@ def detail(pooled, table, manifest, cells):
             head = [f"{name} ({len(set(pooled.people[of_windows == name].tolist()))} people)" for name in names]
             rows = [(label(*row), *by_group(pooled, row, task, of_windows, names)) for row in known]
             if len(names) > 1:
-                yield f"Balanced accuracy by {title}:\n"
+                yield f"{balanced(task)} by {title}:\n"
                 yield markdown_table([("strategy", *head), *rows]) + "\n"
         yield f"![Calibration](figures/calibration_{task.name}.png)\n"
         yield from missing_modalities(table, task, word)
     yield "## How it was made\n"
     yield cost(cells) + "\n"
+    yield from trained(cells)
     yield from explanation(manifest, cells)
 
 
@@ -92,9 +101,14 @@ def missing_modalities(table, task, word):
     if len(probes):
         yield f"### {task.name.capitalize()} where only some modalities are left{word}\n"
     for probe in probes:
-        yield f"Balanced accuracy of {PROBES[probe]}.\n"
+        yield f"{balanced(task)} of {PROBES[probe]}.\n"
         yield subset_table(found.loc[probe]) + "\n"
         yield f"![Modalities missing](figures/subsets_{probe}_{task.name}.png)\n"
+
+
+def balanced(task):
+    """The score's name at the begin of a sentence, with what guessing gives."""
+    return with_chance("Balanced accuracy", "balanced_accuracy", len(task.classes))
 
 
 def heading(pooled, manifest, settings):
@@ -126,6 +140,16 @@ def shown(pooled):
         columns += [(task.name, score) for score in (("balanced_accuracy", "auroc") if task.classes else ("mae",))]
         columns += [(task.name + OF_PEOPLE, "balanced_accuracy")] if task.classes and task.of_people else []
     return columns
+
+
+def classes_of(tasks):
+    """Number of classes of each column of the main table that has classes.
+
+    Guessing gives the aggregate the mean of 1/classes, as if it had the harmonic mean of the numbers of classes.
+    """
+    counts = {task.name: len(task.classes) for task in tasks if task.classes}
+    everyone = {name + OF_PEOPLE: count for name, count in counts.items()}
+    return {**counts, **everyone, AGGREGATE: harmonic_mean(list(counts.values()))}
 
 
 def rows_of(table):
@@ -267,6 +291,33 @@ def cost(cells):
         whole = np.median([sum(one["seconds"].values()) for one in own])
         rows.append((name, own[0]["parameters"] or "-", len(own), f"{whole:.0f}", f"{training:.0f}"))
     return markdown_table(rows)
+
+
+def trained(cells):
+    """Yields lines on the losses of the cells' trainings, and whether a rise of them would be seen."""
+    if not curves(cells):
+        return
+    yield "![Losses](figures/losses.png)\n"
+    yield (
+        "The losses of each cell, a line each. A network overfits where the validation loss rises while the training "
+        "loss falls. Compare courses, not heights: strategies have different losses."
+    )
+    if any(set(cell.fold.validation) & set(cell.fold.pretrain) for cell in cells):
+        yield (
+            "Encoders have no validation loss here: with folds, the signals of validation people pretrain too, without "
+            "their labels."
+        )
+    yield ""
+
+
+def curves(cells):
+    """The losses of the cells' trainings: strategy, with the task of a supervised one, to a list of columns."""
+    found = {}
+    for cell in cells:
+        for path in sorted((*cell.folder.glob("metrics.csv"), *cell.folder.glob("supervised_*.csv"))):
+            task = path.stem.removeprefix("supervised_") if path.stem != "metrics" else ""
+            found.setdefault(" ".join([cell.strategy.name, task]).strip(), []).append(read_metrics(path))
+    return found
 
 
 def explanation(manifest, cells):

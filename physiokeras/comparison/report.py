@@ -9,7 +9,7 @@ from physiokeras.comparison.strategies import UNIMODAL
 from physiokeras.comparison.table import AGGREGATE, best_unimodal, label
 from physiokeras.evaluation.scores import calibration_sums, scored
 from physiokeras.experiments.reports import note_of
-from physiokeras.figures import strategy_scores, style
+from physiokeras.figures import loss, strategy_scores, style
 from physiokeras.figures.style import SERIES
 from physiokeras.files import write_atomic, write_csv
 
@@ -38,7 +38,7 @@ def report(run, cells, pooled, table, manifest, settings):
         write_csv(folder / "subsets.csv", subset_lines(table))
     else:
         (folder / "subsets.csv").unlink(missing_ok=True)  # of an earlier state of the comparison
-    draw(folder / "figures", strategies, pooled, table, best, manifest, settings)
+    draw(folder / "figures", strategies, cells, pooled, table, best, manifest, settings)
     verdict = [*pages.cautions(pooled, settings.seeds), *pages.verdict(table, best, settings.reference)]
     run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
 
@@ -79,17 +79,21 @@ def deviation(seeds):
     return float(np.std(seeds.to_numpy(), ddof=1)) if len(seeds) > 1 else np.nan
 
 
-def draw(folder, strategies, pooled, table, best, manifest, settings):
+def draw(folder, strategies, cells, pooled, table, best, manifest, settings):
     """Draw the figures of a comparison into a folder."""
     note, drawn = note_of(manifest), {}
+    losses = pages.curves(cells)
+    if losses:
+        drawn["losses"] = loss.losses_of_many(losses, note=note)
     tasks = [task for task in pooled.tasks if task.classes]
     titles = [*(task.name for task in tasks), *([AGGREGATE] if tasks[1:] else [])]
     for score, text in (("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC")):
         panels = {title: panel(table, title, score) for title in titles}
         panels = {title: values for title, values in panels.items() if values}
-        drawn[score] = strategy_scores.points(
-            panels, reference=settings.reference, marked=[best], label=text, note=note
-        )
+        counts = pages.classes_of(tasks)
+        chance = {title: 1 / counts[title] if score == "balanced_accuracy" else 0.5 for title in panels}
+        options = {"reference": settings.reference, "marked": [best], "chance": chance, "note": note}
+        drawn[score] = strategy_scores.points(panels, label=text, **options)
     for probe in table.subsets.index.unique("probe"):
         for task in tasks:
             values = subset_means(table, strategies, probe, task.name)

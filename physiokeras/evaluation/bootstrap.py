@@ -80,7 +80,7 @@ def bootstrap_over_people(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Interval of any statistic of windows.
+    """Bootstrap interval, over people, of any statistic of windows.
 
     Args:
         statistic: Function of the arrays to a number.

@@ -4,10 +4,14 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.evaluation.evaluate import probe_task
+from physiokeras.evaluation.scores import with_chance
 from physiokeras.evaluation.tasks import tasks_of
 from physiokeras.experiments.reports import publish
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.markdown import markdown_table
+
+SCORES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
+"""Scores of the table."""
 
 
 def probe_each_person(features, manifest, settings):
@@ -72,15 +76,18 @@ def report(run, found, manifest):
     reasons = {}
     for name, people in found.items():
         titles = list(next(iter(people.values())))
-        rows = [["task, person", "windows", *(f"{t}: {s}" for s in ("balanced accuracy", "AUROC") for t in titles)]]
+        rows = []
         for person, columns in people.items():
             scores = [one for one in columns.values() if isinstance(one, dict)]
             if not scores:
                 reasons[name, person] = next(iter(columns.values()))
                 continue
-            numbers = [_number(columns[t], score) for score in ("balanced_accuracy", "auroc") for t in titles]
+            classes = len(scores[0]["f1"])
+            numbers = [_number(columns[t], score) for score in SCORES for t in titles]
             rows.append([f"{name}, {person}", str(scores[0]["windows"]), *numbers])
-        parts.append(markdown_table(rows))
+        if rows:
+            shown = [with_chance(f"{t}: {s}", key, classes) for key, s in SCORES.items() for t in titles]
+            parts.append(markdown_table([["task, person", "windows", *shown], *rows]))
     parts += [f"No score of {name} for {person}: {reason}" for (name, person), reason in reasons.items()]
     publish(run.folder, parts, manifest)
     run.note(scores=found)

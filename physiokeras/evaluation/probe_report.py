@@ -6,6 +6,7 @@ from physiokeras.evaluation import band_power, how_to_read
 from physiokeras.evaluation.evaluate import probe_task
 from physiokeras.evaluation.extraction import SPLITS, features_of
 from physiokeras.evaluation.probe_files import save_probe
+from physiokeras.evaluation.scores import with_chance
 from physiokeras.evaluation.tasks import tasks_of
 from physiokeras.experiments import training_set
 from physiokeras.experiments.reports import publish
@@ -148,7 +149,8 @@ def _reconstruction_table(found, targets):
 def _shown(result):
     if not result.task.classes:
         return [("mae", "mean absolute error" + (", years" if result.task.kind == "years" else ""))]
-    return [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC"), ("kappa", "Cohen's kappa")]
+    shown = [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC"), ("kappa", "Cohen's kappa")]
+    return [(score, with_chance(title, score, len(result.task.classes))) for score, title in shown]
 
 
 def _cell(result, score):

@@ -50,6 +50,20 @@ def class_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict:
     }
 
 
+def with_chance(title: str, score: str, classes: int) -> str:
+    """A score's title, followed by what guessing gives where that does not depend on the data.
+
+    Args:
+        title: Such as "AUROC".
+        score: A name of `class_scores`.
+        classes: Number of classes of the task.
+
+    Returns: such as "AUROC (chance 0.5)".
+    """
+    chance = {"balanced_accuracy": 1 / classes, "auroc": 0.5, "kappa": 0.0}.get(score)
+    return title if chance is None else f"{title} (chance {chance:.2g})"
+
+
 def main_scores(labels, probabilities):
     """Of `class_scores` balanced accuracy, AUROC and F1 per class, in a tenth of the time: for very many models.
 

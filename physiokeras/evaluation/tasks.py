@@ -72,7 +72,7 @@ class Task:
 
 
 def tasks_of(labels: dict[str, dict], *, age_threshold: float = 55.0) -> dict[str, Task]:
-    """The tasks that prepared data allow: one a label, and for an age two, above a threshold and in years.
+    """The tasks that prepared data allow: one for each label, and two for an age: a threshold, and the years.
 
     A number of records that differ in one person becomes their mean over the person's windows.
 

@@ -14,7 +14,7 @@ from physiokeras.pipelines.prepared.streaming import damage_named
 from physiokeras.seeds import derive
 
 
-def train(task, manifest, settings, run, *, folder=None, records, validation):
+def train(task, manifest, settings, run, *, folder=None, records, validation, title):
     """Train encoder and linear layer on labels from scratch; keep the weights of the lowest validation loss.
 
     Training resumes from the last checkpoint in the folder, if there is one.
@@ -27,6 +27,7 @@ def train(task, manifest, settings, run, *, folder=None, records, validation):
         folder: Where `supervised_TASK.csv`, the losses, and `supervised_TASK_checkpoints/` go; None: the run's folder.
         records: Names of the records to train on.
         validation: Names of records of other people.
+        title: Words that name this training in its lines of progress.
 
     Returns: the trained `LinearProbe`, or None where the training windows are of fewer than two classes.
     """
@@ -38,10 +39,10 @@ def train(task, manifest, settings, run, *, folder=None, records, validation):
     with devices.sharing(settings.devices):
         network = build_network(settings, manifest, task)
         training.adapt(network.encoder, manifest, settings, records=records)
-        return fit(network, task, manifest, own, run, folder=folder, **people, name=name, verbose=0)
+        return fit(network, task, manifest, own, run, folder=folder, **people, name=name, title=title)
 
 
-def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name=None, verbose=None):
+def fit(network, task, manifest, settings, run, *, folder=None, records, validation, name=None, title=None):
     """Train a network, from whatever weights it has, on labels; see `train`.
 
     Args:
@@ -55,7 +56,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         records: Names of the records to train on.
         validation: Names of records of other people.
         name: Name of the files; None: `metrics.csv` and `checkpoints/`, as of every run.
-        verbose: As in Keras; None shows progress as `progress.shown` says.
+        title: As in `progress.shown`.
 
     Returns: `network`.
     """
@@ -78,7 +79,7 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         facts=training.facts(settings, manifest),
         advice=f"Go on with: {run.resume_command}",
     )
-    lines, verbose = progress.shown(steps, interval) if verbose is None else ([], verbose)
+    lines, verbose = progress.shown(steps, interval, title)
     trained = compiled_models.compiled_before(network, settings, asdict(task))
     with damage_named(manifest, records=[*records, *validation]), trained as model:
         training.restore(checkpoints, model, steps, resumed=metrics.exists())

@@ -19,7 +19,7 @@ BATCH = 64
 """Windows of a batch where the network does not see them."""
 
 
-def pretrained(settings, manifest, run, *, folder, records):
+def pretrained(settings, manifest, run, *, folder, records, title, validation=()):
     """Build and train the model of an objective without labels, through a compiled copy where one is kept.
 
     Args:
@@ -28,6 +28,8 @@ def pretrained(settings, manifest, run, *, folder, records):
         run: `Run` that trains.
         folder: Where `metrics.csv` and `checkpoints/` go.
         records: Names of records to train on.
+        validation: Names of records of other people, for the validation loss.
+        title: Words that name this training in its lines of progress.
 
     Returns: the trained model; with the objective "untrained" an `Encoder` with its initial weights.
     """
@@ -41,7 +43,8 @@ def pretrained(settings, manifest, run, *, folder, records):
         devices.sharing(settings.devices),
         compiled_models.compiled_before(model, settings) as compiled,
     ):
-        fit(compiled, manifest, settings, run, folder=folder, records=records, verbose=0)
+        own = {"folder": folder, "records": records, "validation": validation, "title": title}
+        fit(compiled, manifest, settings, run, **own)
     return model
 
 
@@ -54,7 +57,7 @@ def untrained_model(settings, manifest, splits=None, *, records=None):
     return model
 
 
-def fit(model, manifest, settings, run, splits=None, *, folder=None, records=None, verbose=None):
+def fit(model, manifest, settings, run, splits=None, *, folder=None, records=None, validation=None, title=None):
     """Train on an endless shuffled stream; one Keras epoch is `settings.interval` steps.
 
     Training resumes from the last checkpoint in the folder, if there is one. Of several hosts each reads its share of
@@ -67,22 +70,25 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         run: `Run` that trains.
         splits: Names of the splits to train on.
         folder: Where `metrics.csv` and `checkpoints/` go; None: the run's folder.
-        records: Names of records to train on, instead of `splits`; then there is no validation loss, since the split
-            "validation" may hold people that these records leave out.
-        verbose: As in Keras; None shows progress as `progress.shown` says.
+        records: Names of records to train on, instead of `splits`.
+        validation: Names of records of other people, for the validation loss; empty: there is none; None: with
+            `splits` those of the split "validation", if there is one.
+        title: As in `progress.shown`.
     """
     folder, count = folder or run.folder, hosts.count()
     options = {"batch_size": settings.batch_size // count, "modalities": settings.modalities or None}
     options["host"] = hosts.index(), count
     order = {"records": records, "seed": derive(settings.seed, "stream"), **options}
     read = _reading(manifest, splits, getattr(settings, "cache", None), order)
+    if validation is None and records is None and "validation" in manifest.splits:
+        validation = [record.name for record in manifest.select("validation")]
     valid = None
-    if records is None and "validation" in manifest.splits:
+    if validation:
         # Few windows make a small batch, so that a small data set is validated too.
-        few = min(settings.batch_size, manifest.splits["validation"]) // count
+        few = min(settings.batch_size, sum(record.windows for record in manifest.select(records=validation))) // count
         options["batch_size"] = max(1, few // settings.devices) * settings.devices
-        valid = stream(manifest, "validation", seed=derive(settings.seed, "validation stream"), **options)
-        valid = valid.take(settings.validation_steps)
+        options |= {"records": validation, "seed": derive(settings.seed, "validation stream")}
+        valid = stream(manifest, **options).take(settings.validation_steps)
     interval = min(settings.interval, settings.steps)
     checkpoints = Checkpoints(
         folder / "checkpoints",
@@ -92,9 +98,7 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         describe=lambda step: _names_at(manifest, step, splits, **order),
         advice=f"Go on with: {run.resume_command}",
     )
-    if not hosts.is_first():
-        verbose = 0
-    lines, verbose = progress.shown(settings.steps, interval) if verbose is None else ([], verbose)
+    lines, verbose = progress.shown(settings.steps, interval, title) if hosts.is_first() else ([], 0)
     resumed = (folder / "metrics.csv").exists() or getattr(settings, "resume", None) is not None
     restore(checkpoints, model, settings.steps, resumed)
     with damage_named(manifest, splits, records), _loggers(settings, folder) as logs:

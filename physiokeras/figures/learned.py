@@ -1,17 +1,17 @@
-"""Figures of an analysis: tuning of units, reconstruction between modalities, map of windows, correlations."""
+"""Figures of an analysis: tuning of features, reconstruction between modalities, map of windows, correlations."""
 
 import numpy as np
 
-from physiokeras.figures.style import BLACK, GREY, PAGE, new_figure, series_colour, styled, title
+from physiokeras.figures.style import BLACK, GREY, PAGE, SERIES, new_figure, series_colour, styled, title
 
 
 @styled
 def tuning(runs, modalities, *, note=None):
-    """Share of units' variance that each modality causes, by layer, and the distributedness of the shares.
+    """Share of features' variance that each modality causes, by layer, and the distributedness of the shares.
 
     Args:
-        runs: name -> dict of "shares" `(layers, modalities)`, means over units; "distributedness" `(layers, 3)`:
-            quartiles over units; "others" `(layers,)`: share that other modalities cause in a modality's own tokens.
+        runs: name -> dict of "shares" `(layers, modalities)`, means over features; "distributedness" `(layers, 3)`:
+            quartiles over features; "others" `(layers,)`: share that other modalities cause in a modality's own tokens.
             The first layer is the tokenizers.
         modalities: Names.
         note: Word for the title.
@@ -29,24 +29,24 @@ def tuning(runs, modalities, *, note=None):
     for panel, (name, run) in zip(above, runs.items(), strict=False):
         _stacked(panel, run["shares"], modalities)
         panel.set_title(name)
-    above[0].set_ylabel("share of variance (%)")
+    above[0].set_ylabel("share of the features' variance (%)")
     above[min(len(runs), len(above)) - 1].legend(loc="center left", bbox_to_anchor=(1, 0.5), reverse=True)
     for number, (name, run) in enumerate(runs.items()):
         low, middle, high = np.asarray(run["distributedness"]).T
         along = np.arange(len(middle))
-        colour = series_colour(number)
+        colour = series_colour(number + len(modalities))  # another one than those of the modalities above
         below[0].plot(along, middle, "o-", markersize=3, color=colour, label=name)
         below[0].fill_between(along, low, high, color=colour, alpha=0.2, linewidth=0)
         below[1].plot(along, 100 * np.asarray(run["others"]), "o-", markersize=3, color=colour, label=name)
     below[0].set_ylim(0, 1.02)
-    below[0].set_ylabel("distributedness (quartiles)")
+    below[0].set_ylabel("distributedness of features\n(median, quartiles)")
     below[1].set_ylim(0, 100)
-    below[1].set_ylabel("caused by others in own tokens (%)")
+    below[1].set_ylabel("variance that others cause\nin a modality's own tokens (%)")
     for panel in below:
         panel.set_xticks(along, ["tok.", *map(str, along[1:])])
         panel.set_xlabel("layer")
     below[1].legend()
-    title(figure, "Tuning of units to modalities", note)
+    title(figure, "Tuning of features to modalities; tok.: tokenizers, before the first block", note)
     return figure
 
 
@@ -106,16 +106,19 @@ def embedding(places, held, people, *, task=None, targets=None, ages=None, note=
     figure = new_figure(PAGE, 2.9)
     panels = figure.subplots(1, len(shown), squeeze=False, sharex=True, sharey=True)[0]
     order = np.random.default_rng(0).permutation(len(places))  # in random order, so that no class covers another
+    size = 4 if len(places) > 500 else 10
     for panel, name in zip(panels, shown, strict=True):
         if name == "class":
-            _classes(panel, places, np.asarray(targets), task, order)
+            _classes(panel, places, np.asarray(targets), task, order, size)
         elif name == "person":
             code = np.unique(people, return_inverse=True)[1]
             # Hue cannot distinguish many people: the panel shows whether people cluster, not who is where.
-            panel.scatter(*places[order].T, c=code[order], cmap="turbo", s=4, linewidths=0)
+            few = code.max() < len(SERIES)
+            colours = {"c": np.array(SERIES)[code[order]]} if few else {"c": code[order], "cmap": "turbo"}
+            panel.scatter(*places[order].T, **colours, s=size, linewidths=0)
             panel.set_title(f"person ({code.max() + 1})")
         else:
-            dots = panel.scatter(*places[order].T, c=np.asarray(ages)[order], cmap="viridis", s=4, linewidths=0)
+            dots = panel.scatter(*places[order].T, c=np.asarray(ages)[order], cmap="viridis", s=size, linewidths=0)
             figure.colorbar(dots, ax=panel, pad=0.02).set_label("years")
             panel.set_title("age")
         panel.set_xlabel(f"component 1 ({100 * held[0]:.0f} % of variance)")
@@ -126,7 +129,7 @@ def embedding(places, held, people, *, task=None, targets=None, ages=None, note=
     panels[0].set_xlim(low[0], high[0])
     panels[0].set_ylim(low[1], high[1])
     outside = int(((places < low) | (places > high)).any(axis=1).sum())
-    text = f", {outside} of {len(places)} windows outside" if outside else ""
+    text = f", {outside} of {len(places)} windows outside the frame" if outside else ""
     title(figure, f"Features of windows: principal components{text}", note)
     return figure
 
@@ -171,10 +174,11 @@ def _stacked(panel, shares, modalities):
     panel.set_xlabel("layer")
 
 
-def _classes(panel, places, targets, task, order):
+def _classes(panel, places, targets, task, order, size):
     colours = np.array([*(series_colour(i) for i in range(len(task.classes))), GREY])
-    panel.scatter(*places[order].T, c=colours[targets[order]], s=4, linewidths=0)
-    for name, colour in zip(task.classes, colours, strict=False):
+    panel.scatter(*places[order].T, c=colours[targets[order]], s=size, linewidths=0)
+    names = [*task.classes, *(["not scored"] if (targets < 0).any() else [])]
+    for name, colour in zip(names, colours, strict=False):
         panel.scatter([], [], s=12, color=colour, label=name, linewidths=0)
-    panel.figure.legend(loc="outside lower left", ncols=len(task.classes), handletextpad=0, columnspacing=1)
+    panel.figure.legend(loc="outside lower left", ncols=len(names), handletextpad=0, columnspacing=1)
     panel.set_title(task.name)

@@ -98,6 +98,38 @@ def loss_curve(metrics, *, x=None, unit=SHARE, note=None):
     return figure
 
 
+@styled
+def losses_of_many(trainings, *, note=None):
+    """Training and validation losses of several trainings of each kind, a panel for each kind and a line for each.
+
+    Args:
+        trainings: Title to list of dicts of columns, as `read_metrics` returns them.
+        note: Word for the title.
+
+    Returns: `Figure`.
+    """
+    rows = -(-len(trainings) // 4)
+    figure = new_figure(PAGE, 0.7 + 1.45 * rows)
+    panels = figure.subplots(rows, 4, squeeze=False).ravel()
+    for panel, (heading, found) in zip(panels, trainings.items(), strict=False):
+        for number, columns in enumerate(found):
+            few = len(columns["step"]) < 12
+            for name, label, colour in (("loss", "training", BLUE), ("val_loss", "validation", VERMILION)):
+                shown = [(name, label if number == 0 else None, colour)]
+                _lines(panel, columns["step"], columns, shown, marker="o" if few else None)
+        panel.set_title(heading.replace("_", " "), fontsize=7)
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        panel.grid(axis="y", color="#DDDDDD", linewidth=0.5)
+    for panel in panels[len(trainings) :]:
+        panel.set_visible(False)
+    known = {text: line for panel in panels for line, text in zip(*panel.get_legend_handles_labels(), strict=True)}
+    figure.legend(known.values(), known.keys(), loc="outside lower right", ncols=2)
+    figure.supxlabel("step")
+    figure.supylabel("loss")
+    title(figure, "Losses of the cells", note)
+    return figure
+
+
 def _lines(panel, along, columns, shown, marker=None):
     for name, label, colour in shown:
         if name in columns:

@@ -18,6 +18,14 @@ from physiokeras.figures.style import (
     unit_text,
 )
 
+FLAT = 0.2
+"""Share of the spread of the true samples below which a reconstruction is a flat line."""
+
+MEANING = (
+    "A flat orange line is near the mean: the network has not learned to predict these samples, as after few steps,\n"
+    "or nobody can, as samples of noise-like signals (EMG, EEG). Their power can be predicted: --targets spectrum."
+)
+
 
 @styled
 def reconstruction(true, reconstructed, hidden, *, seconds, units=None, channels=None, dropped=(), note=None):
@@ -39,7 +47,7 @@ def reconstruction(true, reconstructed, hidden, *, seconds, units=None, channels
         ValueError: Modalities or shapes that do not go together.
     """
     rows = _channels(true, reconstructed, hidden, units or {}, channels or {})
-    figure = new_figure(PAGE, 0.75 + 0.62 * len(rows))
+    flat, figure = False, new_figure(PAGE, 0.75 + 0.62 * len(rows))
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for panel, (name, label, unit, signal, guess) in zip(panels, rows, strict=True):
         panel.set_ylabel(f"{label}\n({unit})", rotation=0, ha="right", va="center", fontsize=7)
@@ -53,13 +61,14 @@ def reconstruction(true, reconstructed, hidden, *, seconds, units=None, channels
         mask = np.asarray(hidden[name], dtype=bool)
         time = (np.arange(len(signal)) + 0.5) * seconds / len(signal)
         inside = np.repeat(mask, len(signal) // len(mask))
+        flat |= bool(mask.any()) and guess[inside].std() < FLAT * signal[inside].std()
         _shade(panel, mask, seconds, ORANGE if name in dropped else SKY)
         panel.plot(time, signal, color=BLACK, linewidth=0.6)
         panel.plot(time, np.where(inside, guess, np.nan), color=VERMILION, linewidth=0.8)
         panel.yaxis.set_major_locator(MaxNLocator(3))
     panels[-1].set_xlabel("time in the window (s)")
     panels[-1].set_xlim(0, seconds)
-    _key(figure, dropped)
+    _key(figure, dropped, MEANING if flat else None)
     title(figure, "Reconstruction of hidden patches", note)
     figure.align_ylabels()
     return figure
@@ -94,10 +103,10 @@ def _shade(panel, mask, seconds, colour):
         panel.axvspan(first * seconds / len(mask), last * seconds / len(mask), color=colour, alpha=0.25, linewidth=0)
 
 
-def _key(figure, dropped):
+def _key(figure, dropped, meaning):
     keys = [Line2D([], [], color=BLACK, linewidth=0.8), Line2D([], [], color=VERMILION), Patch(color=SKY, alpha=0.25)]
     texts = ["true", "reconstructed", "hidden"]
     if dropped:
         keys.append(Patch(color=ORANGE, alpha=0.25))
         texts.append(f"dropped modality ({', '.join(name.upper() for name in dropped)})")
-    figure.legend(keys, texts, loc="outside lower center", ncols=len(keys))
+    figure.legend(keys, texts, loc="outside lower center", ncols=len(keys), title=meaning, title_fontsize=6.5)

@@ -33,12 +33,15 @@ def recording(channels, labels, *, start, span, window, name, note=None):
         panel.set_xlim(0, span)
         panel.tick_params(labelbottom=panel is panels[-1])
         if piece is None:
-            panel.text(0.5, 0.5, "not to be had", transform=panel.transAxes, ha="center", va="center", color=GREY)
+            panel.text(0.5, 0.5, "absent", transform=panel.transAxes, ha="center", va="center", color=GREY)
             panel.set_yticks([])
             continue
         panel.plot(np.linspace(0, span, len(piece), endpoint=False), piece, color=BLACK, linewidth=0.4)
         panel.yaxis.set_major_locator(MaxNLocator(2))
-    panels[-1].set_xlabel("seconds")
+        if np.ptp(piece) == 0:
+            panel.text(0.5, 0.58, "flat: one value throughout", transform=panel.transAxes, ha="center", va="bottom",
+                       color=VERMILION)  # fmt: skip
+    panels[-1].set_xlabel(f"seconds, from {start / 60:.1f} min after the start of the recording")
     title(figure, name, note)
     return figure
 

@@ -1,5 +1,7 @@
 """Figures of a search: scores of trials over each setting, and the heat map of a grid."""
 
+import textwrap
+
 import numpy as np
 
 from physiokeras.figures.style import BLUE, COLUMN, PAGE, VERMILION, new_figure, styled, title
@@ -25,7 +27,7 @@ def trials(values, scores, *, name, note=None):
     for panel, (setting, column) in zip(panels, values.items(), strict=True):
         panel.scatter(column, scores, s=14, c=colours)
         panel.set_xlabel(setting)
-    panels[0].set_ylabel(name)
+    panels[0].set_ylabel(textwrap.fill(name, 30))
     title(figure, "Trials of the search; red: the best", note)
     return figure
 
@@ -59,6 +61,6 @@ def heat_map(scores, rows, columns, *, axes, name, note=None):
     panel.set_yticks(range(len(rows)), rows)
     panel.set_xlabel(axes[1])
     panel.set_ylabel(axes[0])
-    figure.colorbar(image, label=name)
+    figure.colorbar(image, label=textwrap.fill(name, 30))
     title(figure, "Mean ± sd over seeds" if len(scores) > 1 else "One seed", note)
     return figure

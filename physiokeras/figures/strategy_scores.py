@@ -8,25 +8,28 @@ from physiokeras.figures.style import BLACK, BLUE, COLUMN, GREY, VERMILION, new_
 
 
 @styled
-def points(panels, *, reference=None, marked=(), label="balanced accuracy", note=None):
+def points(panels, *, reference=None, marked=(), chance=None, label="balanced accuracy", note=None):
     """Scores of strategies with 95 % intervals over people, in a panel for each task.
 
     Args:
         panels: Title to dict of strategy to `(value, low, high, seeds)`: mean, interval, score of each seed.
         reference: The strategy whose value is drawn through each panel.
         marked: Strategies whose names are printed bold.
+        chance: Title to the score that guessing gives, which is drawn through its panel.
         label: Label of the horizontal axis.
         note: Word for the title, such as "simulated".
 
     Returns: `Figure`.
     """
     names = list(dict.fromkeys(name for values in panels.values() for name in values))
-    figure = new_figure(COLUMN, 0.8 + len(panels) * (0.35 + 0.125 * len(names)))
+    figure = new_figure(COLUMN, 0.95 + len(panels) * (0.35 + 0.125 * len(names)))
     for panel, (heading, values) in zip(
         figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True
     ):
         if reference in values:
             panel.axvline(values[reference][0], color=GREY, linewidth=0.6, linestyle="--")
+        if chance:
+            panel.axvline(chance[heading], color=BLACK, linewidth=0.8, linestyle=":")
         for place, name in enumerate(names):
             if name not in values:
                 continue
@@ -44,7 +47,10 @@ def points(panels, *, reference=None, marked=(), label="balanced accuracy", note
         panel.grid(axis="x", color="#DDDDDD", linewidth=0.5)
         panel.set_title(heading, loc="left")
     # This label is wider than the panel, which leaves room for long names of strategies.
-    figure.supxlabel(f"{label}: mean, each seed (circles),\n95 % interval over people")
+    known = any(reference in values for values in panels.values())
+    lines = [f"dashed: {reference.replace('_', ' ')}"] * known + ["dotted: chance"] * bool(chance)
+    meaning = [f"{label}: mean, each seed (circles),", "95 % interval over people", ", ".join(lines)]
+    figure.supxlabel("\n".join(line for line in meaning if line))
     title(figure, "Strategies", note)
     return figure
 
@@ -99,7 +105,7 @@ def reliability(sums, *, task, note=None):
     """
     figure = new_figure(COLUMN, 3.2)
     panel = figure.subplots()
-    panel.plot([0, 1], [0, 1], color=GREY, linewidth=0.6, linestyle="--")
+    panel.plot([0, 1], [0, 1], color=GREY, linewidth=0.6, linestyle="--", label="perfect")
     markers = "osD^vP*"
     for place, (name, own) in enumerate(sums.items()):
         own = np.asarray(own)

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -65,12 +66,18 @@ def new_figure(width, height):
 
 
 def title(figure, text, note=None):
-    """Set a title above all panels, followed by a note such as "simulated"."""
-    figure.suptitle(f"{text} ({note})" if note else text, fontsize=8, fontweight="bold")
+    """Set a title above all panels, followed by a note such as "simulated"; a long one gets several lines."""
+    text = f"{text} ({note})" if note else text
+    width = int(13 * figure.get_figwidth())
+    # Never broken inside a word, such as a file's name.
+    lines = [textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False) for line in text.splitlines()]
+    figure.suptitle("\n".join(lines), fontsize=8, fontweight="bold")
 
 
 def unit_text(unit):
-    """A unit as figures print it: "µV" for "uV"; "scaled" for none."""
+    """A unit as figures print it: "µV" for "uV", "°C" for "degC"; "scaled" for none."""
+    if unit in ("degC", "DegC"):
+        return "°C"
     return f"µ{unit[1:]}" if unit in ("uV", "uS") else unit or "scaled"
 
 

@@ -2,11 +2,20 @@
 
 from keras import config, ops
 
+from physiokeras.constants import Tensor
+
 _HIDDEN = -1e9
 """Score of a hidden key: it vanishes beside any real score, and stays finite where all keys are hidden."""
 
 
-def attend(query, key, value, heads: int, valid=None, return_weights: bool = False):
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    heads: int,
+    valid: Tensor | None = None,
+    return_weights: bool = False,
+) -> Tensor | tuple[Tensor, Tensor]:
     """Multi-head attention of every query over the valid keys.
 
     A row without a valid key gets the plain average of all keys, never NaN.

@@ -16,7 +16,7 @@ _NEVER = 1e-9
 
 @keras.saving.register_keras_serializable("physiokeras")
 class ModalityDropout(SeedState, keras.layers.Layer):
-    """Drop random modalities of a recording, never its last.
+    """Drop random modalities of a recording, but never the last one that is present.
 
     ```python
     drop = ModalityDropout(rate=0.5, seed=1)  # in half of the batches, one modality

@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("physiokeras")
 class TokenPooling(keras.layers.Layer):
-    """Mean over each modality's tokens, then mean over the present modalities, or their concatenation.
+    """Mean over each modality's tokens, then the mean or the concatenation of the modalities.
 
     With `keep_time` the mean over time is left out: tokens of one time are merged over the modalities.
 

@@ -1,4 +1,4 @@
-"""Analyse what a model has learned: attention, tuning of units, reconstruction between modalities, representation.
+"""Analyse what a model has learned: attention, tuning of features, reconstruction between modalities, representation.
 
     physiokeras analyze --run runs/pretrain-1
     physiokeras analyze --run runs/mae --against runs/dropout runs/late
@@ -76,7 +76,7 @@ def main(argv=None):
         records = analysed_runs.held_out(settings.run, manifest, settings.against)
         makers = {
             "Attention": attention_section.attention,
-            "Tuning of units": learned_sections.tuning,
+            "Tuning of features": learned_sections.tuning,
             "Reconstruction between modalities": learned_sections.reconstruction,
             "Representation": learned_sections.representation,
         }

@@ -104,7 +104,7 @@ def main(argv=None):
     from physiokeras.comparison.pool import pool
     from physiokeras.comparison.table import score_table
     from physiokeras.evaluation import folds
-    from physiokeras.experiments import cohort, devices, loggers
+    from physiokeras.experiments import cohort, devices, loggers, progress
 
     devices.check(settings.devices)
     loggers.check(settings)
@@ -123,8 +123,8 @@ def main(argv=None):
         plan = cells.plan(settings, manifest, compared, parts, run.folder)
         for number, cell in enumerate(plan):
             if not cells.is_done(cell, tasks):
-                cells.compute(cell, manifest, tasks, run)
-                print(progress(plan, number, lambda c: cells.is_done(c, tasks)), flush=True)
+                cells.compute(cell, manifest, tasks, run, f"Cell {number + 1} of {len(plan)}")
+                progress.say(cell_done(plan, number, lambda c: cells.is_done(c, tasks)))
         pooled = pool(plan, tasks)
         table = score_table(pooled, plan, settings.draws, settings.seed)
         report.report(run, plan, pooled, table, manifest, settings)
@@ -147,7 +147,7 @@ def chosen_tasks(settings, manifest):
     return [task for name, task in known.items() if not settings.tasks or name in settings.tasks]
 
 
-def progress(plan, number, is_done):
+def cell_done(plan, number, is_done):
     """A line on a cell that has just ended, and an estimate of the time left from the cells that are done."""
     seconds = {}
     for cell in filter(is_done, plan):
@@ -161,10 +161,7 @@ def progress(plan, number, is_done):
     cell = plan[number]
     took = json.loads((cell.folder / "cell.json").read_bytes())["seconds"]
     parts = ", ".join(f"{name} {value:.0f} s" for name, value in took.items())
-    return (
-        f"Cell {number + 1} of {len(plan)}: {cell.strategy.name}, seed {cell.seed}, fold {cell.fold.number}: {parts}; "
-        f"about {left / 60:.0f} min left."
-    )
+    return f"Cell {number + 1} of {len(plan)} ({cell.title}) is done: {parts}; about {left / 60:.0f} min left."
 
 
 if __name__ == "__main__":

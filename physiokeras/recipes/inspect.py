@@ -26,9 +26,12 @@ from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.pipelines.prepared.remote import local_folder
 from physiokeras.pipelines.readers.e4 import is_export
+from physiokeras.pipelines.readers.units import convert_unit
 from physiokeras.pipelines.signals.derivation import Reader
 
 _MINUTE = 60.0
+MOST_DOUBTS = 3
+"""Doubts in the title of a figure; the text has all."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def list_folder(settings):
 
 
 def draw(found, path):
-    """Draw a minute from the middle of a record, and its labels."""
+    """Draw a minute from the middle of a record, in the definition's units, and its labels."""
     from physiokeras.figures.recording import channel_text, recording
     from physiokeras.figures.style import save
 
@@ -139,16 +142,20 @@ def draw(found, path):
     start, pieces = (header.seconds - span) / 2, {}
     sources = find_sources(header, definition)
     reader = Reader(header, False, cut=lambda values, rate: values[round(start * rate) : round((start + span) * rate)])
-    for channel in definition.channels:
+    units = [(channel, m.unit) for m in definition.modalities.values() for channel in m.channels]
+    for channel, wanted in units:
         source = sources[channel.name]
         if source.absent:
             pieces[channel.name] = None
             continue
         signal = reader.signal_of(source)
-        pieces[channel_text(channel.name, signal.unit if signal.unit_stated else None)] = reader.read(source)[0]
+        values = convert_unit(reader.read(source)[0], signal.unit, wanted)
+        pieces[channel_text(channel.name, wanted or (signal.unit if signal.unit_stated else None))] = values
     labels = {name: (values, definition.labels[name].classes) for name, values in dict(found.labels).items()}
     labels = {name: (values, classes) for name, (values, classes) in labels.items() if classes}
-    note = "; ".join([found.verdict, *found.doubts])[:100]
+    shown = found.doubts[:MOST_DOUBTS]
+    more = [f"{len(found.doubts) - MOST_DOUBTS} more"] if len(found.doubts) > MOST_DOUBTS else []
+    note = "; ".join([found.verdict, *shown, *more])
     window, name = definition.window, found.path.stem
     save(recording(pieces, labels, start=start, span=span, window=window, name=name, note=note), path)
     print(f"Drawn: {path}")

@@ -4,9 +4,9 @@ from physiokeras.experiments import hub
 from physiokeras.markdown import markdown_table
 
 SCORES = {
-    "balanced_accuracy": "balanced accuracy",
-    "kappa": "Cohen's kappa",
-    "auroc": "AUROC",
+    "balanced_accuracy": "balanced accuracy (chance 1/classes)",
+    "kappa": "Cohen's kappa (chance 0)",
+    "auroc": "AUROC (chance 0.5)",
     "auprc": "AUPRC",
     "mae": "mean absolute error",
     "r2": "R²",

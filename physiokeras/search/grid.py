@@ -9,7 +9,7 @@ from physiokeras.figures import search_scores
 from physiokeras.figures.style import save
 from physiokeras.files import write_csv
 from physiokeras.search.interaction import interaction
-from physiokeras.search.tuner import SCORE, score
+from physiokeras.search.tuner import SCORE, score, score_title
 from physiokeras.seeds import derive
 
 
@@ -34,12 +34,12 @@ def search(run, dimensions, task, manifest, settings):
         scores[seed, i, j] = score(run, run.folder / "cells" / name, own, task, manifest)
         rows.append((seed, *values.values(), scores[seed, i, j]))
     write_csv(run.folder / "grid.csv", [("seed", first.name, second.name, "score"), *rows])
-    report(run.folder, scores, first, second, manifest)
+    report(run.folder, scores, first, second, manifest, score_title(task))
 
 
-def report(folder, scores, first, second, manifest):
+def report(folder, scores, first, second, manifest, title):
     """Print the test of the interaction; write it and the heat map to the run folder."""
-    labels = {"axes": (first.name, second.name), "name": SCORE, "note": reports.note_of(manifest)}
+    labels = {"axes": (first.name, second.name), "name": title, "note": reports.note_of(manifest)}
     save(search_scores.heat_map(scores, first.values, second.values, **labels), folder / "grid.png")
     reports.publish(folder, [sentence(scores, first, second)], manifest)
 

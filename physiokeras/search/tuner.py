@@ -11,6 +11,7 @@ from physiokeras.errors import TrainingError
 from physiokeras.evaluation.evaluate import score_task
 from physiokeras.evaluation.extraction import features_of
 from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.scores import with_chance
 from physiokeras.experiments import devices, reports, training
 from physiokeras.experiments.build import build_model, compile_model
 from physiokeras.experiments.cohort import training_splits
@@ -122,14 +123,19 @@ def search(run, dimensions, task, manifest, settings):
     ]
     if not found:
         raise TrainingError("every trial failed; the messages above say why.")
-    report(run, found, names, manifest)
+    report(run, found, names, manifest, score_title(task))
 
 
 def _steps(folder, trial):
     return json.loads((folder / "trials" / trial.trial_id / "score.json").read_text())["steps"]
 
 
-def report(run, found, names, manifest):
+def score_title(task):
+    """Name of a trial's score, with what guessing gives."""
+    return with_chance(SCORE, "balanced_accuracy", len(task.classes))
+
+
+def report(run, found, names, manifest, title):
     """Print the trials, best first; write the table and the figure to the run folder.
 
     Args:
@@ -137,17 +143,18 @@ def report(run, found, names, manifest):
         found: list of dicts of the searched settings, `steps` and `score`.
         names: Names of the searched settings.
         manifest: `Manifest`.
+        title: Name of the score.
     """
     found = sorted(found, key=lambda trial: trial["score"], reverse=True)
     write_csv(run.folder / "trials.csv", [list(found[0]), *(trial.values() for trial in found)])
     figure = search_scores.trials(
         {name: [trial[name] for trial in found] for name in names},
         [trial["score"] for trial in found],
-        name=SCORE,
+        name=title,
         note=reports.note_of(manifest),
     )
     save(figure, run.folder / "trials.png")
-    rows = [[*names, "steps", SCORE]]
+    rows = [[*names, "steps", title]]
     rows += [[*(_text(trial[name]) for name in names), str(trial["steps"]), f"{trial['score']:.3f}"] for trial in found]
     reports.publish(run.folder, [markdown_table(rows)], manifest)
     run.note(best=found[0])

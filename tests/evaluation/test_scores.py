@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from physiokeras.evaluation.scores import class_scores, main_scores, number_scores, scores_by_group
+from physiokeras.evaluation.scores import class_scores, main_scores, number_scores, scores_by_group, with_chance
 
 pytestmark = pytest.mark.once
 
@@ -135,3 +135,12 @@ def test_numbers_that_cannot_be_scored_are_errors():
         number_scores(np.zeros(2), np.array([0, np.inf]))
     with pytest.raises(ValueError, match=r"Received: \(2,\) and \(3,\)"):
         number_scores(np.zeros(2), np.zeros(3))
+
+
+def test_titles_name_what_guessing_gives():
+    draw = np.random.default_rng(0)
+    guessed = class_scores(draw.integers(0, 5, 20_000), draw.dirichlet(np.ones(5), 20_000))
+    named = {score: with_chance("X", score, 5) for score in ("balanced_accuracy", "auroc", "kappa", "accuracy")}
+    assert named.pop("accuracy") == "X"
+    for score, text in named.items():
+        assert float(text.removeprefix("X (chance ").removesuffix(")")) == pytest.approx(guessed[score], abs=0.02)

@@ -1,4 +1,6 @@
+import itertools
 import sys
+from types import SimpleNamespace
 
 import pytest
 from trainings import line, points
@@ -15,6 +17,18 @@ def test_file_gets_a_line_for_each_interval_without_control_characters(capsys):
     assert [text.split(":")[0] for text in said.splitlines()] == ["Step 4 of 8", "Step 8 of 8"]
     assert said.splitlines()[-1].endswith(", 0 s left.")
     assert [letter for letter in said if not letter.isprintable() and letter != "\n"] == []
+
+
+def test_training_that_is_one_of_many_gets_a_line_now_and_then_with_the_last_validation_loss(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=itertools.count(step=20).__next__))
+    callbacks, verbose = progress.shown(8, 2, "Cell 1 of 9 (mae, seed 0, fold 0)")
+    options = {"validation_data": points(0), "validation_steps": 1, "verbose": verbose, "callbacks": callbacks}
+    line().fit(points(0), epochs=4, steps_per_epoch=2, **options)
+    lines = capsys.readouterr().out.splitlines()
+    assert 1 < len(lines) < 8
+    assert all(text.startswith("Cell 1 of 9 (mae, seed 0, fold 0), step ") for text in lines)
+    assert "val_loss" not in lines[0]
+    assert "val_loss" in lines[-1]
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(400, ([], 1)), (401, 0)])

@@ -106,9 +106,9 @@ def test_hypnogram_has_wake_on_top_then_rem_and_n3_below():
     np.testing.assert_array_equal(drawn[:-1], [levels[name] for name in ("W", "W", "N1", "N2", "N3", "R", "R")])
     assert np.isnan(drawn[-1])
     assert edges[-1] == 8 * 30 / 60
-    assert figure.axes[2].get_xlabel() == "time (min)"
+    assert figure.axes[2].get_xlabel().splitlines()[0] == "time (min)"
     night = hypnogram(np.tile(STAGES, 100), np.tile(STAGES, 100)).axes[2]
-    assert (night.get_xlabel(), night.get_xlim()[1]) == ("time (h)", 800 / 120)
+    assert (night.get_xlabel().splitlines()[0], night.get_xlim()[1]) == ("time (h)", 800 / 120)
     assert "100% of 7 windows agree" in figure.get_suptitle()
 
 
@@ -120,6 +120,13 @@ def test_reconstruction_is_drawn_inside_hidden_patches_only():
     assert not np.isnan(true).any()
     assert [(patch.get_x(), patch.get_width()) for patch in eeg.patches] == [(0, 1), (2, 2)]
     assert len(figure.axes) == 3
+
+
+def test_flat_reconstruction_is_explained_and_another_is_not():
+    given = window()
+    flat, other = (reconstruction(**window(reconstructed=guess)) for guess in (given["reconstructed"], given["true"]))
+    assert flat.legends[0].get_title().get_text().startswith("A flat orange line is near the mean")
+    assert not other.legends[0].get_title().get_text()
 
 
 def test_dropped_modality_and_absent_channel_are_marked():

@@ -25,7 +25,7 @@ from physiokeras.evaluation.features import Features
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.subset_maps import SubsetMap
 from physiokeras.evaluation.tasks import Task, tasks_of
-from physiokeras.experiments import compiled_models, supervised, training
+from physiokeras.experiments import compiled_models, progress, run_folder, supervised, training
 from physiokeras.experiments.settings import read
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.layers.constants import Constants
@@ -269,7 +269,7 @@ def test_tables_hold_the_scores_of_the_predictions(run):
     )
     drawn = {path.name for path in (run.folder / "figures").iterdir()}
     subsets = {f"subsets_{probe}_stress" for probe in ("kept", "mapped", "refit")}
-    assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "calibration_stress", *subsets)}
+    assert drawn == {f"{name}.png" for name in ("balanced_accuracy", "auroc", "calibration_stress", "losses", *subsets)}
 
 
 @pytest.mark.once
@@ -430,6 +430,29 @@ def test_probe_settings_at_their_default_leave_finished_cells_valid(prepared, sm
     assert cells.asked(cell, [task]) == before
     wider = replace(cell, strategy=replace(strategy, settings=replace(settings, probe_folds=5, context_mode="mean")))
     assert cells.asked(wider, [task]) == {**before, "probe_folds": 5, "context_mode": "mean"}
+
+
+@pytest.mark.once
+def test_validation_loss_of_a_cell_is_of_others_and_changes_no_weight(prepared, small, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    settings = read(compare.Settings, [*STEPS.split(), "--strategies", "input_dropout", "--interval", "1", *small])
+    (strategy,) = strategies.strategies_of(settings, prepared)
+    fold = folds.own_splits(prepared, ["pretrain", "train"])
+    models, streamed, original = [], [], training.stream
+    monkeypatch.setattr(
+        training, "stream", lambda *a, records, **o: streamed.append({*records}) or original(*a, records=records, **o)
+    )
+    for number, own in enumerate((fold, replace(fold, validation=()))):
+        cell = cells.Cell(strategy, 0, own, tmp_path / str(number))
+        models.append(cells.encoder(cell, prepared, run_folder.Run(tmp_path, "compare"), "Cell 1 of 2"))
+    assert [people for people in streamed if people != {*fold.pretrain}] == [{"cyd"}]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    validated, alone = (rows_of(tmp_path / number / "metrics.csv") for number in "01")
+    assert [row["loss"] for row in validated] == [row["loss"] for row in alone]
+    assert all(np.isfinite(float(row["val_loss"])) for row in validated)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Cell 1 of 2, step 2 of 3: ")]
+    assert ["val_loss" in line for line in said] == [True, False]
 
 
 @pytest.mark.once

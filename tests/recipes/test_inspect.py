@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from physiokeras.errors import DataError
+from physiokeras.figures import recording as recordings
 from physiokeras.pipelines import Definition, convert
 from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import inspect
@@ -115,6 +116,19 @@ def test_the_figure_shows_every_channel(record, tmp_path, capsys):
         picture = np.asarray(Image.open(tmp_path / "f.png").convert("L"))
         assert picture.shape[1] > 1000
         assert 0.01 < (picture < 128).mean() < 0.5
+
+
+def test_the_figure_is_in_the_units_of_the_definition(record, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("physiokeras.figures.style.save", lambda *_: None)
+    drawn = []
+    monkeypatch.setattr(recordings, "recording", lambda pieces, *_, **__: drawn.append(pieces))
+    (tmp_path / "in_mv.toml").write_text(TOML.replace('unit = "uV"', 'unit = "mV"'))
+    (tmp_path / "in_uv.toml").write_text(TOML)
+    for name in ("in_uv", "in_mv"):
+        run(capsys, record, "--dataset", tmp_path / f"{name}.toml", "--figure", tmp_path / "f.png")
+    (micro, *_), (milli, *_) = (pieces.items() for pieces in drawn)
+    assert (micro[0][-2:], milli[0][-2:]) == ("µV", "mV")
+    np.testing.assert_allclose(milli[1] * 1000, micro[1], rtol=1e-5)
 
 
 def test_a_folder_of_something_else_is_an_error(tmp_path):

@@ -18,7 +18,7 @@ __all__ = ["LABEL_KINDS", "SPLITS", "Channel", "Definition", "Label", "Modality"
 
 @dataclass(frozen=True)
 class Definition:
-    """A data set: which records, which channels, what to do with them, and how they are divided.
+    """The definition of a data set: records, channels, processing, labels and splits.
 
     Args:
         name: Its name.

@@ -81,7 +81,7 @@ def source(
     drop_remainder: bool | None = None,
     verify: bool = True,
 ) -> Source:
-    """The batches of `stream`, bit for bit, by number: NumPy arrays, read without TensorFlow.
+    """The batches of `stream` by number, as NumPy arrays that are read without TensorFlow.
 
     A `Source` has a length and an index. Grain, PyTorch and plain loops read from it, in threads and in processes:
 
