@@ -143,6 +143,27 @@ def per_token(vector, patch, rate, tokens):
     return np.where(ones + zeros == 0, -1, ones >= zeros).astype(np.int64)
 
 
+def scored(header, definition, start, windows):
+    """A scorer's arousals of every token of a recording.
+
+    Args:
+        header: Its `Header`.
+        definition: `Definition`.
+        start: Seconds of the recording before the first window.
+        windows: Number of windows.
+
+    Returns: the name of the label to `(tokens,)` of -1, 0 and 1; empty where there is no scoring.
+    """
+    label = next((one for one in definition.labels.values() if one.kind == "arousal"), None)
+    vector = None if label is None else arousal_targets(header, label)
+    if vector is None or not windows:
+        return {}
+    patch = definition.window / definition.tokens
+    return {
+        TASK.label: per_token(vector[round(start * header.rate) :], patch, header.rate, windows * definition.tokens)
+    }
+
+
 def per_sample(chances, patch, rate, frames):
     """Probabilities at every sample: straight lines between the middles of tokens, level before and after.
 

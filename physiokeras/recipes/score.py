@@ -6,8 +6,8 @@
 
 The source is a folder of recordings, a single one, or a folder that `prepare` wrote; modalities may be missing. Each
 record gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records.
-`statistics.csv` has a row for each record, `events.csv` one for each run of windows with an event, and `index.html`
-shows the records, those to distrust first. A rerun scores only records that are missing, failed or changed. A record
+`statistics.csv` has a row for each record, `events.csv` one for each run of windows with an event (or arousal in
+seconds, with a run of `challenge`), and `index.html` shows the records, those to distrust first. A rerun scores only records that are missing, failed or changed. A record
 that cannot be read is set aside with its reason.
 """
 

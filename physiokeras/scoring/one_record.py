@@ -75,7 +75,6 @@ def score(model, digest, order, night):
         predictions, note = predict_all(model, night)
         seen = split_of(night.identity, model.first_facts, order.manifest, night.name)
         facts = facts_of(model, night, predictions, seen=seen, note=note)
-        facts["staged"] = any("statistics" in one for one in facts["tasks"].values())
         facts |= {"key": order.key, "model": about(model, digest), "sources": night.sources}
         record_files.write(order.out, night, predictions, facts, figure=order.figure, note=order.note)
     except (DataError, ValueError) as error:
@@ -133,16 +132,23 @@ def predict_all(model, night):
 
     Returns: dict of task name to `Prediction`, and a note on windows that lack modalities.
     """
+    from physiokeras.scoring import window_features
     from physiokeras.scoring.inputs import inputs_of, slices
 
-    features, notes, predictions = {}, [], {}
+    by_time = sorted((head.extractor for head in model.heads.values()), key=lambda one: one.keep_time)
+    used = {id(one.encoder): one for one in by_time}  # the last: an extractor that keeps the time serves the others
+    read, features, notes, predictions = {}, {}, [], {}
     for name, head in model.heads.items():
-        key = id(head.extractor)
-        if key not in features:
-            batches = slices(inputs_of(night, head.extractor.encoder))
-            features[key], note = model.features_of(head.extractor, batches)
+        key, own = id(head.extractor.encoder), id(head.extractor)
+        if key not in read:
+            read[key] = window_features.read(used[key], slices(inputs_of(night, used[key].encoder)))
+        if head.extractor.keep_time:
+            features[own] = read[key]
+        elif own not in features:
+            time = used[key].encoder.time
+            found = window_features.over_time(read[key], time) if used[key].keep_time else read[key]
+            features[own], note = model.mapped(head.extractor, found)
             notes += [note] if note and note not in notes else []
-        predictions[name] = model.prediction(
-            head, features[key], window=night.window, start=night.start, clock=night.clock
-        )
+        facts = {"window": night.window, "start": night.start, "clock": night.clock}
+        predictions[name] = model.prediction(head, features[own], **facts)
     return predictions, "".join(notes)

@@ -18,7 +18,7 @@ from physiokeras.scoring import one_record, page, record_files
 from physiokeras.scoring.sources import Source, open_source
 from physiokeras.scoring.trained_model import TrainedModel
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same recording and model would give other files; records of another format are scored again."""
 
 
@@ -123,7 +123,7 @@ class _Job:
         facts = record_files.read_facts(record_files.path_of(self.out, name, "json"))
         if not facts or "set_aside" in facts or facts.get("key") != self.key(name):
             return False
-        kinds = ["csv", "edf", *(["png"] if self.figures and facts.get("staged") else [])]
+        kinds = record_files.kinds_of(facts, self.figures)
         there = all(record_files.path_of(self.out, name, kind).is_file() for kind in kinds)
         return there and self.records.unchanged(name, facts)
 

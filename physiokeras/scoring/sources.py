@@ -112,10 +112,11 @@ def _recordings(folder, model, out, definition, shard_index, num_shards):
     work = Work.of(folder, there, out, shard_index, num_shards, True)
     mine = work.headers[shard_index::num_shards]
     paths = {path.stem: path for path in mine if path not in work.refused}
+    seconds = any(head.extractor.keep_time for head in model.heads.values())
 
     def call(name):
         path, used, person, _, strict, sums = work.arguments(paths[name])
-        return night_or_reason, (path, used, person, strict, sums)
+        return night_or_reason, (path, used, person, strict, sums, seconds)
 
     return Source(
         list(paths),
