@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.evaluation import arousal_seconds
 from physiokeras.experiments.training_set import identity_of, identity_of_record
 from physiokeras.pipelines.converting.sources import differing, fingerprint
-from physiokeras.pipelines.labels.window_labels import first_window, read_labels
+from physiokeras.pipelines.labels.window_labels import arousals_by_token, first_window, read_labels
 from physiokeras.pipelines.readers.clock import start_of
 from physiokeras.pipelines.readers.records import read_header
 from physiokeras.pipelines.signals.channels import record_windows
@@ -84,7 +83,7 @@ def read_night(path, definition, people, strict=True, sums=None, seconds=False):
         why = "; ".join(f"{channel['channel']}: {', '.join(channel['notes'])}" for channel in channels)
         raise DataError(f"no channel is usable in any window. {why[:400]}", file=header.path)
     if seconds:
-        labels |= arousal_seconds.scored(header, definition, start, len(present))
+        labels |= arousals_by_token(header, definition, start, len(present))
     facts = {"clock": start_of(path), "labels": labels, "channels": channels, "notes": notes, "sources": sources}
     facts["identity"] = identity_of(sources)
     return Night(header.name, signals, present, definition.window, start, **facts)

@@ -47,20 +47,22 @@ class Order:
 
 
 def read(order):
-    """The `Night` of an order, or why it cannot be read."""
-    return order.reader(*order.arguments)
+    """The `Night` of an order and the seconds of reading it, or why it cannot be read, a text."""
+    begin = time.monotonic()
+    night = order.reader(*order.arguments)
+    return night if isinstance(night, str) else (night, time.monotonic() - begin)
 
 
-def score(model, digest, order, night):
+def score(model, digest, order, found):
     """Score a record and write its files.
 
     Args:
         model: `TrainedModel`.
         digest: Its digest.
         order: `Order`.
-        night: What `read` gives.
+        found: What `read` gives.
 
-    Returns: seconds that it took; or why the record cannot be scored, a text.
+    Returns: seconds of reading it, and of scoring it and writing its files; or why it cannot be scored, a text.
 
     Raises:
         OSError: The folder takes no more files.
@@ -68,9 +70,9 @@ def score(model, digest, order, night):
     from physiokeras.scoring import record_files
     from physiokeras.scoring.facts import facts_of
 
-    if isinstance(night, str):
-        return night
-    begin = time.monotonic()
+    if isinstance(found, str):
+        return found
+    (night, reading), begin = found, time.monotonic()
     try:
         predictions, note = predict_all(model, night)
         seen = split_of(night.identity, model.first_facts, order.manifest, night.name)
@@ -79,7 +81,7 @@ def score(model, digest, order, night):
         record_files.write(order.out, night, predictions, facts, figure=order.figure, note=order.note)
     except (DataError, ValueError) as error:
         return str(error)
-    return time.monotonic() - begin
+    return reading, time.monotonic() - begin
 
 
 def load_and_score(folder, digest, backend, order):

@@ -13,6 +13,7 @@ from physiokeras.evaluation.probe_files import load_probe
 from physiokeras.exporting.sources import read_source
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Manifest, windows
+from physiokeras.pipelines.labels import window_labels
 from physiokeras.pipelines.labels.challenge import read_targets
 from physiokeras.recipes import challenge
 from physiokeras.scoring import score_folder
@@ -84,7 +85,7 @@ def test_run_scores_arousals_in_seconds_beside_the_stages_of_the_first_run(pretr
     (header,) = (pretrained.cohort / "source").rglob(f"{name}.hea")
     own = targets(name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(arousal_seconds, "arousal_targets", lambda header, label: own)
+        patch.setattr(window_labels, "arousal_targets", lambda header, label: own)
         score_folder(model, header, tmp_path, figures=False, progress=None)
     facts = json.loads((tmp_path / "records" / f"{name}.json").read_text())["tasks"]
     inputs = windows(manifest, records=[name], modalities=list(model.encoder.modalities))
