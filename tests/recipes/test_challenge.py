@@ -85,7 +85,7 @@ def test_run_scores_arousals_in_seconds_beside_the_stages_of_the_first_run(pretr
     (header,) = (pretrained.cohort / "source").rglob(f"{name}.hea")
     own = targets(name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(window_labels, "arousal_targets", lambda header, label: own)
+        patch.setattr(window_labels, "arousal_targets", lambda header, label, report=None: own)
         score_folder(model, header, tmp_path, figures=False, progress=None)
     facts = json.loads((tmp_path / "records" / f"{name}.json").read_text())["tasks"]
     inputs = windows(manifest, records=[name], modalities=list(model.encoder.modalities))
