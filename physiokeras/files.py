@@ -15,6 +15,15 @@ from physiokeras.errors import DataError
 _SUFFIX = ".tmp"
 
 
+def cache_folder() -> Path:
+    """Folder of what is kept between processes and can be made again: copies of remote files, compiled programs.
+
+    `PHYSIOKERAS_CACHE`; by default `physiokeras` in `XDG_CACHE_HOME`, or else in `~/.cache`.
+    """
+    own, common = os.environ.get("PHYSIOKERAS_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own).expanduser() if own else Path(common).expanduser() / "physiokeras"
+
+
 def write_atomic(path, content):
     """Write a file atomically: a temporary file in the same folder, fsync, rename.
 

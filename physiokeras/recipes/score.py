@@ -33,7 +33,7 @@ class Settings(CommonSettings):
         holds="model",
     )
     source: str = setting(
-        help="folder of recordings, one recording, a folder that `prepare` wrote, or the URL of a folder",
+        help="folder of recordings, one recording, a folder that `prepare` wrote, or the URL of one of these",
         group="data",
         role="place",
         holds="readable",

@@ -24,6 +24,7 @@ from physiokeras.pipelines.converting.names import without_missing_labels
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.prepared.remote import local_file
 from physiokeras.pipelines.readers.memory import Recording
 from physiokeras.scoring import window_features
 from physiokeras.scoring.heads import Head, heads_of
@@ -237,7 +238,7 @@ class TrainedModel:
         """Read a recording by the model's definition, or another one.
 
         Args:
-            path: Its file, or its header.
+            path: Its file, or its header, or the URL of one.
             definition: `Definition`; None: the model's.
 
         Returns: `Night`.
@@ -245,7 +246,7 @@ class TrainedModel:
         Raises:
             DataError: The recording breaks a rule.
         """
-        path = Path(path)
+        path = local_file(path)
         if not path.exists() and not path.with_suffix(".hea").exists():
             close = difflib.get_close_matches(path.name, [one.name for one in path.parent.glob("*")], 1)
             advice = f" Did you mean {path.with_name(close[0])}?" if close else ""
