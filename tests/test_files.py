@@ -10,7 +10,7 @@ pytestmark = pytest.mark.once
 
 HOLD = """
 import sys
-from physiokeras.files import cache_folder, locked
+from physiokeras.files import locked
 with locked(sys.argv[1], shared={}):
     print(1, flush=True)
     input()"""
@@ -61,7 +61,6 @@ def test_layers_and_models_import_where_there_is_no_fcntl():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.once
 def test_cache_folder_follows_the_package_before_the_desktop_before_the_home(monkeypatch):
     places = {"HOME": "/h", "XDG_CACHE_HOME": "/x", "PHYSIOKERAS_CACHE": "~/p"}
     found = []

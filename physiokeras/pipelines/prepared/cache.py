@@ -1,7 +1,7 @@
 """Local copies of remote files, within a bound: shards by their SHA-256, folders by their address.
 
-They lie in `physiokeras.files.cache_folder` and take at most `PHYSIOKERAS_CACHE_GB`, by default 50 GB. What was not used
-for longest is removed first.
+They lie in `physiokeras.files.cache_folder` and take at most `PHYSIOKERAS_CACHE_GB`, by default 50 GB. What was not
+used for longest is removed first.
 """
 
 import hashlib
