@@ -186,6 +186,17 @@ def locked(path, *, shared=None, wait=False):
         yield
 
 
+def number_of(text):
+    """The number that a cell holds; not "1_0" or digits of other scripts, which Python reads as 10.
+
+    Raises:
+        ValueError: It holds none.
+    """
+    if "_" in text or not text.strip().isascii():
+        raise ValueError(f"no number: {text!r:.60}")
+    return float(text)
+
+
 def write_csv(path, rows):
     """Write rows as a CSV file; the first row is the header."""
     text = io.StringIO()
