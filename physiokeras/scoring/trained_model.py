@@ -246,15 +246,15 @@ class TrainedModel:
         Raises:
             DataError: The recording breaks a rule.
         """
-        path = local_file(path)
-        if not path.exists() and not path.with_suffix(".hea").exists():
-            close = difflib.get_close_matches(path.name, [one.name for one in path.parent.glob("*")], 1)
-            advice = f" Did you mean {path.with_name(close[0])}?" if close else ""
-            raise DataError(f"there is no such file.{advice}", file=path)
+        place = local_file(path)
+        if not place.exists() and not place.with_suffix(".hea").exists():
+            close = difflib.get_close_matches(place.name, [one.name for one in place.parent.glob("*")], 1)
+            advice = f" Did you mean {place.with_name(close[0])}?" if close else ""
+            raise DataError(f"there is no such file.{advice}", file=place)
         definition = self._narrowed(definition or self.definition)
-        there = without_missing_labels(without_missing_people(definition, path.parent), [path])
-        there, people = read_tables(path.parent, there, [path.stem])
-        return read_night(path, there, people)
+        there = without_missing_labels(without_missing_people(definition, place.parent), [place])
+        there, people = read_tables(place.parent, there, [place.stem])
+        return read_night(place, there, people)
 
     def _narrowed(self, definition):
         return narrowed(definition, self.encoder, self.first_facts.get("definition"))

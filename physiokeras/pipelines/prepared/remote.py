@@ -6,6 +6,7 @@ read first. tensorflow-io (extra `[io]`) reads them in place, with TensorFlow 2.
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 from pathlib import Path, PurePosixPath
@@ -135,7 +136,7 @@ def local_folder(place, wanted=lambda name: True):
     return _copied(remote, found, place)
 
 
-def local_file(place):
+def local_file(place: str | os.PathLike) -> Path:
     """A local copy of a remote recording, and of the files beside it whose names begin with its name.
 
     Args:
