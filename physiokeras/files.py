@@ -15,6 +15,15 @@ from physiokeras.errors import DataError
 _SUFFIX = ".tmp"
 
 
+def cache_folder() -> Path:
+    """Folder of what is kept between processes and can be made again: copies of remote files, compiled programs.
+
+    `PHYSIOKERAS_CACHE`; by default `physiokeras` in `XDG_CACHE_HOME`, or else in `~/.cache`.
+    """
+    own, common = os.environ.get("PHYSIOKERAS_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(own).expanduser() if own else Path(common).expanduser() / "physiokeras"
+
+
 def write_atomic(path, content):
     """Write a file atomically: a temporary file in the same folder, fsync, rename.
 
@@ -175,6 +184,17 @@ def locked(path, *, shared=None, wait=False):
             message = "another process is writing to this folder; wait until it ends or give another folder."
             raise DataError(message, file=Path(path).parent) from None
         yield
+
+
+def number_of(text):
+    """The number that a cell holds; not "1_0" or digits of other scripts, which Python reads as 10.
+
+    Raises:
+        ValueError: It holds none.
+    """
+    if "_" in text or not text.strip().isascii():
+        raise ValueError(f"no number: {text!r:.60}")
+    return float(text)
 
 
 def write_csv(path, rows):

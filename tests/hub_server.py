@@ -1,19 +1,25 @@
-"""A server on loopback that speaks the endpoints of the Hugging Face Hub which its client uses for models."""
+"""A server on loopback that speaks the endpoints of the Hugging Face Hub which its client uses for models, and to read
+data sets.
+"""
 
 import base64
 import contextlib
 import hashlib
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+_FILE = r"(datasets/)?([^/]+)/([^/]+)/(resolve)/([^/]+)/(.+)"
 
 
 class Hub:
     """Repositories in memory.
 
     Attributes:
-        commits: Repository -> list of (commit, dict of file name to bytes), the newest last.
+        commits: Repository, of data "datasets/USER/NAME" -> list of (commit, dict of file name to bytes), the
+            newest last.
         cut: Names of files of which only the first half is sent.
         changed: File name -> bytes that are sent instead, of the same length.
         sizes: File name -> size that is told instead of the file's.
@@ -75,10 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
         if parts[0] != "api":
             self._file()
             return
-        if parts[1] != "models":
+        if parts[1] not in ("models", "datasets"):
             self._missing("EntryNotFound")
             return
-        repo, kind, revision = "/".join(parts[2:4]), *(parts[4:6] or ["revision", "main"])
+        repo, kind, revision = self._repo(parts), *(parts[4:6] or ["revision", "main"])
         found = self.hub.at(repo, revision)
         if found is None:
             self._missing("RevisionNotFound" if repo in self.hub.commits else "RepoNotFound")
@@ -86,8 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         commit, files = found
         listed = [(name, self.hub.sizes.get(name, len(content)), _oid(content)) for name, content in files.items()]
         if kind == "tree":
-            entries = [{"type": "file", "path": name, "size": size, "oid": oid} for name, size, oid in listed]
-            self._json(entries)
+            self._json(_tree(listed, "/".join(parts[6:]), "recursive=true" in self.path.lower()))
         else:
             siblings = [{"rfilename": name, "size": size, "blobId": oid} for name, size, oid in listed]
             self._json({"id": repo, "modelId": repo, "sha": commit, "siblings": siblings, "tags": []})
@@ -103,6 +108,14 @@ class _Handler(BaseHTTPRequestHandler):
             if not there:
                 self.hub.commit(repo, {".gitattributes": b"*.safetensors filter=lfs\n"})
             self._json({"url": f"http://{self.headers['Host']}/{repo}"}, 409 if there else 200)
+        elif parts[4] == "paths-info":
+            commit, files = self.hub.at(self._repo(parts), parts[5])
+            listed = [(name, len(content), _oid(content)) for name, content in files.items()]
+            wanted = json.loads(body)["paths"]
+            there = {
+                e["path"]: e for part in {p.rpartition("/")[0] for p in wanted} for e in _tree(listed, part, False)
+            }
+            self._json([there[path] for path in wanted if path in there])
         elif parts[4] == "preupload":
             files = json.loads(body)["files"]
             told = [{"path": file["path"], "uploadMode": "regular", "shouldIgnore": False} for file in files]
@@ -128,9 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
         return [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
 
     def _file(self):
-        """A file: /USER/NAME/resolve/REVISION/FILE."""
-        user, name, _, revision, *rest = self._parts()
-        found, path = self.hub.at(f"{user}/{name}", revision), "/".join(rest)
+        """A file: /USER/NAME/resolve/REVISION/FILE, of data below /datasets."""
+        *kind, user, name, _, revision, path = re.fullmatch(_FILE, "/".join(self._parts())).groups()
+        found = self.hub.at(f"{kind[0] or ''}{user}/{name}", revision)
         if found is None or path not in found[1]:
             self._missing("EntryNotFound" if found else "RepoNotFound")
             return
@@ -146,6 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(sent[: len(sent) // 2] if path in self.hub.cut else sent)
             self.close_connection = path in self.hub.cut
 
+    @staticmethod
+    def _repo(parts):
+        return ("datasets/" if parts[1] == "datasets" else "") + "/".join(parts[2:4])
+
     def _json(self, value, status=200):
         content = json.dumps(value).encode()
         self.send_response(status)
@@ -159,6 +176,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+
+def _tree(listed, folder, recursive):
+    """Entries below a folder: files, and folders unless all files below are asked for."""
+    start, found = f"{folder}/" if folder else "", {}
+    for name, size, oid in listed:
+        rest = name.removeprefix(start)
+        if name.startswith(start) and (recursive or "/" not in rest):
+            found[name] = {"type": "file", "path": name, "size": size, "oid": oid}
+        elif name.startswith(start):
+            path = start + rest.partition("/")[0]
+            found[path] = {"type": "directory", "path": path, "oid": "0" * 40}
+    return list(found.values())
 
 
 def _oid(content):

@@ -1,5 +1,7 @@
 """Small files of formats that MNE reads, written byte by byte or, where that is the format's own library, by MNE."""
 
+import struct
+
 import numpy as np
 
 RATE, SECONDS = 250, 120
@@ -125,3 +127,23 @@ def write_gdf(folder, name="night", values=None, *, version="2.20", counts=None)
     events = bytes(8)
     (folder / f"{name}.gdf").write_bytes(bytes(head) + data.astype("<i2").tobytes() + events)
     return folder / f"{name}.gdf"
+
+
+def write_cnt(folder, counts, rate, names, *, base, sensitivity, calibration, marks=()):
+    """Write a Neuroscan file of 16-bit counts `(samples, channels)`; marks are (sample from 0, code).
+
+    Microvolts are (count - base) * sensitivity * calibration / 204.8. Layout: Bourke, paulbourke.net/dataformats/eeg.
+    """
+    head = bytearray(900 + 75 * len(names))
+    fields = [(0, "12s", b"Version 3.0"), (225, "10s", b"12/03/20"), (235, "12s", b"22:00:00"), (370, "H", len(names))]
+    fields += [(376, "H", rate), (864, "i", len(counts)), (886, "i", len(head) + 2 * counts.size)]
+    for number, name in enumerate(names):
+        at = 900 + 75 * number
+        fields += [(at, "10s", name.encode()), (at + 47, "h", base[number]), (at + 59, "f", sensitivity[number])]
+        fields += [(at + 19, "f", 10 + number), (at + 71, "f", calibration[number])]
+    for at, kind, value in fields:
+        struct.pack_into(f"<{kind}", head, at, value)
+    events = [struct.pack("<HBBi", code, 0, 0, len(head) + 2 * sample * len(names)) for sample, code in marks]
+    table = struct.pack("<Bii", 1, 8 * len(events), 0) + b"".join(events)
+    (folder / "night.cnt").write_bytes(bytes(head) + counts.astype("<i2").tobytes() + table)
+    return folder / "night.cnt"

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from physiokeras.errors import DataError
-from physiokeras.files import locked
+from physiokeras.files import cache_folder, locked
 
 pytestmark = pytest.mark.once
 
@@ -59,3 +59,14 @@ def test_layers_and_models_import_where_there_is_no_fcntl():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_cache_folder_follows_the_package_before_the_desktop_before_the_home(monkeypatch):
+    places = {"HOME": "/h", "XDG_CACHE_HOME": "/x", "PHYSIOKERAS_CACHE": "~/p"}
+    found = []
+    for name in places:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in places.items():
+        monkeypatch.setenv(name, value)
+        found.append(str(cache_folder()))
+    assert found == ["/h/.cache/physiokeras", "/x/physiokeras", "/h/p"]

@@ -13,11 +13,12 @@ from physiokeras.evaluation.tasks import Task
 from physiokeras.pipelines import stream
 from physiokeras.pipelines.converting.record_list import find_records
 from physiokeras.pipelines.definitions.definition import Definition, Label
-from physiokeras.pipelines.labels.window_labels import arousal_targets
+from physiokeras.pipelines.labels.challenge import per_token
+from physiokeras.pipelines.labels.window_labels import AROUSAL_SECOND, arousal_targets
 from physiokeras.pipelines.readers.records import read_header
 from physiokeras.seeds import derive
 
-TASK = Task("arousal_second", "arousal_second", "classes", ("no arousal", "arousal"))
+TASK = Task(AROUSAL_SECOND, AROUSAL_SECOND, "classes", ("no arousal", "arousal"))
 BATCH = 64
 
 
@@ -125,22 +126,6 @@ def features_of_record(extractor, manifest, name, context=0, mode="concatenate")
     values, _ = extraction.extract(lambda inputs, _: predict(extractor, inputs, BATCH), read)
     values = values.reshape(-1, values.shape[-1])
     return neighbours(values, np.zeros(len(values)), np.arange(len(values)), context, mode) if context else values
-
-
-def per_token(vector, patch, rate, tokens):
-    """Target of every token: what most of its scored samples are, arousal in a tie; -1 where none is scored.
-
-    Args:
-        vector: `(frames,)` of -1, 0 and 1.
-        patch: Seconds of a token.
-        rate: Frames per second.
-        tokens: How many tokens; frames after the last are left out.
-
-    Returns: `(tokens,)` of -1, 0 and 1.
-    """
-    edges = np.rint(np.arange(tokens + 1) * patch * rate).astype(np.int64)
-    ones, zeros = (np.add.reduceat(vector[: edges[-1]] == value, edges[:-1], dtype=np.int64) for value in (1, 0))
-    return np.where(ones + zeros == 0, -1, ones >= zeros).astype(np.int64)
 
 
 def per_sample(chances, patch, rate, frames):

@@ -5,9 +5,9 @@ import importlib.util
 import os
 import sys
 import tempfile
-from pathlib import Path
 
 from physiokeras import memory
+from physiokeras.files import cache_folder
 from physiokeras.pipelines.prepared.devices import has_tensorflow, keras_backend, leave_gpus_to_backend
 
 
@@ -56,13 +56,13 @@ model is loaded.
 
 
 def keep_programs():
-    """Let JAX keep compiled programs below the user's cache folder, for the processes that follow.
+    """Let JAX keep compiled programs below `physiokeras.files.cache_folder`, for the processes that follow.
 
     JAX's own environment variables win: `JAX_COMPILATION_CACHE_DIR` is another folder,
     `JAX_COMPILATION_CACHE_MAX_SIZE` another size, `JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS` another limit, and
     `JAX_ENABLE_COMPILATION_CACHE=false` turns it off. Call it before JAX is imported.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "physiokeras" / "jax"
+    cache = cache_folder() / "jax"
     there = next(path for path in (cache, *cache.parents) if path.exists())
     if os.access(there, os.W_OK):
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))

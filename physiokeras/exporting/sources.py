@@ -5,6 +5,7 @@ import os
 import keras
 
 from physiokeras.errors import DataError
+from physiokeras.evaluation import arousal_seconds
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.probe_files import load_probe
 from physiokeras.evaluation.tasks import tasks_of_network
@@ -63,4 +64,8 @@ def _head(model, extractor, task, run, facts):
     if not path.is_file():
         known += sorted(path.stem for path in probes.glob("*.npz"))
         raise DataError(f"no probe of the task {task!r}; there are: {', '.join(known) or 'none'}.", file=probes)
-    return Head.of_probe(load_probe(path, encoder=digest(extractor.encoder)))
+    probe = load_probe(path, encoder=digest(extractor.encoder))
+    if probe.task == arousal_seconds.TASK:
+        message = "a probe of single seconds is not exported; export the features of windows, or another task."
+        raise DataError(message, file=path)
+    return Head.of_probe(probe)

@@ -5,9 +5,11 @@
 The encoder is frozen. The tokens of all modalities at one second are merged, and a linear layer classifies that second
 as arousal or not. Its probabilities are interpolated to the samples of the target vector, which is read from the
 recordings' `-arousal.mat` or `.arousal`. Gross AUPRC and AUROC are pooled over all test records, as in the
-Challenge's rules. One record at a time is in memory. `--context` counts seconds here.
+Challenge's rules. One record at a time is in memory. `--context` counts seconds here. The run keeps the encoder, this
+probe and those of `--run`: `score --model` of it gives arousals with onset and duration in seconds.
 """
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +19,7 @@ from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import read, setting
 from physiokeras.experiments.training_settings import ProbeSettings, probe_options
-from physiokeras.files import write_csv
+from physiokeras.files import write_atomic, write_csv
 from physiokeras.markdown import markdown_table
 from physiokeras.seeds import derive
 
@@ -55,9 +57,10 @@ def main(argv=None):
     settings = read(Settings, argv, prog="physiokeras challenge", description=__doc__.split("\n")[0])
     run_folder.refuse_taken(settings)
     use(settings.backend)
-    from physiokeras.evaluation import arousal_seconds
+    from physiokeras.evaluation import arousal_seconds, probe_report
     from physiokeras.evaluation.probe import Probe
     from physiokeras.evaluation.probe_files import save_probe
+    from physiokeras.experiments.saved_models import located, model_folder
     from physiokeras.models import FeatureExtractor, digest
     from physiokeras.pipelines import Manifest
     from physiokeras.pipelines.prepared.remote import local_folder
@@ -65,7 +68,8 @@ def main(argv=None):
 
     manifest = Manifest.read(settings.data)
     reader = arousal_seconds.Reader.of(manifest, local_folder(settings.source))
-    encoder = saved_encoder(settings.run, manifest)
+    source = located(settings.run)
+    encoder = saved_encoder(source, manifest)
     with run_folder.start(settings, recipe="challenge", data_hash=manifest.data_hash) as run:
         extractor = FeatureExtractor(encoder, settings.pooling, keep_time=True)
         drawn = {
@@ -80,11 +84,37 @@ def main(argv=None):
             encoder=digest(encoder),
             **probe_options(settings),
         )
-        (run.folder / "probes").mkdir(exist_ok=True)
+        windows = FeatureExtractor(encoder, settings.pooling)
+        probe_report.save_all(run.folder, windows, manifest, {}, settings.pooling, earlier=model_folder(source))
+        keep_probes(source, run.folder, digest(encoder), settings.pooling)
         save_probe(probe, run.folder / "probes" / "arousal_second.npz")
         scored = score_records(reader, extractor, probe, manifest, settings)
         report(run, *scored, manifest, settings)
     return 0
+
+
+def keep_probes(source, folder, encoder, pooling):
+    """Copy the probes and subset maps of a run that read the same features.
+
+    Args:
+        source: The run's folder, or its model's.
+        folder: Folder of the new run, with `probes/`.
+        encoder: Digest of the encoder.
+        pooling: Of the features.
+    """
+    from physiokeras.evaluation.missing_modalities import FILE
+    from physiokeras.evaluation.probe_files import load_probe
+    from physiokeras.evaluation.subset_maps import SubsetMaps
+    from physiokeras.experiments.saved_models import model_folder, run_of
+    from physiokeras.models.saving import metadata
+
+    if metadata(model_folder(source)).get("pooling", "mean") != pooling:
+        return
+    run = run_of(source)
+    for path in (*run.glob("probes/*.npz"), *run.glob(FILE)):
+        with contextlib.suppress(DataError):  # of another encoder, such as one with more modalities
+            SubsetMaps.load(path, encoder=encoder) if path.name == FILE else load_probe(path, encoder=encoder)
+            write_atomic(folder / path.relative_to(run), path.read_bytes())
 
 
 def score_records(reader, extractor, probe, manifest, settings):

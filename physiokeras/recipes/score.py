@@ -6,9 +6,9 @@
 
 The source is a folder of recordings, a single one, or a folder that `prepare` wrote; modalities may be missing. Each
 record gets a table of its windows (CSV), annotations (EDF+), a figure and all facts (JSON) in SCORES/records.
-`statistics.csv` has a row for each record, `events.csv` one for each run of windows with an event, and `index.html`
-shows the records, those to distrust first. A rerun scores only records that are missing, failed or changed. A record
-that cannot be read is set aside with its reason.
+`statistics.csv` has a row for each record, `events.csv` one for each run of windows with an event (with a run of
+`challenge`: for each arousal, in seconds), and `index.html` shows the records, those to distrust first. A rerun scores
+only records that are missing, failed or changed. A record that cannot be read is set aside with its reason.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Settings(CommonSettings):
         holds="model",
     )
     source: str = setting(
-        help="folder of recordings, one recording, a folder that `prepare` wrote, or the URL of a folder",
+        help="folder of recordings, one recording, a folder that `prepare` wrote, or the URL of one of these",
         group="data",
         role="place",
         holds="readable",
@@ -43,7 +43,9 @@ class Settings(CommonSettings):
         alias="definition",
     )  # fmt: skip
     out: str = setting(help="folder for the scores; created if missing", group="run", role="place", holds="results")
-    workers: int = setting(1, "number of processes that read recordings", "run", "execution", within="[1, inf)")
+    workers: int = setting(
+        1, "number of processes that read recordings while the model runs", "run", "execution", within="[1, inf)"
+    )
     shard_index: int = setting(
         0, "number of this part of the records, from 0, on a cluster", "run", "execution", within="[0, inf)"
     )

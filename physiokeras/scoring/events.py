@@ -10,6 +10,10 @@ NOTHING = ("normal", "none")
 """Class names that stand for the absence of an event, besides those that begin with "no "."""
 
 
+SHORTEST = {"arousal_second": 3.0}
+"""Task to the seconds that an event of it lasts at least: 3 s for an arousal, by the AASM manual."""
+
+
 @dataclass(frozen=True)
 class Event:
     """A stretch of a recording of one class.
@@ -28,7 +32,12 @@ class Event:
 
 
 def events_of(
-    values: np.ndarray, probabilities: np.ndarray, starts: np.ndarray, window: float, classes: Sequence[str]
+    values: np.ndarray,
+    probabilities: np.ndarray,
+    starts: np.ndarray,
+    window: float,
+    classes: Sequence[str],
+    shortest: float = 0.0,
 ) -> list[Event]:
     """Join consecutive windows of one class.
 
@@ -41,6 +50,7 @@ def events_of(
         starts: `(windows,)` seconds from the start of the recording.
         window: Seconds per window.
         classes: Class names.
+        shortest: Seconds; shorter stretches make no event.
 
     Returns: list of `Event` in order of time; their resolution is a window.
     """
@@ -52,6 +62,8 @@ def events_of(
     found = []
     for first, end in itertools.pairwise(edges):
         number = int(values[first])
+        if (end - first) * window < shortest - 1e-6:
+            continue
         if number >= 0 and not is_nothing(classes[number]):
             mean = float(np.mean(probabilities[first:end, number]))
             found.append(Event(float(starts[first]), (end - first) * window, classes[number], mean))

@@ -5,15 +5,14 @@ from typing import Any
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.scoring.events import events_of
 from physiokeras.scoring.prediction import Prediction
 from physiokeras.scoring.statistics import REM, WAKE, is_staging
 
 UNSCORED = "Sleep stage ?"
 """Text of EDF+ for an epoch without a stage."""
 
-TEXTS = {"arousal": "Windows with EEG arousal"}
-"""Texts of EDF+ for events; others keep their names. An arousal is shorter than the windows that hold it."""
+TEXTS = {"arousal": "Windows with EEG arousal", "arousal_second": "EEG arousal"}
+"""Task to the text of EDF+ for its events; others keep their names. An arousal is shorter than its windows."""
 
 
 def annotations_of(prediction: Prediction) -> list[tuple[float, float, str]]:
@@ -30,10 +29,8 @@ def annotations_of(prediction: Prediction) -> list[tuple[float, float, str]]:
     if is_staging(prediction.classes):
         labels = zip(prediction.starts.tolist(), prediction.labels, strict=True)
         return [(start, prediction.window, stage_text(label)) for start, label in labels]
-    events = events_of(
-        prediction.values, prediction.probabilities, prediction.starts, prediction.window, prediction.classes
-    )
-    return [(event.onset, event.duration, TEXTS.get(event.name, event.name)) for event in events]
+    text = TEXTS.get(prediction.task.name)
+    return [(event.onset, event.duration, text or TEXTS.get(event.name, event.name)) for event in prediction.events]
 
 
 def stage_text(label: str) -> str:

@@ -95,12 +95,12 @@ def _task(night, prediction):
         if targets is not None:
             found["scorer"] = sleep_statistics(targets, task.classes, night.window)
     else:
-        values, starts = prediction.values, prediction.starts
-        events = events_of(values, prediction.probabilities, starts, night.window, task.classes)
-        found["events"] = [vars(event) for event in events]
+        events = prediction.events
+        found["resolution"], found["events"] = prediction.window, [vars(event) for event in events]
         if targets is not None:
             sure = np.eye(len(task.classes))[np.maximum(targets, 0)]
-            found["scorer_events"] = [vars(e) for e in events_of(targets, sure, starts, night.window, task.classes)]
+            scored = events_of(targets, sure, prediction.starts, prediction.window, task.classes)
+            found["scorer_events"] = [vars(event) for event in scored]
     if targets is not None:
         found["agreement"] = agreement(targets, prediction.probabilities)
     return found
@@ -119,11 +119,11 @@ def _of_recording(prediction, targets):
 
 
 def _say_stages(events, predictions):
-    """Add to each event the predicted "stage" of its first window, "" where unknown."""
+    """Add to each event the predicted "stage" of the window in which it begins, "" where unknown."""
     staged = _staged(predictions)
-    stages = dict(zip(staged.starts.tolist(), staged.labels, strict=True)) if staged else {}
     for event in events:
-        event["stage"] = stages.get(event["onset"], "")
+        place = -1 if staged is None else int(np.searchsorted(staged.starts, event["onset"] + 1e-6)) - 1
+        event["stage"] = staged.labels[place] if place >= 0 else ""
 
 
 def _staged(predictions):

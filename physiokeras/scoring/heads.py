@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from physiokeras.evaluation import arousal_seconds
 from physiokeras.evaluation.features import neighbours
 from physiokeras.evaluation.probe_files import load_probe
 from physiokeras.evaluation.tasks import Task, tasks_of_network
@@ -20,7 +21,8 @@ class Head:
 
     Args:
         task: What it predicts.
-        extractor: `FeatureExtractor` of the features.
+        extractor: `FeatureExtractor` of the features; with `keep_time` the layer reads tokens of one time, such as
+            seconds, and all that is said of windows here holds for these.
         outputs: Function of features `(windows, width)` to probabilities `(windows, classes)`, or numbers
             `(windows, 1)`.
         mean: `(width,)`, the features' mean in training.
@@ -84,11 +86,12 @@ def heads_of(model, facts, run) -> dict[str, Head]:
     for path in sorted((run / "probes").glob("*.npz")):
         name = name or digest(encoder)
         probe = load_probe(path, encoder=name)
-        if probe.task.name == "arousal_second":  # reads seconds, not windows
-            continue
+        reads = extractor
+        if probe.task == arousal_seconds.TASK:
+            reads = FeatureExtractor(encoder, extractor.pooling, keep_time=True)
         outputs = probe.predict_proba if probe.task.classes else _column(probe.predict)
         context = {"context": probe.context, "context_mode": probe.context_mode}
-        heads[path.stem] = Head(probe.task, extractor, outputs, probe.mean, probe.scale, **context)
+        heads[path.stem] = Head(probe.task, reads, outputs, probe.mean, probe.scale, **context)
     return heads
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.experiments.training_set import identity_of, identity_of_record
 from physiokeras.pipelines.converting.sources import differing, fingerprint
-from physiokeras.pipelines.labels.window_labels import first_window, read_labels
+from physiokeras.pipelines.labels.window_labels import arousals_by_token, first_window, read_labels
 from physiokeras.pipelines.readers.clock import start_of
 from physiokeras.pipelines.readers.records import read_header
 from physiokeras.pipelines.signals.channels import record_windows
@@ -26,7 +26,7 @@ class Night:
         window: Seconds per window.
         start: Seconds of the recording before the first window.
         clock: Date and time of the recording's start, or None.
-        labels: Label name to `(windows,)`, those of a scorer.
+        labels: Label name to `(windows,)`, those of a scorer; "arousal_second" to `(seconds,)`.
         channels: One dict a channel: its quality, as `physiokeras.pipelines.signals.channels.record_windows` finds it.
         notes: Sentences about the recording.
         sources: Files that it was made from, name to size, times and SHA-256.
@@ -55,7 +55,7 @@ class Night:
         return self.start + np.arange(len(self)) * self.window
 
 
-def read_night(path, definition, people, strict=True, sums=None):
+def read_night(path, definition, people, strict=True, sums=None, seconds=False):
     """Read, filter, resample, scale and cut a recording as a conversion does.
 
     Args:
@@ -64,6 +64,7 @@ def read_night(path, definition, people, strict=True, sums=None):
         people: Record name to `Person`.
         strict: Whether a wrong checksum is an error; else a note.
         sums: SHA-256 that its files must have, by file name.
+        seconds: Whether to read the scorer's arousals of single seconds, as the label "arousal_second".
 
     Returns: `Night`.
 
@@ -81,6 +82,8 @@ def read_night(path, definition, people, strict=True, sums=None):
     if not present.any():
         why = "; ".join(f"{channel['channel']}: {', '.join(channel['notes'])}" for channel in channels)
         raise DataError(f"no channel is usable in any window. {why[:400]}", file=header.path)
+    if seconds:
+        labels |= arousals_by_token(header, definition, start, len(present))
     facts = {"clock": start_of(path), "labels": labels, "channels": channels, "notes": notes, "sources": sources}
     facts["identity"] = identity_of(sources)
     return Night(header.name, signals, present, definition.window, start, **facts)

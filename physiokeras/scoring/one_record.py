@@ -49,20 +49,22 @@ class Order:
 
 
 def read(order):
-    """The `Night` of an order, or why it cannot be read."""
-    return order.reader(*order.arguments)
+    """The `Night` of an order and the seconds of reading it, or why it cannot be read, a text."""
+    begin = time.monotonic()
+    night = order.reader(*order.arguments)
+    return night if isinstance(night, str) else (night, time.monotonic() - begin)
 
 
-def score(model, digest, order, night):
+def score(model, digest, order, found):
     """Score a record and write its files.
 
     Args:
         model: `TrainedModel`.
         digest: Its digest.
         order: `Order`.
-        night: What `read` gives.
+        found: What `read` gives.
 
-    Returns: seconds that it took; or why the record cannot be scored, a text.
+    Returns: seconds of reading it, and of scoring it and writing its files; or why it cannot be scored, a text.
 
     Raises:
         OSError: The folder takes no more files.
@@ -70,20 +72,19 @@ def score(model, digest, order, night):
     from physiokeras.scoring import record_files
     from physiokeras.scoring.facts import facts_of
 
-    if isinstance(night, str):
-        return night
-    begin = time.monotonic()
+    if isinstance(found, str):
+        return found
+    (night, reading), begin = found, time.monotonic()
     try:
         predictions, features, note = predict_all(model, night)
         seen = split_of(night.identity, model.first_facts, order.manifest, night.name)
         facts = facts_of(model, night, predictions, seen=seen, note=note)
-        facts["staged"] = any("statistics" in one for one in facts["tasks"].values())
         facts |= {"key": order.key, "model": about(model, digest), "sources": night.sources}
         what = {"figure": order.figure, "features": features if order.features else None}
         record_files.write(order.out, night, predictions, facts, **what, note=order.note)
     except (DataError, ValueError) as error:
         return str(error)
-    return time.monotonic() - begin
+    return reading, time.monotonic() - begin
 
 
 def load_and_score(folder, digest, backend, order):
@@ -137,17 +138,24 @@ def predict_all(model, night):
     Returns: dict of task name to `Prediction`, dict of task name to its features `(windows, width)`, and a note on
         windows that lack modalities.
     """
+    from physiokeras.scoring import window_features
     from physiokeras.scoring.inputs import inputs_of, slices
 
-    features, notes, predictions, read = {}, [], {}, {}
+    by_time = sorted((head.extractor for head in model.heads.values()), key=lambda one: one.keep_time)
+    used = {id(one.encoder): one for one in by_time}  # the last: an extractor that keeps the time serves the others
+    read, features, notes, predictions = {}, {}, [], {}
     for name, head in model.heads.items():
-        key = id(head.extractor)
-        if key not in features:
-            batches = slices(inputs_of(night, head.extractor.encoder))
-            features[key], note = model.features_of(head.extractor, batches)
+        key, own = id(head.extractor.encoder), id(head.extractor)
+        if key not in read:
+            read[key] = window_features.read(used[key], slices(inputs_of(night, used[key].encoder)))
+        if head.extractor.keep_time:
+            features[own] = read[key]
+        elif own not in features:
+            time = used[key].encoder.time
+            found = window_features.over_time(read[key], time) if used[key].keep_time else read[key]
+            features[own], note = model.mapped(head.extractor, found)
             notes += [note] if note and note not in notes else []
-        read[name] = features[key].values
-        predictions[name] = model.prediction(
-            head, features[key], window=night.window, start=night.start, clock=night.clock
-        )
-    return predictions, read, "".join(notes)
+        facts = {"window": night.window, "start": night.start, "clock": night.clock}
+        predictions[name] = model.prediction(head, features[own], **facts)
+    kept = {name: features[id(head.extractor)] for name, head in model.heads.items() if not head.extractor.keep_time}
+    return predictions, {name: found.values for name, found in kept.items()}, "".join(notes)

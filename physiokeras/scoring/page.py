@@ -12,6 +12,7 @@ from physiokeras.experiments.training_set import described
 from physiokeras.figures.scored_night import STAGE_COLOURS, thumbnail
 from physiokeras.files import write_atomic, write_csv
 from physiokeras.scoring import record_files
+from physiokeras.scoring.events import SHORTEST
 from physiokeras.scoring.statistics import is_staging
 
 PAGE, TABLE, EVENTS = "index.html", "statistics.csv", "events.csv"
@@ -41,6 +42,8 @@ def write(out, model, digest, found):
     rows = events(sorted(scored, key=lambda facts: facts["record"]))
     if len(rows) > 1:
         write_csv(Path(out) / EVENTS, rows)
+    else:  # one of an earlier scoring would be taken for this one's
+        (Path(out) / EVENTS).unlink(missing_ok=True)
     text = _template().render(
         model=model,
         card=model.card,
@@ -53,6 +56,7 @@ def write(out, model, digest, found):
         colours=STAGE_COLOURS,
         stages=_stages(scored),
         event_tasks=_names(scored, "events"),
+        fine_tasks=[task for task in _names(scored, "events") if task in SHORTEST],
         value_tasks=_names(scored, "value"),
         scorer=any("agreement" in one for facts in scored for one in facts["tasks"].values()),
     )
@@ -79,21 +83,22 @@ def table(records):
 
 
 def events(records):
-    """Rows of `events.csv`, each a run of windows with an event, below a header.
+    """Rows of `events.csv`, each an event or a run of windows with one, below a header.
 
     Args:
         records: Contents of the JSON files of scored records.
 
-    Returns: list of tuples: record, task, event, "model" or "scorer", onset and duration in seconds, the predicted
-        stage of the first window ("" where unknown), mean probability.
+    Returns: list of tuples: record, task, event, "model" or "scorer", onset, duration and their resolution in seconds,
+        the predicted stage of the first window ("" where unknown), mean probability.
     """
-    rows = [("record", "task", "windows_with", "by", "onset", "duration", "stage", "probability")]
+    rows = [("record", "task", "event", "by", "onset", "duration", "resolution", "stage", "probability")]
     for facts in records:
         for task, one in facts["tasks"].items():
+            step = one.get("resolution", facts.get("window", 0))  # records of earlier versions have none
             for who, key in (("model", "events"), ("scorer", "scorer_events")):
                 for found in one.get(key, ()):
                     chance = _number(found["probability"]) if who == "model" else ""
-                    times = (f"{found['onset']:g}", f"{found['duration']:g}")
+                    times = tuple(f"{value:g}" for value in (found["onset"], found["duration"], step))
                     rows.append((facts["record"], task, found["name"], who, *times, found.get("stage", ""), chance))
     return rows
 
@@ -132,7 +137,7 @@ def _row(out, facts):
     staged = next(((task, one) for task, one in facts["tasks"].items() if is_staging(one["classes"])), None)
     row = {**facts, "seen_text": described(facts["seen"]), "picture": None, "statistics": {}, "agreement": {}}
     row["files"] = [
-        kind for kind in ("png", "csv", "edf", "json") if record_files.path_of(out, facts["record"], kind).is_file()
+        kind for kind in (*record_files.KINDS, "json") if record_files.path_of(out, facts["record"], kind).is_file()
     ]
     if staged:
         task, one = staged

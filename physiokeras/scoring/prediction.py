@@ -6,6 +6,7 @@ from datetime import datetime
 import numpy as np
 
 from physiokeras.evaluation.tasks import Task
+from physiokeras.scoring.events import SHORTEST, Event, events_of
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Prediction:
         probabilities: `(windows, classes)`; NaN in windows without any modality. `(windows, 1)` numbers, such as years,
             where the task has no classes.
         starts: `(windows,)` seconds from the recording's start.
-        window: Seconds per window.
+        window: Seconds per window; of a task of single seconds, 1, and "windows" here are these.
         missing: Names of the modalities that each window lacks, separated by spaces, "" where all are there.
         distance: `(windows,)` distance from the windows of the training, there about 1; see `Head`.
         clock: Date and time of the recording's start, or None.
@@ -48,6 +49,12 @@ class Prediction:
     def labels(self) -> list[str]:
         """Names of the most probable classes, "" in windows without a prediction."""
         return [self.task.classes[value] if value >= 0 else "" for value in self.values]
+
+    @property
+    def events(self) -> list[Event]:
+        """Stretches of one class that stands for an event; their resolution is `window`."""
+        shortest = SHORTEST.get(self.task.name, 0.0)
+        return events_of(self.values, self.probabilities, self.starts, self.window, self.classes, shortest)
 
     @property
     def of_recording(self) -> np.ndarray:

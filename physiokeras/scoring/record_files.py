@@ -17,6 +17,10 @@ from physiokeras.scoring.statistics import is_staging
 FOLDER = "records"
 """Folder of the records' files below that of the scores."""
 
+SECONDS = "seconds.csv"
+KINDS = ("png", "csv", SECONDS, "edf", "npz")
+"""Kinds of a record's files besides JSON, such as `NAME.seconds.csv`."""
+
 
 def path_of(out, name, kind):
     """Path of a record's file, such as `SCORES/records/NAME.csv`."""
@@ -50,16 +54,37 @@ def write(out, night, predictions, facts, *, figure=True, features=None, note=No
         features: Task name to features `(windows, width)`, to be written too; or None.
         note: Note for its title, such as "simulated".
     """
-    for kind in ("png", "npz"):  # of an earlier scoring, perhaps by another model
-        path_of(out, night.name, kind).unlink(missing_ok=True)
+    kinds = kinds_of(facts, figure=figure, features=features is not None)
+    for kind in KINDS:
+        if kind not in kinds:  # of an earlier scoring by another model
+            path_of(out, night.name, kind).unlink(missing_ok=True)
     write_csv(path_of(out, night.name, "csv"), table(night, predictions))
+    if SECONDS in kinds:
+        write_csv(path_of(out, night.name, SECONDS), seconds(night, predictions))
     write_atomic(path_of(out, night.name, "edf"), edf(night, predictions))
-    staged = next((one for one in predictions.values() if is_staging(one.classes)), None)
-    if figure and staged is not None:
+    if "png" in kinds:
+        staged = next(one for one in predictions.values() if is_staging(one.classes))
         _draw(out, night, staged, predictions, facts, note)
-    if features is not None:
+    if "npz" in kinds:
         write_atomic(path_of(out, night.name, "npz"), npz(predictions, features))
     write_atomic(path_of(out, night.name, "json"), to_json(facts))
+
+
+def kinds_of(facts, *, figure, features):
+    """Kinds of a record's files besides JSON, by the content of that and by what is asked for."""
+    staged = any("statistics" in one for one in facts["tasks"].values())
+    finer = any(one.get("resolution", facts["window"]) < facts["window"] for one in facts["tasks"].values())
+    wanted = {"png": figure and staged, SECONDS: finer, "npz": features}
+    return [kind for kind in KINDS if wanted.get(kind, True)]
+
+
+def seconds(night, predictions):
+    """Rows of the file of seconds below a header: `onset`; for tasks of seconds `TASK_CLASS` and `TASK_scorer`."""
+    found = {name: one for name, one in predictions.items() if one.window < night.window}
+    columns = {"onset": [f"{start:g}" for start in next(iter(found.values())).starts]}
+    for name, prediction in found.items():
+        columns |= _probabilities(name, prediction) | _scored(name, night, prediction)
+    return [tuple(columns), *zip(*columns.values(), strict=True)]
 
 
 def npz(predictions, features):
@@ -70,9 +95,9 @@ def npz(predictions, features):
 
     Args:
         predictions: Task name to `Prediction`.
-        features: Task name to features, the same array for tasks that share them.
+        features: Task of windows to its features, the same array for tasks that share them.
     """
-    first = next(iter(predictions.values()))
+    first = predictions[next(iter(features))]
     several = len({id(values) for values in features.values()}) > 1
     arrays = {f"features_{task}" if several else "features": values for task, values in features.items()}
     content = io.BytesIO()
@@ -89,22 +114,31 @@ def table(night, predictions):
     there about 1).
     """
     first = next(iter(predictions.values()))
-    columns = {"onset": [f"{start:g}" for start in first.starts]}
+    times = len(first.starts) // len(night)  # of a window; 1 unless all tasks are of single seconds
+    starts = first.starts[::times]
+    columns = {"onset": [f"{start:g}" for start in starts]}
     if night.clock is not None:
-        columns["clock"] = [_clock(night.clock, start) for start in first.starts.tolist()]
+        columns["clock"] = [_clock(night.clock, start) for start in starts.tolist()]
     for name, prediction in predictions.items():
-        if prediction.task.of_people:
+        if prediction.task.of_people or prediction.window < night.window:
             continue  # one window tells little of a person; the mean of the recording is in the JSON file
-        columns[name] = prediction.labels
-        for number, class_name in enumerate(prediction.classes):
-            columns[f"{name}_{class_name}"] = _numbers(prediction.probabilities[:, number], 4)
-        targets = targets_of(night, prediction.task)
-        if targets is not None:
-            columns[f"{name}_scorer"] = [prediction.classes[value] if value >= 0 else "" for value in targets]
+        columns |= {name: prediction.labels, **_probabilities(name, prediction), **_scored(name, night, prediction)}
     columns["quality"] = _numbers(quality_of(night), 3)
-    columns["missing"] = list(first.missing)
-    columns["distance"] = _numbers(first.distance, 2)
+    columns["missing"] = list(first.missing[::times])
+    columns["distance"] = _numbers(first.distance.reshape(-1, times).mean(axis=1), 2)
     return [tuple(columns), *zip(*columns.values(), strict=True)]
+
+
+def _probabilities(name, prediction):
+    values = prediction.probabilities
+    return {f"{name}_{one}": _numbers(values[:, number], 4) for number, one in enumerate(prediction.classes)}
+
+
+def _scored(name, night, prediction):
+    targets = targets_of(night, prediction.task)
+    if targets is None:
+        return {}
+    return {f"{name}_scorer": [prediction.classes[value] if value >= 0 else "" for value in targets]}
 
 
 def read_probabilities(path, task, classes):
@@ -122,7 +156,7 @@ def quality_of(night):
 
 
 def targets_of(night, task):
-    """The scorer's classes (or numbers) of a task, `(windows,)`; None where no window has one."""
+    """The scorer's classes (or numbers) of a task, `(windows,)` or `(seconds,)`; None where no window has one."""
     if task.label not in night.labels:
         return None
     targets = task.targets(night.labels[task.label])

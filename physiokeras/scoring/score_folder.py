@@ -18,7 +18,7 @@ from physiokeras.scoring import one_record, page, record_files
 from physiokeras.scoring.sources import Source, open_source
 from physiokeras.scoring.trained_model import TrainedModel
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same recording and model would give other files; records of another format are scored again."""
 
 
@@ -66,7 +66,8 @@ def score_folder(
         source: Folder of recordings, one recording, or a folder that `prepare` wrote.
         out: Folder of the scores; made if missing.
         definition: `Definition` of the recordings; None: the model's.
-        workers: Processes that read recordings; the model runs in this one.
+        workers: Processes that read recordings, while the model runs in this one; fewer than 4 records are read by this
+            one with 1.
         shard_index: Which part of the records this run scores, where several machines share the work.
         num_shards: Into how many parts the records are divided.
         figures: Whether to draw hypnograms.
@@ -93,9 +94,12 @@ def score_folder(
         set_aside = {name: job.set_aside(name, reason) for name, reason in records.refused.items()}
         say(f"{len(records.names)} records, {len(todo)} to score by {', '.join(model.heads)}.")
         for count, (number, found) in enumerate(job.scored(todo, workers, engine), 1):
-            name, line = todo[number], f"set aside: {found}" if isinstance(found, str) else f"{found:.1f} s"
+            name = todo[number]
             if isinstance(found, str):
                 set_aside[name] = job.set_aside(name, found)
+                line = f"set aside: {found}"
+            else:
+                line = "read in {:.1f} s, scored in {:.1f} s".format(*found)
             say(f"[{count}/{len(todo)}] {name}: {line}")
         with locked(out / ".lock-page", wait=True):
             facts = record_files.read_all(out)
@@ -126,8 +130,7 @@ class _Job:
         facts = record_files.read_facts(record_files.path_of(self.out, name, "json"))
         if not facts or "set_aside" in facts or facts.get("key") != self.key(name):
             return False
-        kinds = ["csv", "edf", *(["png"] if self.figures and facts.get("staged") else [])]
-        kinds += ["npz"] if self.features else []
+        kinds = record_files.kinds_of(facts, figure=self.figures, features=self.features)
         there = all(record_files.path_of(self.out, name, kind).is_file() for kind in kinds)
         return there and self.records.unchanged(name, facts)
 
@@ -139,14 +142,14 @@ class _Job:
         return one_record.Order(name, self.key(name), reader, arguments, **what)
 
     def scored(self, names, workers, engine=None):
-        """Score records; yields the number of a name, and seconds or why it cannot be scored, as they are done."""
+        """Score records; yields the number of a name and what `one_record.score` gives, as they are done."""
         orders = [self.order(name) for name in names]
         if engine is not None:
             given = (self.model.folder.absolute(), self.digest, keras.config.backend())
             yield from engine(one_record.load_and_score, [(*given, order) for order in orders])
             return
-        for number, night in pool.run(one_record.read, [(order,) for order in orders], workers):
-            yield number, one_record.score(self.model, self.digest, orders[number], night)
+        for number, found in pool.run(one_record.read, [(order,) for order in orders], workers, ahead=True):
+            yield number, one_record.score(self.model, self.digest, orders[number], found)
 
     def set_aside(self, name, reason):
         """Note why a record is not scored; a rerun tries it again."""

@@ -14,7 +14,7 @@ from physiokeras.pipelines.converting.sources import unchanged
 from physiokeras.pipelines.converting.work import Work
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.pipelines.prepared.manifest import FILE
-from physiokeras.pipelines.prepared.remote import local_folder, located
+from physiokeras.pipelines.prepared.remote import local_file, local_folder, located
 from physiokeras.pipelines.scores.score_files import escaped
 from physiokeras.scoring.nights import night_or_reason, prepared_night_or_reason, shard_sources
 from physiokeras.scoring.trained_model import narrowed
@@ -48,7 +48,7 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
     """The records of a folder.
 
     Args:
-        folder: A folder of recordings, one recording, a folder that `prepare` wrote, or the URL of a folder.
+        folder: A folder of recordings, one recording, a folder that `prepare` wrote, or the URL of one of these.
         model: `TrainedModel`.
         out: Folder of the scores.
         definition: `Definition` of the recordings; None: the model's.
@@ -66,6 +66,8 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
     if isinstance(folder, Path) and not folder.exists():
         message = "there is no such file or folder; give a folder of recordings, a recording, or what `prepare` wrote."
         raise DataError(message, file=folder)
+    if not isinstance(folder, Path) and folder.url.lower().endswith(SUFFIXES) and folder.is_file():
+        folder = local_file(folder)
     part = shard_index, num_shards
     if isinstance(folder, Path) and folder.is_file():
         if folder.suffix.lower() not in SUFFIXES:
@@ -112,10 +114,11 @@ def _recordings(folder, model, out, definition, shard_index, num_shards):
     work = Work.of(folder, there, out, shard_index, num_shards, True)
     mine = work.headers[shard_index::num_shards]
     paths = {path.stem: path for path in mine if path not in work.refused}
+    seconds = any(head.extractor.keep_time for head in model.heads.values())
 
     def call(name):
         path, used, person, _, strict, sums = work.arguments(paths[name])
-        return night_or_reason, (path, used, person, strict, sums)
+        return night_or_reason, (path, used, person, strict, sums, seconds)
 
     return Source(
         list(paths),

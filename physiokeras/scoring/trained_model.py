@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.evaluation.extraction import predict, present_modalities
 from physiokeras.evaluation.features import Features
 from physiokeras.evaluation.missing_modalities import mapped, names_of
 from physiokeras.experiments.compatibility import shared_modalities
@@ -25,9 +24,11 @@ from physiokeras.pipelines.converting.names import without_missing_labels
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.people.label_tables import read_tables
 from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.prepared.remote import local_file
 from physiokeras.pipelines.readers.memory import Recording
+from physiokeras.scoring import window_features
 from physiokeras.scoring.heads import Head, heads_of
-from physiokeras.scoring.inputs import BATCH, check_scaled, completed, inputs_of, of_stream, slices
+from physiokeras.scoring.inputs import check_scaled, completed, inputs_of, of_stream, slices
 from physiokeras.scoring.nights import Night, read_night
 from physiokeras.scoring.prediction import Prediction
 from physiokeras.scoring.presets import channel_lines
@@ -81,7 +82,8 @@ class TrainedModel:
     def extractor(self) -> FeatureExtractor:
         """The extractor of the features that the heads read; the first of several."""
         for head in self.heads.values():
-            return head.extractor
+            if not head.extractor.keep_time:
+                return head.extractor
         return FeatureExtractor(self.encoder, self.first_facts.get("pooling", "mean"))
 
     @property
@@ -190,8 +192,10 @@ class TrainedModel:
             start: Seconds of the recording before the first window.
             clock: Date and time of the recording's start, or None.
 
-        Returns: `Prediction`.
+        Returns: `Prediction`; of a head that reads single seconds, its `window` is that second.
         """
+        if head.extractor.keep_time:
+            window = window / head.extractor.encoder.time
         read = head.read(found.values, found.labels["record"], found.labels["window"])
         outputs, distance = np.array(head.outputs(read), float), head.distance(read)
         modalities, present = head.extractor.encoder.modalities, found.present
@@ -206,25 +210,27 @@ class TrainedModel:
         """Features of batches of windows, mapped where modalities are missing.
 
         Args:
-            extractor: That of a head.
-            batches: `(inputs,)` or `(inputs, labels)`, at most `BATCH` windows each.
+            extractor: That of a head; with `keep_time` the result has a row for each time of a window, not mapped.
+            batches: `(inputs,)` or `(inputs, labels)`, at most `inputs.BATCH` windows each.
 
         Returns: `Features` with the labels "record" and "window", and a note on windows that lack modalities, "" where
             none does.
+
+        Raises:
+            DataError: No windows.
         """
-        values, present, records, windows, count = [], [], [], [], 0
-        for inputs, *labels in batches:
-            own = labels[0] if labels and isinstance(labels[0], dict) else {}
-            values.append(predict(extractor, inputs, BATCH))
-            present.append(present_modalities(extractor.encoder, inputs))
-            rows = np.arange(count, count + len(values[-1]))
-            records.append(np.asarray(own.get("record", np.zeros(len(rows), int))))
-            windows.append(np.asarray(own.get("window", rows)))
-            count += len(rows)
-        if not count:
-            raise DataError("there is no window to predict.")
-        labels = {"record": np.concatenate(records), "window": np.concatenate(windows)}
-        found = Features(np.concatenate(values), labels, labels["record"], present=np.concatenate(present))
+        found = window_features.read(extractor, batches)
+        return (found, "") if extractor.keep_time else self.mapped(extractor, found)
+
+    def mapped(self, extractor: FeatureExtractor, found: Features) -> tuple[Features, str]:
+        """Features of windows, as `window_features.read` gives them, mapped where modalities are missing.
+
+        Args:
+            extractor: Their extractor.
+            found: `Features`.
+
+        Returns: As `features_of`.
+        """
         values, note = mapped(found, extractor.encoder, self.folder)
         return replace(found, values=values), note
 
@@ -232,7 +238,7 @@ class TrainedModel:
         """Read a recording by the model's definition, or another one.
 
         Args:
-            path: Its file, or its header.
+            path: Its file, or its header, or the URL of one.
             definition: `Definition`; None: the model's.
 
         Returns: `Night`.
@@ -240,15 +246,15 @@ class TrainedModel:
         Raises:
             DataError: The recording breaks a rule.
         """
-        path = Path(path)
-        if not path.exists() and not path.with_suffix(".hea").exists():
-            close = difflib.get_close_matches(path.name, [one.name for one in path.parent.glob("*")], 1)
-            advice = f" Did you mean {path.with_name(close[0])}?" if close else ""
-            raise DataError(f"there is no such file.{advice}", file=path)
+        place = local_file(path)
+        if not place.exists() and not place.with_suffix(".hea").exists():
+            close = difflib.get_close_matches(place.name, [one.name for one in place.parent.glob("*")], 1)
+            advice = f" Did you mean {place.with_name(close[0])}?" if close else ""
+            raise DataError(f"there is no such file.{advice}", file=place)
         definition = self._narrowed(definition or self.definition)
-        there = without_missing_labels(without_missing_people(definition, path.parent), [path])
-        there, people = read_tables(path.parent, there, [path.stem])
-        return read_night(path, there, people)
+        there = without_missing_labels(without_missing_people(definition, place.parent), [place])
+        there, people = read_tables(place.parent, there, [place.stem])
+        return read_night(place, there, people)
 
     def _narrowed(self, definition):
         return narrowed(definition, self.encoder, self.first_facts.get("definition"))

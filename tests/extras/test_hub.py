@@ -26,9 +26,13 @@ import keras  # noqa: E402
 from huggingface_hub import ModelCard, constants  # noqa: E402
 
 import physiokeras  # noqa: E402
+from physiokeras import pipelines  # noqa: E402
 from physiokeras.errors import DataError  # noqa: E402
 from physiokeras.experiments import hub  # noqa: E402
 from physiokeras.models import digest  # noqa: E402
+from physiokeras.pipelines import convert  # noqa: E402
+from physiokeras.pipelines.prepared.remote import local_folder  # noqa: E402
+from physiokeras.pipelines.simulation.simulator import simulate  # noqa: E402
 from physiokeras.recipes import export, push  # noqa: E402
 
 HERE, THERE = "eeg_small", "hf://me/eeg"
@@ -86,6 +90,18 @@ def test_pushed_model_is_read_back_with_the_same_weights_and_predictions(pushed,
 def test_keras_reads_the_same_model_from_the_hub(pushed):
     model = keras.saving.load_model(THERE)
     assert digest(model) == digest(physiokeras.load(HERE).model)
+
+
+def test_prepared_data_are_read_from_a_data_set_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setenv("PHYSIOKERAS_CACHE", str(tmp_path / "cache"))
+    source = simulate(tmp_path / "source", 2, hours=0.1, seed=4, progress=False)
+    folder = convert(source, "simulated", tmp_path / "out", progress=None).folder
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    HUB.commit("datasets/me/nights", {f"prepared/{name}": content for name, content in files.items()})
+    ours, theirs = (pipelines.windows(place) for place in (folder, "hf://datasets/me/nights/prepared"))
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    copy = local_folder("hf://datasets/me/nights", lambda name: name.endswith(".json"))
+    assert (copy / "prepared" / "manifest.json").read_bytes() == files["manifest.json"]
 
 
 def test_card_has_the_hubs_metadata_and_the_presets_text(pushed):

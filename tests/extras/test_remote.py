@@ -18,6 +18,7 @@ from physiokeras.experiments.saved_models import PRESETS
 from physiokeras.models import Encoder, MaskedAutoencoder, digest
 from physiokeras.pipelines import Manifest, convert, stream, verify, windows
 from physiokeras.pipelines.prepared import cache
+from physiokeras.pipelines.prepared.remote import local_folder
 from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import score
 
@@ -135,7 +136,7 @@ def test_model_is_read_from_s3_and_from_the_web(bucket, web, tmp_path):
         physiokeras.load(bucket(run, "changed"))
 
 
-def test_recordings_on_s3_are_scored_as_those_on_disk(bucket, tmp_path):
+def test_recordings_on_s3_are_scored_as_those_on_disk_and_so_is_a_single_one(bucket, web, tmp_path):
     from physiokeras.models import save
     from physiokeras.models.probe import LinearProbe
     from physiokeras.pipelines import Definition
@@ -156,3 +157,32 @@ def test_recordings_on_s3_are_scored_as_those_on_disk(bucket, tmp_path):
             found.append({path.name: path.read_bytes() for path in (out / "records").glob("*.csv")})
         assert found[0] == found[1]
         assert len(found[0]) == 2
+    (header,) = source.rglob(f"{next(iter(found[0])).removesuffix('.csv')}.hea")
+    (header.parent / "other.hea").write_text("not to be copied")
+    for place in (bucket(header.parent, "one"), web(header.parent)):
+        with pytest.raises(DataError, match=r"\.hea: this is a file\. Give its folder"):
+            local_folder(f"{place}/{header.name}")
+        out = tmp_path / place.partition(":")[0]
+        given = ["--model", str(tmp_path / "run"), "--source", f"{place}/{header.name}", "--out", str(out)]
+        assert score.main([*given, "--no-figures", *BACKEND]) == 0
+        (path,) = (out / "records").glob("*.csv")
+        assert path.read_bytes() == found[0][path.name]
+    assert not list(cache.root().rglob("other.hea"))
+
+
+def test_prepared_data_are_read_from_google_cloud_storage(prepared, monkeypatch):
+    # With this on, gcsfs asks the server of loopback by TLS first, for minutes.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    gcsfs, server = pytest.importorskip("gcsfs"), pytest.importorskip("gcp_storage_emulator.server")
+    server = server.create_server("127.0.0.1", 0, in_memory=True, default_bucket="bucket")
+    server.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server._api._httpd.server_port}")
+    files = gcsfs.GCSFileSystem(token="anon")
+    for path in prepared.folder.rglob("*.*"):
+        if path.is_file():
+            files.pipe(f"bucket/prepared/{path.relative_to(prepared.folder).as_posix()}", path.read_bytes())
+    ours, theirs = (windows(place, "test") for place in (prepared.folder, "gs://bucket/prepared"))
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    copy = local_folder("gs://bucket/prepared", lambda name: name == "manifest.json")
+    assert (copy / "manifest.json").read_bytes() == (prepared.folder / "manifest.json").read_bytes()
+    server.stop()

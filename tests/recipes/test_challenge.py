@@ -5,14 +5,18 @@ import keras
 import numpy as np
 import pytest
 
+import physiokeras
 from physiokeras.errors import DataError
 from physiokeras.evaluation import arousal_seconds
 from physiokeras.evaluation.challenge_score import ChallengeScore
 from physiokeras.evaluation.probe_files import load_probe
+from physiokeras.exporting.sources import read_source
 from physiokeras.models import FeatureExtractor, load
 from physiokeras.pipelines import Manifest, windows
+from physiokeras.pipelines.labels import window_labels
 from physiokeras.pipelines.labels.challenge import read_targets
 from physiokeras.recipes import challenge
+from physiokeras.scoring import score_folder
 
 
 def targets(name, frames=72000):
@@ -72,6 +76,56 @@ def test_score_is_that_of_every_sample_of_all_test_records(pretrained, scored):
     assert found["negatives"] == total.result()["negatives"]
     for name in ("auprc", "auroc"):
         assert found[name] == pytest.approx(total.result()[name], abs=1e-3)
+
+
+@pytest.mark.once
+def test_run_scores_arousals_in_seconds_beside_the_stages_of_the_first_run(pretrained, scored, tmp_path):
+    manifest, model = Manifest.read(pretrained.cohort / "prepared"), physiokeras.load(scored)
+    name = manifest.select("test")[0].name
+    (header,) = (pretrained.cohort / "source").rglob(f"{name}.hea")
+    own = targets(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(window_labels, "arousal_targets", lambda header, label, report=None: own)
+        score_folder(model, header, tmp_path, figures=False, progress=None)
+    facts = json.loads((tmp_path / "records" / f"{name}.json").read_text())["tasks"]
+    inputs = windows(manifest, records=[name], modalities=list(model.encoder.modalities))
+    chances = load_probe(scored / "probes" / "arousal_second.npz").predict_proba(merged_tokens(model.encoder, inputs))
+    with open(tmp_path / "records" / f"{name}.seconds.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["onset"]) for row in rows] == list(range(360))
+    found = np.array([float(row["arousal_second_arousal"]) for row in rows])
+    np.testing.assert_allclose(found, chances[:, 1], atol=2e-3)
+    names = {-1: "", 0: "no arousal", 1: "arousal"}
+    assert [row["arousal_second_scorer"] for row in rows] == [names[value] for value in per_second(own)]
+    seconds, sure = facts["arousal_second"], model.predict(header, "arousal_second").probabilities
+    np.testing.assert_allclose(sure[:, 1], found, atol=1e-4)
+    assert (seconds["resolution"], facts["arousal"]["resolution"]) == (1, 30)
+    assert spans(seconds["scorer_events"]) == runs(per_second(own) == 1)
+    assert spans(seconds["events"]) == [run for run in runs(sure[:, 1] > 0.5) if run[1] >= 3]
+    assert spans(seconds["events"])
+    stage = physiokeras.load(pretrained.folder).predict(header, "stage")
+    np.testing.assert_allclose(model.predict(header, "stage").probabilities, stage.probabilities, atol=1e-5)
+    with open(tmp_path / "records" / f"{name}.csv", newline="") as file:
+        assert [row["stage"] for row in csv.DictReader(file)] == stage.labels
+    with pytest.raises(DataError, match="a probe of single seconds is not exported"):
+        read_source(scored, "arousal_second", None)
+
+
+def per_second(vector):
+    """What most scored samples of a second are, arousal in a tie, -1 where none is scored."""
+    rows = vector.reshape(-1, 200)
+    ones, zeros = (rows == 1).sum(axis=1), (rows == 0).sum(axis=1)
+    return np.where(ones + zeros == 0, -1, ones >= zeros)
+
+
+def runs(flags):
+    """Onset and length of each run of true."""
+    edges = np.flatnonzero(np.diff([0, *np.asarray(flags, int), 0])).reshape(-1, 2)
+    return [(begin, end - begin) for begin, end in edges.tolist()]
+
+
+def spans(events):
+    return [(event["onset"], event["duration"]) for event in events]
 
 
 @pytest.mark.once

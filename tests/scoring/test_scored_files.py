@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.image
 import numpy as np
@@ -89,6 +90,27 @@ def test_unknown_date_leaves_the_time_of_day(predictions):
     assert "clock" not in record_files.table(night(), predictions)[0]
 
 
+def test_files_that_this_scoring_does_not_write_are_removed(predictions, tmp_path):
+    facts = {"record": "n1", "window": 30.0, "tasks": {"stage": {"statistics": {}}, "arousal": {"resolution": 30.0}}}
+    (tmp_path / record_files.FOLDER).mkdir()
+    for kind in record_files.KINDS:
+        record_files.path_of(tmp_path, "n1", kind).write_text("earlier")
+    record_files.write(tmp_path, night(), predictions, facts, figure=False)
+    found = {path.name for path in (tmp_path / record_files.FOLDER).iterdir()}
+    assert found == {"n1.csv", "n1.edf", "n1.json"}
+    of_seconds = {**facts, "tasks": {"a": {"resolution": 1.0}}}
+    assert record_files.kinds_of(of_seconds, figure=True, features=False) == ["csv", "seconds.csv", "edf"]
+
+
+def test_events_of_an_earlier_scoring_do_not_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "_template", lambda: SimpleNamespace(render=lambda **given: ""))
+    model = SimpleNamespace(card={}, definition=SimpleNamespace(name="d"))
+    facts = {"record": "n1", "model": {"digest": "d"}, "set_aside": "broken"}
+    (tmp_path / page.EVENTS).write_text("earlier")
+    page.write(tmp_path, model, "d", [facts])
+    assert {path.name for path in tmp_path.iterdir()} == {page.PAGE, page.TABLE}
+
+
 def test_probabilities_are_read_back_from_the_table(predictions, tmp_path):
     with open(tmp_path / "a.csv", "w", newline="") as file:
         csv.writer(file).writerows(record_files.table(night(), predictions))
@@ -157,9 +179,9 @@ def test_unknown_preset_is_refused_with_those_that_there_are(tmp_path, monkeypat
 def test_events_of_a_folder_are_listed_with_onsets_and_durations_in_seconds():
     events = [{"name": "arousal", "onset": 45.0, "duration": 60.0, "probability": 0.84, "stage": "W"}]
     scored = [{"name": "arousal", "onset": 30.0, "duration": 30.0, "probability": 1.0}]
-    facts = {"record": "n1", "tasks": {"stage": {}, "arousal": {"events": events, "scorer_events": scored}}}
+    facts = {"record": "n1", "window": 30.0, "tasks": {"arousal": {"events": events, "scorer_events": scored}}}
     assert page.events([facts, {"record": "n2", "tasks": {"arousal": {"events": []}}}]) == [
-        ("record", "task", "windows_with", "by", "onset", "duration", "stage", "probability"),
-        ("n1", "arousal", "arousal", "model", "45", "60", "W", "0.84"),
-        ("n1", "arousal", "arousal", "scorer", "30", "30", "", ""),
+        ("record", "task", "event", "by", "onset", "duration", "resolution", "stage", "probability"),
+        ("n1", "arousal", "arousal", "model", "45", "60", "30", "W", "0.84"),
+        ("n1", "arousal", "arousal", "scorer", "30", "30", "30", "", ""),
     ]

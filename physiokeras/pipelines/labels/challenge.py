@@ -172,3 +172,19 @@ def _read(data, path, frames):
             raise DataError(message, file=path, place=f"sample {start + wrong[0]}")
         vector[start:stop] = values
     return vector
+
+
+def per_token(vector, patch, rate, tokens):
+    """Target of every token: what most of its scored samples are, arousal in a tie; -1 where none is scored.
+
+    Args:
+        vector: `(frames,)` of -1, 0 and 1.
+        patch: Seconds of a token.
+        rate: Frames per second.
+        tokens: How many tokens; frames after the last are left out.
+
+    Returns: `(tokens,)` of -1, 0 and 1.
+    """
+    edges = np.rint(np.arange(tokens + 1) * patch * rate).astype(np.int64)
+    ones, zeros = (np.add.reduceat(vector[: edges[-1]] == value, edges[:-1], dtype=np.int64) for value in (1, 0))
+    return np.where(ones + zeros == 0, -1, ones >= zeros).astype(np.int64)

@@ -7,7 +7,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.definitions.parts import NUMBER_KINDS, TABLE_KINDS
-from physiokeras.pipelines.labels.challenge import derive_targets, pair_events, read_targets
+from physiokeras.pipelines.labels.challenge import derive_targets, pair_events, per_token, read_targets
 from physiokeras.pipelines.labels.spans import grid_start, stage_vector, window_classes
 from physiokeras.pipelines.labels.window_events import window_events
 from physiokeras.pipelines.people.label_tables import table_label
@@ -16,6 +16,10 @@ from physiokeras.pipelines.readers.edf import TICKS
 from physiokeras.pipelines.scores.score_files import BEATS, annotation_file, frames_of, scores, unused_marks
 
 __all__ = ["Person", "annotation_file", "first_window", "label_dtype", "read_labels", "read_people", "stage_vector"]
+
+
+AROUSAL_SECOND = "arousal_second"
+"""Name of the label, and of the task, of arousals by the second."""
 
 
 def label_dtype(label):
@@ -126,6 +130,25 @@ def arousal_targets(header, label, report=None):
         refuse_link_out(path, header.path.parent)
         return read_targets(path, header.frames)
     return None if annotations is None else targets_of(annotations, events, label, header)
+
+
+def arousals_by_token(header, definition, start, windows):
+    """A scorer's arousals of every token of a recording, such as every second.
+
+    Args:
+        header: Its `Header`.
+        definition: `Definition`.
+        start: Seconds of the recording before the first window.
+        windows: Number of windows.
+
+    Returns: `AROUSAL_SECOND` to `(tokens,)` of -1, 0 and 1; empty where there is no scoring.
+    """
+    label = next((one for one in definition.labels.values() if one.kind == "arousal"), None)
+    vector = None if label is None else arousal_targets(header, label)
+    if vector is None or not windows:
+        return {}
+    patch, tokens = definition.window / definition.tokens, windows * definition.tokens
+    return {AROUSAL_SECOND: per_token(vector[round(start * header.rate) :], patch, header.rate, tokens)}
 
 
 def _arousals(header, label, edges, report):

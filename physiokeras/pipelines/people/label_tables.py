@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.files import number_of
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS
 from physiokeras.pipelines.people.people import UNKNOWN, Person, read_people, spelling, table_column
 from physiokeras.pipelines.people.published_splits import read_split
@@ -142,7 +143,7 @@ def _number(text, path, line):
     if text.lower() in UNKNOWN:
         return math.nan
     try:
-        value = float(text)
+        value = number_of(text)
     except ValueError:
         value = math.inf
     if not abs(value) < 1e30:

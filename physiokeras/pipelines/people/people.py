@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.files import refuse_link_out
+from physiokeras.files import number_of, refuse_link_out
 
 UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".")
 """Cells that say that there is no value; the point is SAS's, and so NSRR's."""
@@ -143,7 +143,7 @@ def _age(text, path, number):
     if text.lower() in UNKNOWN:
         return math.nan
     try:
-        age = float(text)
+        age = number_of(text)
     except ValueError:
         age = -1.0
     if not 0 <= age <= _OLDEST:

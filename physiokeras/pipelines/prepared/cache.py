@@ -1,7 +1,7 @@
 """Local copies of remote files, within a bound: shards by their SHA-256, folders by their address.
 
-They lie in `PHYSIOKERAS_CACHE`, by default `~/.cache/physiokeras`, and take at most `PHYSIOKERAS_CACHE_GB`, by default
-50 GB. What was not used for longest is removed first.
+They lie in `physiokeras.files.cache_folder` and take at most `PHYSIOKERAS_CACHE_GB`, by default 50 GB. What was not
+used for longest is removed first.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.files import sha256, write_atomic
+from physiokeras.files import cache_folder, sha256, write_atomic
 
 _SHARD_IN_USE_S, _FOLDER_IN_USE_S = 60, 86_400
 """Seconds since its last use in which a shard or a folder is not removed: another process may be about to open it."""
@@ -19,7 +19,7 @@ _SHARD_IN_USE_S, _FOLDER_IN_USE_S = 60, 86_400
 
 def root() -> Path:
     """Folder of the cache."""
-    return Path(os.environ.get("PHYSIOKERAS_CACHE") or Path.home() / ".cache" / "physiokeras")
+    return cache_folder()
 
 
 def limit() -> float:

@@ -6,6 +6,7 @@ read first. tensorflow-io (extra `[io]`) reads them in place, with TensorFlow 2.
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 from pathlib import Path, PurePosixPath
@@ -94,6 +95,10 @@ class Remote:
         """Name of each file below the folder, from it on, to (bytes, a text that changes with its content)."""
         return self._files.below(self.url)
 
+    def beside(self):
+        """As `below`, the file and those in its folder whose names begin with its name without the ending."""
+        return self._files.beside(self.url)
+
 
 @contextlib.contextmanager
 def local(path):
@@ -124,10 +129,35 @@ def local_folder(place, wanted=lambda name: True):
     """
     if not is_remote(place):
         return Path(place)
-    remote, folder = located(place), cache.folder(str(place))
+    remote = located(place)
     found = {name: facts for name, facts in remote.below().items() if wanted(name)}
     if not found:
         raise DataError("no files there.", file=place)
+    return _copied(remote, found, place)
+
+
+def local_file(place: str | os.PathLike) -> Path:
+    """A local copy of a remote recording, and of the files beside it whose names begin with its name.
+
+    Args:
+        place: Path, which stays what it is, or the URL of a file.
+
+    Returns: `Path` of the file.
+
+    Raises:
+        DataError: No such file, or more than the cache takes.
+    """
+    if not is_remote(place):
+        return Path(place)
+    parent, _, name = str(place).rstrip("/").rpartition("/")
+    if not located(place).is_file():
+        raise DataError("there is no such file.", file=place)
+    return _copied(located(parent), located(place).beside(), place) / name
+
+
+def _copied(remote, found, place):
+    """The cache's folder of `place`, with the files `found` of a remote folder: name to (bytes, version)."""
+    folder = cache.folder(str(place))
     total = sum(size for size, _ in found.values())
     if total > cache.limit():
         message = (
@@ -181,11 +211,23 @@ class _Fsspec:
         found = {}
         for path, facts in self.files.find(url, detail=True).items():
             name = path.removeprefix(f"{self.base}/")
+            if path == self.base:
+                raise DataError("this is a file. Give its folder.", file=url)
             parts = PurePosixPath(name).parts
             if name == path or ".." in parts or "/" in parts or "\\" in name:
                 raise DataError(f"a file named {name!r} would lie outside of the folder.", file=url)
             found[name] = (facts["size"] or 0, self._version(path))
         return found
+
+    def beside(self, url):
+        parent, _, name = url.rpartition("/")
+        stem, listed = name.rpartition(".")[0], []
+        self.files.invalidate_cache()
+        with contextlib.suppress(OSError):  # a web server need not list its folders
+            listed = [one["name"] for one in self.files.ls(parent, detail=True) if one["type"] == "file"]
+        names = {path.rpartition("/")[2] for path in listed}
+        places = {one: f"{parent}/{one}" for one in sorted({name, *(one for one in names if one.startswith(stem))})}
+        return {one: (self.files.size(path) or 0, self._version(path)) for one, path in places.items()}
 
     def _version(self, path):
         # fsspec takes files of the web for unchanging. Without an ETag nothing is known of them.
@@ -210,8 +252,11 @@ class _TensorFlow:
     def sizes(self, url):
         return None
 
+    def beside(self, url):
+        return self.below(url)
+
     def below(self, url):
-        raise DataError("copying a folder needs fsspec: pip install 'physiokeras[remote]'.", file=url)
+        raise DataError("copying recordings needs fsspec: pip install 'physiokeras[remote]'.", file=url)
 
 
 def _file_system(url):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import read_bounded
+from physiokeras.files import number_of, read_bounded
 from physiokeras.pipelines.readers.annotations import LARGEST, Annotations
 
 TICKS = 1000
@@ -107,7 +107,7 @@ def seconds_of(text, what, path, place):
         DataError: It is no number, or no time.
     """
     try:
-        value = float(text)
+        value = number_of(text)
     except (TypeError, ValueError):
         value = math.nan
     if not abs(value) < _FARTHEST:
@@ -134,7 +134,7 @@ class Durations:
             name: What the mark says.
         """
         try:
-            value = float(text)
+            value = number_of(text)
         except (TypeError, ValueError):
             value = math.nan
         if 0 < value < _FARTHEST:

@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import number_of
 from physiokeras.pipelines.scores.score_clock import check_clock, clock_of, is_clock, onsets_of_clock, refuse_jump
 from physiokeras.pipelines.scores.score_marks import (
     EPOCH,
@@ -211,14 +212,18 @@ def _times(table, rows, label, header, durations):
         onsets = onsets_of_clock(texts, header, table.path, places, label.times)
     else:
         onsets = [table.seconds(row, "onset", place) for place, row in rows]
-    lengths = []
+    lengths, backwards = [], 0
     for onset, start, (place, row) in zip(onsets, texts, rows, strict=True):
         name, text = table.cell(row, "description"), table.cell(row, "duration")
         scale = table.scale.get("duration", 1.0)
         if "duration" not in table.columns and "end" in table.columns:
             text, scale = _length(table, row, onset, start if clock else None), 1.0
+            backwards += text.startswith("-")
         length = durations.read(text, place, name)
         lengths.append(None if length is None else length * scale)
+    if len(rows) > 1 and backwards == len(rows):
+        rule = "every mark ends before it begins. Are the columns of begin and end exchanged?"
+        raise DataError(rule, file=table.path, place=places[0])
     if clock:
         refuse_jump(onsets, lengths, table.path, places)
     return onsets, lengths
@@ -234,7 +239,7 @@ def _length(table, row, onset, start):
         days = (end[0] - begin[0]).days if end[0] and begin[0] else int(end[1] < begin[1])
         return repr(days * 86400 + end[1] - begin[1])
     try:
-        return repr(float(text) * table.scale["end"] - onset) if text else ""
+        return repr(number_of(text) * table.scale["end"] - onset) if text else ""
     except ValueError:
         return text
 
@@ -261,7 +266,7 @@ def _epochs(table, label):
 def _plain(text):
     """A whole number without its decimals, as NumPy writes it; other texts as they are."""
     try:
-        value = float(text)
+        value = number_of(text)
     except ValueError:
         return text
     return str(int(value)) if value.is_integer() and abs(value) < 1e6 else text

@@ -107,6 +107,7 @@ FAULTS = {
     ),
     "contradiction": (edited("r2", "r1"), "line 3: 'r1' must have one task. Received: 'sums', and 'rest' in line 2"),
     "no number": (edited("1.5", "much"), "line 3: must be a number or empty. Received: 'much'"),
+    "underscore": (edited("1.5", "1_5"), "line 3: must be a number or empty. Received: '1_5'"),
     "infinite": (edited("1.5", "inf"), "line 3: must be a number or empty"),
     "person twice": (edited("r2,a,sums,1.5,F", "r2,a,sums,1.5,M"), "line 3: 'a' must have one sex"),
     "other records": (only_others, r"must have rows of this data set's records for \[labels.task\]"),

@@ -15,7 +15,7 @@ from physiokeras.pipelines.converting.driver import convert
 from physiokeras.pipelines.converting.record_list import find_records, left_out
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.labels.window_labels import read_labels
-from physiokeras.pipelines.readers import mne_files
+from physiokeras.pipelines.readers import mne_files, mne_scores
 from physiokeras.pipelines.readers.records import read_header, read_signal
 
 NIGHT = datetime(2026, 1, 1, 22, tzinfo=UTC)
@@ -403,3 +403,19 @@ def test_persyst_has_the_values_that_were_written(tmp_path):
 def test_formats_that_were_never_tried_say_so(tmp_path):
     assert "was not tried with files of this format" in mne_files._untried(tmp_path / "r.cnt")[0]
     assert not mne_files._untried(tmp_path / "r_raw.fif.gz")
+
+
+def test_neuroscan_files_give_microvolts_and_their_events(tmp_path):
+    counts, base = np.random.default_rng(0).integers(-2000, 2000, (250 * 90, 3)), [0, 5, -7]
+    facts = {"base": base, "sensitivity": [1.0, 2.0, 0.5], "calibration": [1.0, 1.5, 204.8]}
+    header = read_header(made.write_cnt(tmp_path, counts, 250, ["C3", "C4", "EOG1"], **facts, marks=[(7500, 9)]))
+    assert [(signal.name, signal.unit) for signal in header.signals] == [("C3", "V"), ("C4", "V"), ("EOG1", "V")]
+    wanted = (counts - np.array(base)) * facts["sensitivity"] * np.array(facts["calibration"]) / 204.8
+    for number in range(3):
+        np.testing.assert_allclose(read_signal(header, number) * 1e6, wanted[:, number], rtol=1e-6, atol=1e-4)
+    marks = mne_scores.read_mne_annotations(header.path, header)
+    assert marks.notes == ("9",)
+    assert marks.samples.tolist() == [29_996]  # ms: MNE counts samples from 1 here
+    (tmp_path / "night.cnt").write_bytes((tmp_path / "night.cnt").read_bytes()[:-1000])
+    with pytest.raises(DataError, match=r"night\.cnt"):
+        every_signal(tmp_path / "night.cnt")

@@ -268,6 +268,8 @@ FAULTS = {
     "cells": ("r.csv", rows(ONSET) + "270,30\n", "line 9: must have 3 cells. Received: 2"),
     "quote": ("r.csv", rows(ONSET) + '270,30,"W\n', "must be a table"),
     "number": ("r.csv", rows(ONSET).replace("\n60,", "\nsixty,"), "line 3: the onset must be a number of seconds"),
+    "underscore": ("r.csv", rows(ONSET).replace("\n60,", "\n6_0,"), "line 3: the onset must be a number of seconds"),
+    "exchanged": ("r.csv", "start,end,stage\n30,0,W\n60,30,N1\n", "line 2: every mark ends before it begins"),
     "samples": ("r.csv", rows((("Start sample", "on"), ("Stage", "text"))), "has a row an epoch, .*: Start sample"),
     "no onset": ("r.csv", rows((("duration", "len"), ("Stage", "text"))), "has a row an epoch, .*: duration"),
     "two texts": ("r.csv", rows((*ONSET, ("stage", "text"))), "several columns may be .*: description, stage"),
