@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from physiokeras.experiments import launchers
 from physiokeras.experiments.settings import CommonSettings, setting
 from physiokeras.seeds import derive
 
@@ -228,18 +229,16 @@ class HostSettings(CommonSettings):
     """Settings of a training on several hosts, beside `TrainingSettings`; see `physiokeras.experiments.hosts`."""
 
     hosts: int = setting(
-        1,
-        "number of machines (processes) that share each batch, on JAX; each runs this command",
-        "training",
-        "training",
-        within="[1, inf)",
-    )
+        help="number of machines (processes) that share each batch, on JAX; each runs this command; the environment "
+        "of Slurm's srun, torchrun or JAX sets the default",
+        group="training", role="training", factory=launchers.processes, within="[1, inf)",
+    )  # fmt: skip
     host_index: int | None = setting(
-        None, "number of this machine, from 0; none: as Slurm, torchrun or JAX's environment says",
+        None, "number of this machine, from 0; none: as the environment of srun, torchrun or JAX says",
         "training", "invocation",
     )  # fmt: skip
     coordinator: str | None = setting(
-        None, "HOST:PORT of machine 0, any free port; none: as Slurm, torchrun or JAX's environment says",
+        None, "HOST:PORT of machine 0, any free port; none: as the environment of srun, torchrun or JAX says",
         "training", "invocation",
     )  # fmt: skip
 
@@ -252,7 +251,7 @@ class HostSettings(CommonSettings):
                 "torch": "Keras on torch trains in one process",
                 "tensorflow": "TensorFlow's multi-worker strategy is reported not to work under Keras 3",
             }[self.backend]
-            raise ValueError(f"hosts needs backend jax: {why}.")
+            raise ValueError(f"hosts needs backend jax: {why}. Received: {self.hosts} hosts; 1 trains without others.")
         if self.data is None:
             raise ValueError("hosts needs data: a folder that `prepare` wrote, which every host can read.")
         if self.batch_size % (self.hosts * self.devices):
