@@ -5,7 +5,6 @@ import csv
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,7 +22,6 @@ from physiokeras.recipes.pretrain import Settings
 
 SMALL = {
     "backend": "jax",
-    "hosts": 2,
     "modalities": ("eeg", "ecg"),
     "width": 8,
     "depth": 1,
@@ -36,9 +34,14 @@ SMALL = {
     "interval": 4,
     "checkpoint_every": 4,
     "validation_steps": 1,
-    "learning_rate": 1e-3,
+    "learning_rate": 1e-2,
+    # It draws (dropout), contrasts the windows of both hosts, and compiles in half the time of an autoencoder.
+    "objective": "pairwise",
+    "fusion": -1,
+    "dropout": 0.1,
 }
-CONTRAST = {"objective": "pairwise", "steps": 4, "fusion": -1}
+AUTOENCODER = {"objective": "autoencoder", "fusion": 0, "steps": 4}
+SPLITS = ("pretrain", "train")
 
 
 @pytest.fixture(scope="module")
@@ -57,34 +60,45 @@ def data(tmp_path_factory):
     return folder / "prepared"
 
 
-def start(data, out, *changes):
-    """What each host says and its exit status; `changes` are dicts for host 0 and 1."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = {
+def by_srun(index):
+    """The environment that `srun` gives a task."""
+    # The job's number decides the port, of which there are 4096.
+    return {
+        **{"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "localhost"},
+        **{"SLURM_NTASKS": "2", "SLURM_PROCID": str(index), "SLURM_LOCALID": str(index), "SLURM_NODEID": "0"},
+    }
+
+
+def by_torchrun(index):
+    """The environment that torchrun gives a process."""
+    return {
+        **{"MASTER_ADDR": "localhost", "MASTER_PORT": str(29500 + os.getpid() % 1000), "WORLD_SIZE": "2"},
+        **{"RANK": str(index), "LOCAL_RANK": str(index), "LOCAL_WORLD_SIZE": "2"},
+    }
+
+
+def start(data, launcher, *trainings):
+    """What each of two hosts says, and its exit status.
+
+    Args:
+        data: The prepared folder.
+        launcher: Function from the number of a host to its environment.
+        *trainings: Dicts of a training's folder, changes of its settings, and the signal, step and host at which one of
+            the hosts gets it.
+    """
+    common = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join(sys.path),
-        # All trainings have the same programs.
+        # The second start has the programs of the first.
         "JAX_COMPILATION_CACHE_DIR": str(data.parent / "programs"),
         "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    both = []
-    for index in range(2):
-        more = changes[index] if changes else {}
-        words = {"data": str(data), "host_index": index, "coordinator": coordinator, **more}
-        both.append(
-            subprocess.Popen(
-                [sys.executable, __file__, str(out), json.dumps(words)],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    command = [sys.executable, __file__, str(data), json.dumps(trainings)]
+    both = [subprocess.Popen(command, env={**common, **launcher(index)}, **pipes) for index in range(2)]
     try:
         said = [host.communicate(timeout=280)[0] for host in both]
     finally:
@@ -101,25 +115,27 @@ def losses(folder):
 def alone(data, folder, **changes):
     """The same training by one process, whose batches are the two hosts' parts side by side."""
     import keras
-    import tensorflow as tf
 
     from physiokeras.callbacks import MetricsFile
     from physiokeras.experiments import training
-    from physiokeras.pipelines import Manifest, stream
+    from physiokeras.pipelines import Manifest, source
     from physiokeras.seeds import derive
 
-    settings, manifest = Settings(**{**SMALL, "data": str(data), **changes}), Manifest.read(data)
-    splits = ("pretrain", "train")
-    model = training.untrained_model(settings, manifest, splits)
+    settings = Settings(**{**SMALL, "hosts": 1, "data": str(data), **changes})
+    model = training.untrained_model(settings, Manifest.read(data), SPLITS)
 
     def batches(split, name):
         options = {"batch_size": 4, "modalities": settings.modalities, "seed": derive(settings.seed, name)}
-        parts = tf.data.Dataset.zip(*(stream(data, split, host=(index, 2), **options) for index in range(2)))
-        return parts.map(lambda a, b: keras.tree.map_structure(lambda *both: tf.concat(both, 0), a, b))
+        parts = [source(data, split, host=(index, 2), **options) for index in range(2)]
+        return (
+            keras.tree.map_structure(lambda *both: np.concatenate(both), *pair) for pair in zip(*parts, strict=True)
+        )
 
+    (valid,) = next(batches("validation", "validation stream"))
     model.fit(
-        batches(splits, "stream"),
-        validation_data=batches("validation", "validation stream").take(1),
+        batches(SPLITS, "stream"),
+        validation_data=(valid, None),
+        validation_batch_size=8,
         callbacks=[MetricsFile(folder / "metrics.csv")],
         shuffle=False,
         verbose=0,
@@ -130,23 +146,27 @@ def alone(data, folder, **changes):
 
 
 def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, tmp_path):
-    more = {"checkpoint_every": 2, "then": CONTRAST}
-    said, status = start(data, tmp_path / "whole", more, more)
-    assert status == [0, 0], said
-    for folder, changes in (("whole", {}), ("whole/then", CONTRAST)):
-        expected = alone(data, tmp_path / folder.replace("whole", "alone"), **changes)
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    said, status = start(
+        data,
+        by_srun,
+        {"folder": str(whole), "changes": {"checkpoint_every": 2}},
+        {"folder": str(tmp_path / "masked"), "changes": AUTOENCODER},
+        {"folder": str(parts), "signal": signal.SIGKILL, "host": 1, "at": 6},
+    )
+    assert status == [1, -signal.SIGKILL], said
+    assert "Host 0 of 2 stops: another host is lost" in said[0]
+    assert "with --resume" in said[0]
+    for folder, changes in (("whole", {}), ("masked", AUTOENCODER)):
+        expected = alone(data, tmp_path / f"{folder} alone", **changes)
         for ours, theirs in zip(losses(tmp_path / folder), expected, strict=True):
             assert ours == pytest.approx(theirs, rel=1e-4)
 
-    parts = tmp_path / "parts"
-    said, status = start(data, parts, {}, {"at": 6, "signal": int(signal.SIGKILL)})
-    assert status == [1, -signal.SIGKILL]
-    assert "Host 0 of 2 stops: another host is lost" in said[0]
-    assert "with --resume" in said[0]
-    said, status = start(data, parts, {}, {"at": 10, "signal": int(signal.SIGTERM)})
-    assert status == [128 + signal.SIGTERM] * 2
+    said, status = start(data, by_torchrun, {"folder": str(parts), "signal": signal.SIGTERM, "host": 1, "at": 10})
+    assert status == [128 + signal.SIGTERM] * 2, said
+    assert "Going on from step 4" in said[0]
     assert "step 10 is saved" in said[0]
-    ours, theirs = (checkpoint_folders.read(run / "checkpoints", 10)[0] for run in (parts, tmp_path / "whole"))
+    ours, theirs = (checkpoint_folders.read(run / "checkpoints", 10)[0] for run in (parts, whole))
     assert ours.keys() - theirs.keys() == set()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
@@ -155,7 +175,7 @@ def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "data_hash", "said"),
     [
-        ({"learning_rate": 0.002}, "a", "learning_rate: 0.001 on host 0, 0.002 on host 1"),
+        ({"learning_rate": 0.002}, "a", "learning_rate: 0.01 on host 0, 0.002 on host 1"),
         ({}, "b", "data_hash: 'a' on host 0, 'b' on host 1"),
         ({"data": "there", "host_index": 1, "workers": 3, "resume": "run"}, "a", None),
     ],
@@ -176,10 +196,9 @@ def test_a_coordinator_that_is_not_there_is_refused_by_its_address(monkeypatch):
         hosts._wait_for("127.0.0.1", 9, hosts.Place(1, 2, "127.0.0.1:9"))
 
 
-def host(out, words):
-    """One host of a training."""
-    at, number, then = words.pop("at", 0), words.pop("signal", 0), words.pop("then", None)
-    settings = Settings(**{**SMALL, **words})
+def host(data, trainings):
+    """One host of some trainings, each the function of a command."""
+    settings = Settings(**{**SMALL, "data": data})
     from physiokeras.experiments.backend import use
 
     use("jax")
@@ -187,18 +206,29 @@ def host(out, words):
     from physiokeras.experiments import run_folder, training
     from physiokeras.pipelines import Manifest
 
+    here, manifest, at = hosts.place(settings), Manifest.of(data), {}
+
     class Fatal(MetricsFile):
         def on_train_batch_begin(self, batch, logs=None):
-            if number and self._step() == at - 1:
-                os.kill(os.getpid(), number)
+            if at.get("host") == here.index and self._step() == at["at"] - 1:
+                os.kill(os.getpid(), at["signal"])
 
+    build, compile_model, kept = training.build_model, training.compile_model, {}
+
+    def build_once(settings, manifest):
+        key = settings.objective, settings.hosts
+        return kept[key] if key in kept else kept.setdefault(key, build(settings, manifest))
+
+    # Trainings of one network share its compiled program: compiling takes longer than all else.
+    training.build_model = build_once
+    training.compile_model = lambda model, settings: model.compiled or compile_model(model, settings)
     training.MetricsFile = Fatal
-    here, manifest = hosts.place(settings), Manifest.of(settings.data)
-    with hosts.joined(here, settings, manifest.data_hash, out if here.index == 0 else None):
-        for one, folder in ((settings, out), (then and Settings(**{**SMALL, **words, **then}), out / "then")):
-            if one:
-                training.fit_together(here, manifest, one, run_folder.Run(folder, "pretrain"), ("pretrain", "train"))
+    with hosts.joined(here, settings, manifest.data_hash, trainings[-1]["folder"]):
+        for at in trainings:
+            own = replace(settings, **at.get("changes", {}))
+            training.fit_together(here, manifest, own, run_folder.Run(Path(at["folder"]), "pretrain"), SPLITS)
 
 
 if __name__ == "__main__":
-    host(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    sys.modules["tensorflow"] = None  # its import takes as long as a training
+    host(sys.argv[1], json.loads(sys.argv[2]))
