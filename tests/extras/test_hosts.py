@@ -1,12 +1,15 @@
-"""Run where JAX is installed: pytest tests/extras/test_hosts.py. Hosts are processes on loopback."""
+"""Run where JAX is installed: pytest tests/extras/test_hosts.py. Machines are processes on loopback."""
 
 import contextlib
 import csv
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,25 +89,33 @@ def start(data, launcher, *trainings):
         *trainings: Dicts of a training's folder, changes of its settings, and the signal, step and host at which one of
             the hosts gets it.
     """
+    both = [program(data, launcher(index), "host", str(data), json.dumps(trainings)) for index in range(2)]
+    return ended(both), [host.returncode for host in both]
+
+
+def program(data, environment, *words):
+    """A process that runs a function of this file."""
     common = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": os.pathsep.join(sys.path),
-        # The second start has the programs of the first.
+        # Later ones have the programs of the first.
         "JAX_COMPILATION_CACHE_DIR": str(data.parent / "programs"),
         "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    command = [sys.executable, __file__, str(data), json.dumps(trainings)]
-    both = [subprocess.Popen(command, env={**common, **launcher(index)}, **pipes) for index in range(2)]
+    return subprocess.Popen([sys.executable, __file__, *words], env={**common, **environment}, **pipes)
+
+
+def ended(programs):
+    """What each of some processes says until it ends."""
     try:
-        said = [host.communicate(timeout=280)[0] for host in both]
+        return [one.communicate(timeout=280)[0] for one in programs]
     finally:
-        for host in both:
-            host.kill()
-    return said, [host.returncode for host in both]
+        for one in programs:
+            one.kill()
 
 
 def losses(folder):
@@ -172,6 +183,26 @@ def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, tmp_path):
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
+def test_two_processes_share_the_cells_of_a_comparison_and_one_goes_on_where_the_other_is_killed(data, tmp_path):
+    words = "--backend jax --strategies untrained band_power --reference untrained --folds 3 --seeds 1 --tasks stage"
+    words += " --no-subsets --draws 8 --width 8 --depth 1 --heads 2 --data"
+    words = [*words.split(), str(data)]
+    command = ["compared", json.dumps([*words, "--out", str(tmp_path / "run")])]
+    killed, other = program(data, {"KILLED": "1"}, *command), program(data, {"WAITS": str(tmp_path / "dead")}, *command)
+    said = ended([killed])
+    (tmp_path / "dead").touch()
+    said += ended([other])
+    assert [killed.returncode, other.returncode] == [-signal.SIGKILL, 0], said
+    computed = [re.findall(r"^computes (.*)", text, re.MULTILINE) for text in said]
+    cells = {path.name for path in (tmp_path / "run" / "cells").iterdir()}
+    # Its second cell is computed again, its first one is not.
+    assert len(computed[0]) == 2
+    assert sorted(computed[1]) == sorted(cells - {computed[0][0]})
+    assert len(cells) == 6
+    assert "Everything is in" in said[1]
+    assert (tmp_path / "run" / "scores.md").is_file()
+
+
 @pytest.mark.parametrize(
     ("changes", "data_hash", "said"),
     [
@@ -229,6 +260,31 @@ def host(data, trainings):
             training.fit_together(here, manifest, own, run_folder.Run(Path(at["folder"]), "pretrain"), SPLITS)
 
 
+def compared(words):
+    """One process of a comparison. It is killed in its second cell, or waits in its first one for a file to appear."""
+    from physiokeras.experiments.backend import use
+
+    use("jax")
+    from physiokeras.comparison import cells, report
+    from physiokeras.recipes import compare
+
+    compute, number = cells.compute, itertools.count()
+
+    def watched(cell, *rest):
+        print("computes", cell.folder.name, flush=True)
+        if next(number) and os.environ.get("KILLED"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        while "WAITS" in os.environ and not os.path.exists(os.environ["WAITS"]):
+            time.sleep(0.05)
+        compute(cell, *rest)
+
+    cells.compute, report.draw = watched, lambda *_: None
+    compare.main(words)
+
+
 if __name__ == "__main__":
     sys.modules["tensorflow"] = None  # its import takes as long as a training
-    host(sys.argv[1], json.loads(sys.argv[2]))
+    if sys.argv[1] == "host":
+        host(sys.argv[2], json.loads(sys.argv[3]))
+    else:
+        compared(json.loads(sys.argv[2]))
