@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from pathlib import Path
 import pytest
 
 os.environ["KERAS_BACKEND"] = "jax"
+# The process of the tests has four devices, the others have one.
+os.environ["XLA_FLAGS"] = os.environ.get(
+    "FLAGS_OF_PROGRAM", os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
 
 import numpy as np
 
@@ -99,6 +104,7 @@ def program(data, environment, *words):
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "JAX_PLATFORMS": "cpu",
+        "FLAGS_OF_PROGRAM": os.environ["XLA_FLAGS"].rpartition(" ")[0],
         "PYTHONPATH": os.pathsep.join(sys.path),
         # Later ones have the programs of the first.
         "JAX_COMPILATION_CACHE_DIR": str(data.parent / "programs"),
@@ -123,40 +129,82 @@ def losses(folder):
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def alone(data, folder, **changes):
-    """The same training by one process, whose batches are the two hosts' parts side by side."""
+def batches(data, settings, split, name, start_step=0):
+    """Batches that are the two hosts' parts side by side."""
     import keras
 
-    from physiokeras.callbacks import MetricsFile
-    from physiokeras.experiments import training
-    from physiokeras.pipelines import Manifest, source
+    from physiokeras.pipelines import source
     from physiokeras.seeds import derive
 
+    options = {"batch_size": 4, "modalities": settings.modalities, "start_step": start_step}
+    parts = [source(data, split, host=(i, 2), seed=derive(settings.seed, name), **options) for i in range(2)]
+    return (keras.tree.map_structure(lambda *both: np.concatenate(both), *pair) for pair in zip(*parts, strict=True))
+
+
+def alone(data, folder, model=None, **changes):
+    """The same training by one process, from the last checkpoint in the folder: its losses and its model."""
+    from physiokeras.callbacks import Checkpoints, MetricsFile
+    from physiokeras.experiments import devices, training
+    from physiokeras.pipelines import Manifest
+
     settings = Settings(**{**SMALL, "hosts": 1, "data": str(data), **changes})
-    model = training.untrained_model(settings, Manifest.read(data), SPLITS)
-
-    def batches(split, name):
-        options = {"batch_size": 4, "modalities": settings.modalities, "seed": derive(settings.seed, name)}
-        parts = [source(data, split, host=(index, 2), **options) for index in range(2)]
-        return (
-            keras.tree.map_structure(lambda *both: np.concatenate(both), *pair) for pair in zip(*parts, strict=True)
-        )
-
-    (valid,) = next(batches("validation", "validation stream"))
-    model.fit(
-        batches(SPLITS, "stream"),
-        validation_data=(valid, None),
-        validation_batch_size=8,
-        callbacks=[MetricsFile(folder / "metrics.csv")],
-        shuffle=False,
-        verbose=0,
-        steps_per_epoch=4,
-        epochs=settings.steps // 4,
-    )
-    return losses(folder)
+    model = model or training.untrained_model(settings, Manifest.read(data), SPLITS)
+    (valid,) = next(batches(data, settings, "validation", "validation stream"))
+    checkpoints = Checkpoints(folder / "checkpoints", every=2)
+    checkpoints.restore(model)
+    for part in checkpoints.parts(settings.steps, 4):
+        with devices.sharing(settings.devices, model=settings.model_parallel):
+            model.fit(
+                batches(data, settings, SPLITS, "stream", checkpoints.step),
+                validation_data=(valid, None),
+                validation_batch_size=8,
+                callbacks=[MetricsFile(folder / "metrics.csv"), checkpoints],
+                shuffle=False,
+                verbose=0,
+                **part,
+            )
+    return losses(folder), model
 
 
-def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, tmp_path):
+@pytest.fixture(scope="module")
+def masked(data, tmp_path_factory):
+    """Losses of a masked autoencoder that one process trains on one device."""
+    return alone(data, tmp_path_factory.mktemp("masked"), **AUTOENCODER)[0]
+
+
+def test_a_model_whose_weights_lie_on_several_devices_trains_as_on_one(data, masked, tmp_path, monkeypatch):
+    from physiokeras.callbacks import state
+    from physiokeras.models import load, save
+
+    split = {**AUTOENCODER, "devices": 4, "model_parallel": 2}
+    found, model = alone(data, tmp_path, **split)
+    for ours, theirs in zip(found, masked, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    parts = {variable.path: part(variable) for variable in model.variables}
+    parts |= {variable.name: part(variable) for variable in model.optimizer.variables}
+    assert parts["encoder/block_0/query_key_value/kernel"] == (8, 12)
+    assert parts["encoder/block_0/up/kernel"] == parts["encoder_block_0_up_kernel_velocity"] == (8, 16)
+    assert parts["autoencoder/decoder_eeg/cross/down/kernel"] == (8, 4)
+    assert parts["encoder/embedding/modality"] == (2, 1, 8)
+
+    trained = state.arrays(model)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # Keras imports it to save a model
+    save(model, tmp_path / "model")
+    for ours, theirs in zip(load(tmp_path / "model").get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    shutil.rmtree(tmp_path / "checkpoints" / "step-000000004")
+    again, _ = alone(data, tmp_path, model, **split)
+    assert again == found
+    for name, array in state.arrays(model).items():
+        np.testing.assert_array_equal(array, trained[name], err_msg=name)
+
+
+def part(variable):
+    """Shape of the part of a variable that one device holds."""
+    return variable.value.addressable_shards[0].data.shape
+
+
+def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, masked, tmp_path):
     parts, whole = tmp_path / "parts", tmp_path / "whole"
     said, status = start(
         data,
@@ -168,9 +216,8 @@ def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, tmp_path):
     assert status == [1, -signal.SIGKILL], said
     assert "Host 0 of 2 stops: another host is lost" in said[0]
     assert "with --resume" in said[0]
-    for folder, changes in (("whole", {}), ("masked", AUTOENCODER)):
-        expected = alone(data, tmp_path / f"{folder} alone", **changes)
-        for ours, theirs in zip(losses(tmp_path / folder), expected, strict=True):
+    for folder, expected in ((whole, alone(data, tmp_path / "alone")[0]), (tmp_path / "masked", masked)):
+        for ours, theirs in zip(losses(folder), expected, strict=True):
             assert ours == pytest.approx(theirs, rel=1e-4)
 
     said, status = start(data, by_torchrun, {"folder": str(parts), "signal": signal.SIGTERM, "host": 1, "at": 10})
