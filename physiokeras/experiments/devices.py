@@ -52,6 +52,8 @@ def sharing(count, hosts=1, model=1):
         raise SystemExit(f"--devices {count} needs --backend jax or tensorflow: Keras on torch trains on one device.")
     if hosts > 1:
         return _over_hosts(count)
+    if backend == "jax":
+        _run_in_order()
     found = keras.distribution.list_devices()
     if len(found) < count:
         name = {"jax": "JAX", "tensorflow": "TensorFlow"}[backend]
@@ -59,6 +61,13 @@ def sharing(count, hosts=1, model=1):
     if backend == "jax":
         return _split(found[:count], model).scope()
     return _mirrored(tuple(found[:count])).scope()
+
+
+def _run_in_order():
+    """Let JAX begin no program on CPUs before the last one ends: on several devices they would wait for one another."""
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def _over_hosts(count):

@@ -74,6 +74,7 @@ def test_a_place_that_is_not_known_is_refused(values, message):
         ({"backend": "tensorflow"}, "multi-worker strategy is reported not to work under Keras 3"),
         ({"data": None}, "needs data"),
         ({"batch_size": 6}, "must divide by hosts times devices"),
+        ({"devices": 2, "model_parallel": 2}, "model_parallel needs hosts 1"),
     ],
 )
 def test_what_several_hosts_cannot_train_is_refused(values, message):
