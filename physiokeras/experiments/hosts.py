@@ -210,9 +210,9 @@ def _end(text):
 
 def _at_abort(function):
     """Call a function where C++ aborts the process, as JAX does where the coordinator or another host is lost."""
-    # JAX offers no other place for a sentence: `initialize` takes no callback for lost hosts (that of jaxlib is private),
-    # `jax_enable_recoverability` keeps only hosts alive that have lost another than the coordinator, and a thread that
-    # watches learns of it no earlier than JAX, which then aborts.
+    # JAX has no other place for a sentence: `initialize` takes no callback for lost hosts (that of jaxlib is private),
+    # `jax_enable_recoverability` spares a host only while the coordinator lives, and a thread that watches would race
+    # with JAX, which aborts as soon as it knows.
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: function())
     _at_abort.kept = handler  # C holds no reference
     libc = ctypes.CDLL(None)
