@@ -1,5 +1,6 @@
 """One cell of a comparison: a strategy with one seed in one fold, from training to predictions for test subjects."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -15,10 +16,10 @@ from physiokeras.errors import DataError
 from physiokeras.evaluation.features import some_people
 from physiokeras.evaluation.folds import Fold
 from physiokeras.experiments import cohort, progress, supervised, training, training_set
-from physiokeras.experiments.run_folder import to_json
+from physiokeras.experiments.run_folder import LOCK, to_json
 from physiokeras.experiments.settings import CommonSettings, of_role, to_toml
 from physiokeras.experiments.training_settings import ProbeSettings, SubsetSettings, probe_options
-from physiokeras.files import write_atomic
+from physiokeras.files import locked, write_atomic
 from physiokeras.models import encoder_of, load, save
 from physiokeras.seeds import derive
 
@@ -143,6 +144,22 @@ def asked(cell, tasks):
     return {"tasks": [task.name for task in tasks], **predicted, **probe}
 
 
+@contextlib.contextmanager
+def taken(cell):
+    """A context in which no other process computes a cell.
+
+    Yields: whether the cell is free; false where another process computes it. A process that dies leaves its cell free.
+    """
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(cell.folder / LOCK))
+            free = True
+        except DataError:
+            free = False
+        yield free
+
+
 def compute(cell, manifest, tasks, run, place):
     """Train, probe and predict the test subjects, and keep everything in the cell's folder; existing models are reused.
 
@@ -150,14 +167,13 @@ def compute(cell, manifest, tasks, run, place):
     `subsets.npz` and `cell.json`.
 
     Args:
-        cell: `Cell`.
+        cell: `Cell` that this process has taken.
         manifest: `Manifest`.
         tasks: list of `Task`.
         run: `Run` that the cell belongs to.
         place: Words before each line of progress, such as "Cell 3 of 12".
     """
     title = f"{place} ({cell.title})"
-    cell.folder.mkdir(parents=True, exist_ok=True)
     write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
     began = time.monotonic()
     if cell.is_supervised:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.experiments.settings import default_config
 from physiokeras.experiments.training_settings import CONTRASTIVE
 from physiokeras.pipelines import Definition, Manifest, convert, simulate
 from physiokeras.pipelines.definitions.definition import SPLITS
@@ -47,7 +48,7 @@ def prepared(settings):
 
 def _say_experiment(settings):
     """Say which experiment holds where the user, who gave data, named none."""
-    default = type(settings)().config
+    default = default_config(type(settings))
     if default and settings.config == default:
         size = f"{settings.steps} steps, width {settings.width}, depth {settings.depth}"
         print(

@@ -5,27 +5,40 @@ import functools
 
 import keras
 
+SPLIT = {
+    r".*/(query_key_value|query|key_value|up)/kernel": (None, "model"),
+    r".*/(query_key_value|query|key_value|up)/bias": ("model",),
+    r".*/(mix|down)/kernel": ("model", None),
+}
+"""Which weights of transformer blocks are split over the devices of one model: paths -> axes of the weight.
 
-def check(count):
+The first of two matrix products by columns, the second by rows, as in Shoeybi et al. 2019, arXiv 1909.08053. All other
+weights, embeddings and tokenizers among them, lie whole on each device.
+"""
+
+
+def check(count, model=1):
     """Refuse more devices than the backend can use here, before anything is read.
 
     Raises:
         SystemExit: As for `sharing`.
     """
-    sharing(count)
+    sharing(count, model=model)
 
 
-def sharing(count, hosts=1):
-    """Context in which models are built whose training splits every batch over several devices.
+def sharing(count, hosts=1, model=1):
+    """Context in which models are built whose training splits every batch, and with `model` the weights, over devices.
 
-    Each device holds all weights. The batch size must be a multiple of the number of devices. A step computes the same
-    as on one device, except on TensorFlow: there every device draws the same masks for its part of the batch and
-    contrasts only the windows of its part.
+    The batch size must be a multiple of the number of devices over `model`. A step computes the same as on one device,
+    except on TensorFlow: there every device draws the same masks for its part of the batch and contrasts only the
+    windows of its part.
 
     Args:
         count: Number of devices of each host.
         hosts: Number of hosts, which `hosts.joined` has brought together; more than one on JAX only. Each host brings
             its own part of the batch.
+        model: Number of devices that hold the weights of one model together, see `SPLIT`; it divides `count`. More than
+            one on JAX only, and on one host.
 
     Returns: a context manager.
 
@@ -39,13 +52,22 @@ def sharing(count, hosts=1):
         raise SystemExit(f"--devices {count} needs --backend jax or tensorflow: Keras on torch trains on one device.")
     if hosts > 1:
         return _over_hosts(count)
+    if backend == "jax":
+        _run_in_order()
     found = keras.distribution.list_devices()
     if len(found) < count:
         name = {"jax": "JAX", "tensorflow": "TensorFlow"}[backend]
         raise SystemExit(f"--devices {count}, but {name} finds {len(found)} here: {', '.join(found)}.")
     if backend == "jax":
-        return keras.distribution.DataParallel(devices=found[:count]).scope()
+        return _split(found[:count], model).scope()
     return _mirrored(tuple(found[:count])).scope()
+
+
+def _run_in_order():
+    """Let JAX begin no program on CPUs before the last one ends: on several devices they would wait for one another."""
+    import jax
+
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def _over_hosts(count):
@@ -58,6 +80,16 @@ def _over_hosts(count):
             raise SystemExit(f"--devices {count}, but JAX finds {len(found)} on host {host}: {', '.join(found)}.")
         names += found[:count]
     return keras.distribution.DataParallel(devices=names, auto_shard_dataset=False).scope()
+
+
+def _split(names, model):
+    if model == 1:
+        return keras.distribution.DataParallel(devices=names)
+    mesh = keras.distribution.DeviceMesh((len(names) // model, model), ("batch", "model"), names)
+    layout = keras.distribution.LayoutMap(mesh)
+    for path, axes in SPLIT.items():
+        layout[path] = axes
+    return keras.distribution.ModelParallel(layout_map=layout, batch_dim_name="batch")
 
 
 @functools.cache  # models that share a compiled program must share the strategy

@@ -16,7 +16,7 @@ import traceback
 from dataclasses import dataclass
 
 from physiokeras.errors import TrainingError
-from physiokeras.experiments import exit_status, run_folder
+from physiokeras.experiments import exit_status, launchers, run_folder
 from physiokeras.experiments.settings import of_role
 
 PATIENCE_S = 30
@@ -27,13 +27,6 @@ FIRST_WAITS_S = 60
 
 SILENCE_S = 30
 """Seconds without a sign of life after which JAX counts a host as lost."""
-
-LAUNCHERS = {
-    "JAX": ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"),
-    "torchrun": ("WORLD_SIZE", "RANK"),
-    "Slurm": ("SLURM_NTASKS", "SLURM_PROCID"),
-}
-"""Launcher -> environment variables of the number of processes and of the number of this one."""
 
 
 @dataclass(frozen=True)
@@ -65,43 +58,26 @@ def place(settings):
     Raises:
         SystemExit: Something is missing, or contradicts the launcher; one sentence says what to do.
     """
+    index, coordinator = settings.host_index, settings.coordinator
+    if not 0 <= (index or 0) < settings.hosts:
+        raise SystemExit(f"--host-index must lie in [0, hosts). Received: {index}, with {settings.hosts} hosts.")
     if settings.hosts == 1:
         return Place()
-    launcher, (counts, numbers) = next(
-        ((name, keys) for name, keys in LAUNCHERS.items() if all(key in os.environ for key in keys)), ("", ("", ""))
-    )
-    index, coordinator = settings.host_index, settings.coordinator
-    if launcher and index is None:
-        started = os.environ[counts]
-        if started != str(settings.hosts):
-            raise SystemExit(f"--hosts {settings.hosts}, but {launcher} started {started} processes ({counts}).")
-        index = int(os.environ[numbers])
-    coordinator = coordinator or _coordinator(launcher)
+    found = launchers.launched()
+    if found and index is None:
+        if found.count != settings.hosts:
+            raise SystemExit(f"--hosts {settings.hosts}, but {found.launcher} started {found.count} processes.")
+        index = found.index
+    coordinator = coordinator or (found and found.coordinator)
     if index is None or not coordinator:
         raise SystemExit(
             f"--hosts {settings.hosts} needs --host-index (0 to {settings.hosts - 1}) and --coordinator HOST:PORT, an "
-            f"address of host 0, or a launcher that sets them in the environment: {', '.join(LAUNCHERS)}."
+            "address of host 0, or a launcher that sets them in the environment: "
+            f"{', '.join(launchers.LAUNCHERS)}."
         )
-    if not 0 <= index < settings.hosts:
-        raise SystemExit(f"--host-index must lie in [0, {settings.hosts}). Received: {index}.")
     if not re.fullmatch(r"\S+:\d+", coordinator):
         raise SystemExit(f"--coordinator must be HOST:PORT, such as node1:1234. Received: {coordinator}.")
     return Place(index, settings.hosts, coordinator)
-
-
-def _coordinator(launcher):
-    """Address of the first host as a launcher tells it, or None."""
-    if launcher == "torchrun":
-        # The port itself is torchrun's own.
-        name, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT", "29500")
-        return f"{name}:{int(port) + 1}" if name else None
-    if launcher == "Slurm":
-        nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ.get("SLURM_JOB_NODELIST", "")
-        first = re.match(r"([^,\[]+)(?:\[(\d+))?", nodes)  # of "node1,node2", or of "node[01-04,7]"
-        # One port for each job, so that two jobs on a node do not meet.
-        port = 61440 + int(os.environ.get("SLURM_JOB_ID", 0)) % 4096
-        return f"{first[1]}{first[2] or ''}:{port}" if first else None
-    return os.environ.get("JAX_COORDINATOR_ADDRESS")
 
 
 @contextlib.contextmanager
@@ -234,6 +210,9 @@ def _end(text):
 
 def _at_abort(function):
     """Call a function where C++ aborts the process, as JAX does where the coordinator or another host is lost."""
+    # JAX has no other place for a sentence: `initialize` takes no callback for lost hosts (that of jaxlib is private),
+    # `jax_enable_recoverability` spares a host only while the coordinator lives, and a thread that watches would race
+    # with JAX, which aborts as soon as it knows.
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: function())
     _at_abort.kept = handler  # C holds no reference
     libc = ctypes.CDLL(None)

@@ -26,6 +26,9 @@ from physiokeras.files import locked, remove_temporaries, write_atomic
 from physiokeras.html_report import write_run
 from physiokeras.pipelines.prepared.devices import has_tensorflow
 
+LOCK = ".lock"
+"""The file by which a process holds the folder."""
+
 FREE = ("invocation", "place", "execution", "extent")
 """Roles of settings that may differ when a run is resumed."""
 
@@ -58,9 +61,13 @@ class Run:
         path = self.folder / "run.json"
         write_atomic(path, to_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
 
+    def locked(self):
+        """A context in which no other process writes into the folder of a shared run; it waits for the others."""
+        return locked(self.folder / LOCK, wait=True)
+
 
 @contextlib.contextmanager
-def start(settings, *, recipe, data_hash=None, resume=False, free=()):
+def start(settings, *, recipe, data_hash=None, resume=False, free=(), shared=False):
     """Make or reopen the folder of a run and lock it while the run lasts.
 
     The folder gets `settings.toml`, from which `--config` repeats the run, and `run.json`: command, versions, data,
@@ -74,6 +81,8 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
         resume: Go on with the run that the folder holds, if any, which must have the same settings, data, backend and
             code.
         free: Roles of settings that may differ when resuming, besides `FREE`.
+        shared: Whether processes with the same command may run on the folder at once. Each holds it while it begins and
+            ends, and in between as long as `Run.locked` says.
 
     A run that fails before it makes anything else leaves no `run.json`, so that the folder can be used again.
 
@@ -86,9 +95,9 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
     """
     folder = _make(settings.out, recipe)
     may_differ = {*of_role(settings, *FREE, *free), *getattr(settings, "accept", ())}
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as beginning:
         try:
-            stack.enter_context(locked(folder / ".lock"))
+            (beginning if shared else stack).enter_context(locked(folder / LOCK, wait=shared))
             remove_temporaries(folder)
             if (folder / "run.json").exists():
                 refuse_taken(settings, resume)
@@ -102,12 +111,14 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=()):
                 write_atomic(folder / "run.json", to_json(describe(settings, recipe, data_hash)))
         except (OSError, DataError) as error:
             raise SystemExit(f"{folder}: cannot be used for this run: {error}") from error
+        beginning.close()
         run = Run(folder, recipe)
         if hasattr(settings, "resume"):
             stack.enter_context(interruption.explained(folder, f"Go on with: {run.resume_command}"))
         stack.enter_context(_free_if_nothing_came(folder))
         yield run
-        write_run(folder)
+        with run.locked() if shared else contextlib.nullcontext():
+            write_run(folder)
 
 
 def refuse_taken(settings, resume=False):
@@ -159,7 +170,7 @@ def _free_if_nothing_came(folder):
     except (Exception, SystemExit) as error:
         # Signals, whose exit code is a number, leave the run to be resumed.
         refused = not (isinstance(error, SystemExit) and isinstance(error.code, int))
-        ours = {folder / name for name in ("run.json", "settings.toml", ".lock")}
+        ours = {folder / name for name in ("run.json", "settings.toml", LOCK)}
         if refused and before <= ours and set(folder.iterdir()) <= ours:
             (folder / "run.json").unlink(missing_ok=True)
         raise

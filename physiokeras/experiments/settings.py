@@ -193,14 +193,15 @@ def _of_run(folder):
 def default_experiment(kind):
     """The settings that hold where `--config` is not given: dict of field name to value."""
     values = {}
-    for config in _default_config(kind):
+    for config in default_config(kind):
         values |= from_toml(kind, config)
     return values
 
 
 def _of_experiment(kind):
-    return f"Defaults are those of the experiment {' '.join(_default_config(kind))}; --config names others."
+    return f"Defaults are those of the experiment {' '.join(default_config(kind))}; --config names others."
 
 
-def _default_config(kind):
+def default_config(kind):
+    """Names of the experiments that hold where `--config` is not given; empty where there are none."""
     return next((item.default for item in fields(kind) if item.name == "config"), None) or ()

@@ -34,13 +34,13 @@ def pretrained(settings, manifest, run, *, folder, records, title, validation=()
     Returns: the trained model; with the objective "untrained" an `Encoder` with its initial weights.
     """
     if settings.objective == "untrained":
-        with devices.sharing(settings.devices):
+        with devices.sharing(settings.devices, model=settings.model_parallel):
             encoder = build_encoder(settings, manifest)
             adapt(encoder, manifest, settings, records=records)
         return encoder
     model = untrained_model(settings, manifest, records=records)
     with (
-        devices.sharing(settings.devices),
+        devices.sharing(settings.devices, model=settings.model_parallel),
         compiled_models.compiled_before(model, settings) as compiled,
     ):
         own = {"folder": folder, "records": records, "validation": validation, "title": title}
@@ -50,7 +50,7 @@ def pretrained(settings, manifest, run, *, folder, records, title, validation=()
 
 def untrained_model(settings, manifest, splits=None, *, records=None):
     """The compiled model of an objective without labels, whose spectra have their statistics from splits or records."""
-    with devices.sharing(settings.devices):
+    with devices.sharing(settings.devices, model=settings.model_parallel):
         model = build_model(settings, manifest)
         adapt(model, manifest, settings, splits, records=records)
         compile_model(model, settings)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from physiokeras.experiments import launchers
 from physiokeras.experiments.settings import CommonSettings, setting
 from physiokeras.seeds import derive
 
@@ -175,6 +176,10 @@ class TrainingSettings(OptimizerSettings):
         "training",
         within="[1, inf)",
     )
+    model_parallel: int = setting(
+        1, "number of these devices that hold one model's weights together, for encoders that do not fit one; on JAX",
+        "training", "training", within="[1, inf)",
+    )  # fmt: skip
     interval: int = setting(
         1000,
         "number of steps between rows of metrics.csv, each with a validation loss",
@@ -211,15 +216,32 @@ class TrainingSettings(OptimizerSettings):
                 )
         if not self.spans and (self.view, self.targets) != ("samples", "samples"):
             raise ValueError("view or targets of spectra need at least one length in spans. Received: none.")
-        if self.batch_size % self.devices:
-            raise ValueError(f"batch_size must divide by devices. Received: {self.batch_size}, {self.devices} devices.")
-        if self.devices > 1 and self.accumulate > 1 and self.backend == "tensorflow":
-            raise ValueError(
-                "accumulate with several devices needs backend jax: replicas of TensorFlow do not accumulate together."
-            )
+        self._check_devices()
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
             raise ValueError(
                 f"{self.objective} needs fusion -1: no attention between modalities. Received: {self.fusion}."
+            )
+
+    def _check_devices(self):
+        together = self.model_parallel
+        if together > 1 and self.backend != "jax":
+            why = {"torch": "Keras distributes nothing on torch", "tensorflow": "Keras splits no weights on TensorFlow"}
+            raise ValueError(f"model_parallel needs backend jax: {why[self.backend]}. Received: {together}.")
+        if self.devices % together:
+            raise ValueError(f"devices must divide by model_parallel. Received: {self.devices}, {together}.")
+        if self.width % together or self.decoder_width % together:
+            raise ValueError(
+                "width and decoder_width must divide by model_parallel. "
+                f"Received: {self.width}, {self.decoder_width}, {together}."
+            )
+        if self.batch_size % (self.devices // together):
+            over = " over model_parallel" if together > 1 else ""
+            raise ValueError(
+                f"batch_size must divide by devices{over}. Received: {self.batch_size}, {self.devices} devices."
+            )
+        if self.devices > 1 and self.accumulate > 1 and self.backend == "tensorflow":
+            raise ValueError(
+                "accumulate with several devices needs backend jax: replicas of TensorFlow do not accumulate together."
             )
 
 
@@ -228,18 +250,16 @@ class HostSettings(CommonSettings):
     """Settings of a training on several hosts, beside `TrainingSettings`; see `physiokeras.experiments.hosts`."""
 
     hosts: int = setting(
-        1,
-        "number of machines (processes) that share each batch, on JAX; each runs this command",
-        "training",
-        "training",
-        within="[1, inf)",
-    )
+        help="number of machines (processes) that share each batch, on JAX; each runs this command; the environment "
+        "of Slurm's srun, torchrun or JAX sets the default",
+        group="training", role="training", factory=launchers.processes, within="[1, inf)",
+    )  # fmt: skip
     host_index: int | None = setting(
-        None, "number of this machine, from 0; none: as Slurm, torchrun or JAX's environment says",
+        None, "number of this machine, from 0; none: as the environment of srun, torchrun or JAX says",
         "training", "invocation",
     )  # fmt: skip
     coordinator: str | None = setting(
-        None, "HOST:PORT of machine 0, any free port; none: as Slurm, torchrun or JAX's environment says",
+        None, "HOST:PORT of machine 0, any free port; none: as the environment of srun, torchrun or JAX says",
         "training", "invocation",
     )  # fmt: skip
 
@@ -252,7 +272,9 @@ class HostSettings(CommonSettings):
                 "torch": "Keras on torch trains in one process",
                 "tensorflow": "TensorFlow's multi-worker strategy is reported not to work under Keras 3",
             }[self.backend]
-            raise ValueError(f"hosts needs backend jax: {why}.")
+            raise ValueError(f"hosts needs backend jax: {why}. Received: {self.hosts} hosts; 1 trains without others.")
+        if getattr(self, "model_parallel", 1) > 1:
+            raise ValueError("model_parallel needs hosts 1: the weights of one model are split on one machine only.")
         if self.data is None:
             raise ValueError("hosts needs data: a folder that `prepare` wrote, which every host can read.")
         if self.batch_size % (self.hosts * self.devices):

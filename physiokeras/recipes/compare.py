@@ -7,8 +7,9 @@
 A strategy is a file of settings that override those of the run. Each encoder is trained once per seed and fold, saved
 and probed on test people. `band_power` has no encoder: its probes read log band powers of the windows, the baseline
 that an encoder has to exceed. The same command with the same `--out`, or `--resume` with the folder, resumes an
-interrupted comparison; added strategies or seeds are computed, finished ones are kept. The run folder gets the page
-`scores.md`, its numbers as CSV, figures, and `folds.csv`, the people of each fold.
+interrupted comparison; added strategies or seeds are computed, finished ones are kept. On several machines that see one
+folder, start it on each: every one computes cells that are free, and the one that ends last writes the page. The run
+folder gets the page `scores.md`, its numbers as CSV, figures, and `folds.csv`, the people of each fold.
 """
 
 import itertools
@@ -106,7 +107,7 @@ def main(argv=None):
     from physiokeras.evaluation import folds
     from physiokeras.experiments import cohort, devices, loggers, progress
 
-    devices.check(settings.devices)
+    devices.check(settings.devices, settings.model_parallel)
     loggers.check(settings)
     manifest = cohort.prepared(settings)
     tasks = chosen_tasks(settings, manifest)
@@ -118,17 +119,51 @@ def main(argv=None):
     cells.check(compared, parts, manifest)
     # Changed settings of probes invalidate the cells that depend on them.
     known = {"data_hash": manifest.data_hash, "resume": True, "free": ("probe", "readout")}
-    with run_folder.start(settings, recipe="compare", **known) as run:
-        write_csv(run.folder / "folds.csv", folds.fold_rows(parts))
+    with run_folder.start(settings, recipe="compare", shared=True, **known) as run:
         plan = cells.plan(settings, manifest, compared, parts, run.folder)
-        for number, cell in enumerate(plan):
-            if not cells.is_done(cell, tasks):
-                cells.compute(cell, manifest, tasks, run, f"Cell {number + 1} of {len(plan)}")
-                progress.say(cell_done(plan, number, lambda c: cells.is_done(c, tasks)))
-        pooled = pool(plan, tasks)
-        table = score_table(pooled, plan, settings.draws, settings.seed)
-        report.report(run, plan, pooled, table, manifest, settings)
+        with run.locked():
+            write_csv(run.folder / "folds.csv", folds.fold_rows(parts))
+        compute_free(plan, manifest, tasks, run)
+        with run.locked():
+            elsewhere = sum(not cells.is_done(cell, tasks) for cell in plan)
+            if elsewhere:
+                progress.say(
+                    f"{elsewhere} of {len(plan)} cells are being computed by other processes. The one that ends last "
+                    "writes the page; if one dies, run the command again."
+                )
+                return 0
+            pooled = pool(plan, tasks)
+            table = score_table(pooled, plan, settings.draws, settings.seed)
+            report.report(run, plan, pooled, table, manifest, settings)
     return 0
+
+
+def compute_free(plan, manifest, tasks, run):
+    """Compute the cells that are not done, except those that other processes are computing.
+
+    Args:
+        plan: list of `Cell`.
+        manifest: `Manifest`.
+        tasks: list of `Task`.
+        run: `Run`.
+    """
+    from physiokeras.comparison import cells
+    from physiokeras.experiments import progress
+
+    def is_done(cell):
+        return cells.is_done(cell, tasks)
+
+    found = True
+    while found:  # once more after the last cell, since another process may have died in one that it had taken
+        found = False
+        for number, cell in enumerate(plan):
+            if is_done(cell):
+                continue
+            with cells.taken(cell) as free:
+                if free and not is_done(cell):
+                    cells.compute(cell, manifest, tasks, run, f"Cell {number + 1} of {len(plan)}")
+                    progress.say(cell_done(plan, number, is_done))
+                    found = True
 
 
 def chosen_tasks(settings, manifest):

@@ -104,6 +104,17 @@ def test_objective_that_trains_on_no_windows_alone_has_no_model(objective):
         ),
         ({"accumulate": 0}, "accumulate must be at least 1"),
         ({"accumulate": 2, "devices": 2, "backend": "tensorflow"}, "accumulate with several devices needs backend jax"),
+        (
+            {"model_parallel": 2, "backend": "torch"},
+            "model_parallel needs backend jax: Keras",
+        ),
+        ({"model_parallel": 2, "backend": "tensorflow"}, "Keras splits no weights on TensorFlow"),
+        ({"model_parallel": 2, "backend": "jax"}, "devices must divide by model_parallel. Received: 1, 2"),
+        ({"model_parallel": 5, "devices": 5, "backend": "jax"}, "width and decoder_width must"),
+        (
+            {"model_parallel": 2, "devices": 6, "backend": "jax"},
+            "divide by devices over model_parallel",
+        ),
     ],
 )
 def test_settings_that_fit_no_model_are_refused(values, words):

@@ -1,19 +1,26 @@
-"""Run where JAX is installed: pytest tests/extras/test_hosts.py. Hosts are processes on loopback."""
+"""Run where JAX is installed: pytest tests/extras/test_hosts.py. Machines are processes on loopback."""
 
 import contextlib
 import csv
+import itertools
 import json
 import os
+import re
+import shutil
 import signal
-import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 os.environ["KERAS_BACKEND"] = "jax"
+# The process of the tests has four devices, the others have one.
+os.environ["XLA_FLAGS"] = os.environ.get(
+    "FLAGS_OF_PROGRAM", os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
 
 import numpy as np
 
@@ -23,7 +30,6 @@ from physiokeras.recipes.pretrain import Settings
 
 SMALL = {
     "backend": "jax",
-    "hosts": 2,
     "modalities": ("eeg", "ecg"),
     "width": 8,
     "depth": 1,
@@ -36,9 +42,14 @@ SMALL = {
     "interval": 4,
     "checkpoint_every": 4,
     "validation_steps": 1,
-    "learning_rate": 1e-3,
+    "learning_rate": 1e-2,
+    # It draws (dropout), contrasts the windows of both hosts, and compiles in half the time of an autoencoder.
+    "objective": "pairwise",
+    "fusion": -1,
+    "dropout": 0.1,
 }
-CONTRAST = {"objective": "pairwise", "steps": 4, "fusion": -1}
+AUTOENCODER = {"objective": "autoencoder", "fusion": 0, "steps": 4}
+SPLITS = ("pretrain", "train")
 
 
 @pytest.fixture(scope="module")
@@ -57,40 +68,60 @@ def data(tmp_path_factory):
     return folder / "prepared"
 
 
-def start(data, out, *changes):
-    """What each host says and its exit status; `changes` are dicts for host 0 and 1."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = {
+def by_srun(index):
+    """The environment that `srun` gives a task."""
+    # The job's number decides the port, of which there are 4096.
+    return {
+        **{"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "localhost"},
+        **{"SLURM_NTASKS": "2", "SLURM_PROCID": str(index), "SLURM_LOCALID": str(index), "SLURM_NODEID": "0"},
+    }
+
+
+def by_torchrun(index):
+    """The environment that torchrun gives a process."""
+    return {
+        **{"MASTER_ADDR": "localhost", "MASTER_PORT": str(29500 + os.getpid() % 1000), "WORLD_SIZE": "2"},
+        **{"RANK": str(index), "LOCAL_RANK": str(index), "LOCAL_WORLD_SIZE": "2"},
+    }
+
+
+def start(data, launcher, *trainings):
+    """What each of two hosts says, and its exit status.
+
+    Args:
+        data: The prepared folder.
+        launcher: Function from the number of a host to its environment.
+        *trainings: Dicts of a training's folder, changes of its settings, and the signal, step and host at which one of
+            the hosts gets it.
+    """
+    both = [program(data, launcher(index), "host", str(data), json.dumps(trainings)) for index in range(2)]
+    return ended(both), [host.returncode for host in both]
+
+
+def program(data, environment, *words):
+    """A process that runs a function of this file."""
+    common = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "JAX_PLATFORMS": "cpu",
+        "FLAGS_OF_PROGRAM": os.environ["XLA_FLAGS"].rpartition(" ")[0],
         "PYTHONPATH": os.pathsep.join(sys.path),
-        # All trainings have the same programs.
+        # Later ones have the programs of the first.
         "JAX_COMPILATION_CACHE_DIR": str(data.parent / "programs"),
         "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
-    both = []
-    for index in range(2):
-        more = changes[index] if changes else {}
-        words = {"data": str(data), "host_index": index, "coordinator": coordinator, **more}
-        both.append(
-            subprocess.Popen(
-                [sys.executable, __file__, str(out), json.dumps(words)],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen([sys.executable, __file__, *words], env={**common, **environment}, **pipes)
+
+
+def ended(programs):
+    """What each of some processes says until it ends."""
     try:
-        said = [host.communicate(timeout=280)[0] for host in both]
+        return [one.communicate(timeout=280)[0] for one in programs]
     finally:
-        for host in both:
-            host.kill()
-    return said, [host.returncode for host in both]
+        for one in programs:
+            one.kill()
 
 
 def losses(folder):
@@ -98,64 +129,131 @@ def losses(folder):
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def alone(data, folder, **changes):
-    """The same training by one process, whose batches are the two hosts' parts side by side."""
+def batches(data, settings, split, name, start_step=0):
+    """Batches that are the two hosts' parts side by side."""
     import keras
-    import tensorflow as tf
 
-    from physiokeras.callbacks import MetricsFile
-    from physiokeras.experiments import training
-    from physiokeras.pipelines import Manifest, stream
+    from physiokeras.pipelines import source
     from physiokeras.seeds import derive
 
-    settings, manifest = Settings(**{**SMALL, "data": str(data), **changes}), Manifest.read(data)
-    splits = ("pretrain", "train")
-    model = training.untrained_model(settings, manifest, splits)
+    options = {"batch_size": 4, "modalities": settings.modalities, "start_step": start_step}
+    parts = [source(data, split, host=(i, 2), seed=derive(settings.seed, name), **options) for i in range(2)]
+    return (keras.tree.map_structure(lambda *both: np.concatenate(both), *pair) for pair in zip(*parts, strict=True))
 
-    def batches(split, name):
-        options = {"batch_size": 4, "modalities": settings.modalities, "seed": derive(settings.seed, name)}
-        parts = tf.data.Dataset.zip(*(stream(data, split, host=(index, 2), **options) for index in range(2)))
-        return parts.map(lambda a, b: keras.tree.map_structure(lambda *both: tf.concat(both, 0), a, b))
 
-    model.fit(
-        batches(splits, "stream"),
-        validation_data=batches("validation", "validation stream").take(1),
-        callbacks=[MetricsFile(folder / "metrics.csv")],
-        shuffle=False,
-        verbose=0,
-        steps_per_epoch=4,
-        epochs=settings.steps // 4,
+def alone(data, folder, model=None, **changes):
+    """The same training by one process, from the last checkpoint in the folder: its losses and its model."""
+    from physiokeras.callbacks import Checkpoints, MetricsFile
+    from physiokeras.experiments import devices, training
+    from physiokeras.pipelines import Manifest
+
+    settings = Settings(**{**SMALL, "hosts": 1, "data": str(data), **changes})
+    model = model or training.untrained_model(settings, Manifest.read(data), SPLITS)
+    (valid,) = next(batches(data, settings, "validation", "validation stream"))
+    checkpoints = Checkpoints(folder / "checkpoints", every=2)
+    checkpoints.restore(model)
+    for part in checkpoints.parts(settings.steps, 4):
+        with devices.sharing(settings.devices, model=settings.model_parallel):
+            model.fit(
+                batches(data, settings, SPLITS, "stream", checkpoints.step),
+                validation_data=(valid, None),
+                validation_batch_size=8,
+                callbacks=[MetricsFile(folder / "metrics.csv"), checkpoints],
+                shuffle=False,
+                verbose=0,
+                **part,
+            )
+    return losses(folder), model
+
+
+@pytest.fixture(scope="module")
+def masked(data, tmp_path_factory):
+    """Losses of a masked autoencoder that one process trains on one device."""
+    return alone(data, tmp_path_factory.mktemp("masked"), **AUTOENCODER)[0]
+
+
+def test_a_model_whose_weights_lie_on_several_devices_trains_as_on_one(data, masked, tmp_path, monkeypatch):
+    from physiokeras.callbacks import state
+    from physiokeras.models import load, save
+
+    split = {**AUTOENCODER, "devices": 4, "model_parallel": 2}
+    found, model = alone(data, tmp_path, **split)
+    for ours, theirs in zip(found, masked, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+    parts = {variable.path: part(variable) for variable in model.variables}
+    parts |= {variable.name: part(variable) for variable in model.optimizer.variables}
+    assert parts["encoder/block_0/query_key_value/kernel"] == (8, 12)
+    assert parts["encoder/block_0/up/kernel"] == parts["encoder_block_0_up_kernel_velocity"] == (8, 16)
+    assert parts["autoencoder/decoder_eeg/cross/down/kernel"] == (8, 4)
+    assert parts["encoder/embedding/modality"] == (2, 1, 8)
+
+    trained = state.arrays(model)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # Keras imports it to save a model
+    save(model, tmp_path / "model")
+    for ours, theirs in zip(load(tmp_path / "model").get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    shutil.rmtree(tmp_path / "checkpoints" / "step-000000004")
+    again, _ = alone(data, tmp_path, model, **split)
+    assert again == found
+    for name, array in state.arrays(model).items():
+        np.testing.assert_array_equal(array, trained[name], err_msg=name)
+
+
+def part(variable):
+    """Shape of the part of a variable that one device holds."""
+    return variable.value.addressable_shards[0].data.shape
+
+
+def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, masked, tmp_path):
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    said, status = start(
+        data,
+        by_srun,
+        {"folder": str(whole), "changes": {"checkpoint_every": 2}},
+        {"folder": str(tmp_path / "masked"), "changes": AUTOENCODER},
+        {"folder": str(parts), "signal": signal.SIGKILL, "host": 1, "at": 6},
     )
-    return losses(folder)
-
-
-def test_two_hosts_train_as_one_process_does_and_resume_exactly(data, tmp_path):
-    more = {"checkpoint_every": 2, "then": CONTRAST}
-    said, status = start(data, tmp_path / "whole", more, more)
-    assert status == [0, 0], said
-    for folder, changes in (("whole", {}), ("whole/then", CONTRAST)):
-        expected = alone(data, tmp_path / folder.replace("whole", "alone"), **changes)
-        for ours, theirs in zip(losses(tmp_path / folder), expected, strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-4)
-
-    parts = tmp_path / "parts"
-    said, status = start(data, parts, {}, {"at": 6, "signal": int(signal.SIGKILL)})
-    assert status == [1, -signal.SIGKILL]
+    assert status == [1, -signal.SIGKILL], said
     assert "Host 0 of 2 stops: another host is lost" in said[0]
     assert "with --resume" in said[0]
-    said, status = start(data, parts, {}, {"at": 10, "signal": int(signal.SIGTERM)})
-    assert status == [128 + signal.SIGTERM] * 2
+    for folder, expected in ((whole, alone(data, tmp_path / "alone")[0]), (tmp_path / "masked", masked)):
+        for ours, theirs in zip(losses(folder), expected, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)
+
+    said, status = start(data, by_torchrun, {"folder": str(parts), "signal": signal.SIGTERM, "host": 1, "at": 10})
+    assert status == [128 + signal.SIGTERM] * 2, said
+    assert "Going on from step 4" in said[0]
     assert "step 10 is saved" in said[0]
-    ours, theirs = (checkpoint_folders.read(run / "checkpoints", 10)[0] for run in (parts, tmp_path / "whole"))
+    ours, theirs = (checkpoint_folders.read(run / "checkpoints", 10)[0] for run in (parts, whole))
     assert ours.keys() - theirs.keys() == set()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
+def test_two_processes_share_the_cells_of_a_comparison_and_one_goes_on_where_the_other_is_killed(data, tmp_path):
+    words = "--backend jax --strategies untrained band_power --reference untrained --folds 3 --seeds 1 --tasks stage"
+    words += " --no-subsets --draws 8 --width 8 --depth 1 --heads 2 --data"
+    words = [*words.split(), str(data)]
+    command = ["compared", json.dumps([*words, "--out", str(tmp_path / "run")])]
+    killed, other = program(data, {"KILLED": "1"}, *command), program(data, {"WAITS": str(tmp_path / "dead")}, *command)
+    said = ended([killed])
+    (tmp_path / "dead").touch()
+    said += ended([other])
+    assert [killed.returncode, other.returncode] == [-signal.SIGKILL, 0], said
+    computed = [re.findall(r"^computes (.*)", text, re.MULTILINE) for text in said]
+    cells = {path.name for path in (tmp_path / "run" / "cells").iterdir()}
+    # Its second cell is computed again, its first one is not.
+    assert len(computed[0]) == 2
+    assert sorted(computed[1]) == sorted(cells - {computed[0][0]})
+    assert len(cells) == 6
+    assert "Everything is in" in said[1]
+    assert (tmp_path / "run" / "scores.md").is_file()
+
+
 @pytest.mark.parametrize(
     ("changes", "data_hash", "said"),
     [
-        ({"learning_rate": 0.002}, "a", "learning_rate: 0.001 on host 0, 0.002 on host 1"),
+        ({"learning_rate": 0.002}, "a", "learning_rate: 0.01 on host 0, 0.002 on host 1"),
         ({}, "b", "data_hash: 'a' on host 0, 'b' on host 1"),
         ({"data": "there", "host_index": 1, "workers": 3, "resume": "run"}, "a", None),
     ],
@@ -176,10 +274,9 @@ def test_a_coordinator_that_is_not_there_is_refused_by_its_address(monkeypatch):
         hosts._wait_for("127.0.0.1", 9, hosts.Place(1, 2, "127.0.0.1:9"))
 
 
-def host(out, words):
-    """One host of a training."""
-    at, number, then = words.pop("at", 0), words.pop("signal", 0), words.pop("then", None)
-    settings = Settings(**{**SMALL, **words})
+def host(data, trainings):
+    """One host of some trainings, each the function of a command."""
+    settings = Settings(**{**SMALL, "data": data})
     from physiokeras.experiments.backend import use
 
     use("jax")
@@ -187,18 +284,54 @@ def host(out, words):
     from physiokeras.experiments import run_folder, training
     from physiokeras.pipelines import Manifest
 
+    here, manifest, at = hosts.place(settings), Manifest.of(data), {}
+
     class Fatal(MetricsFile):
         def on_train_batch_begin(self, batch, logs=None):
-            if number and self._step() == at - 1:
-                os.kill(os.getpid(), number)
+            if at.get("host") == here.index and self._step() == at["at"] - 1:
+                os.kill(os.getpid(), at["signal"])
 
+    build, compile_model, kept = training.build_model, training.compile_model, {}
+
+    def build_once(settings, manifest):
+        key = settings.objective, settings.hosts
+        return kept[key] if key in kept else kept.setdefault(key, build(settings, manifest))
+
+    # Trainings of one network share its compiled program: compiling takes longer than all else.
+    training.build_model = build_once
+    training.compile_model = lambda model, settings: model.compiled or compile_model(model, settings)
     training.MetricsFile = Fatal
-    here, manifest = hosts.place(settings), Manifest.of(settings.data)
-    with hosts.joined(here, settings, manifest.data_hash, out if here.index == 0 else None):
-        for one, folder in ((settings, out), (then and Settings(**{**SMALL, **words, **then}), out / "then")):
-            if one:
-                training.fit_together(here, manifest, one, run_folder.Run(folder, "pretrain"), ("pretrain", "train"))
+    with hosts.joined(here, settings, manifest.data_hash, trainings[-1]["folder"]):
+        for at in trainings:
+            own = replace(settings, **at.get("changes", {}))
+            training.fit_together(here, manifest, own, run_folder.Run(Path(at["folder"]), "pretrain"), SPLITS)
+
+
+def compared(words):
+    """One process of a comparison. It is killed in its second cell, or waits in its first one for a file to appear."""
+    from physiokeras.experiments.backend import use
+
+    use("jax")
+    from physiokeras.comparison import cells, report
+    from physiokeras.recipes import compare
+
+    compute, number = cells.compute, itertools.count()
+
+    def watched(cell, *rest):
+        print("computes", cell.folder.name, flush=True)
+        if next(number) and os.environ.get("KILLED"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        while "WAITS" in os.environ and not os.path.exists(os.environ["WAITS"]):
+            time.sleep(0.05)
+        compute(cell, *rest)
+
+    cells.compute, report.draw = watched, lambda *_: None
+    compare.main(words)
 
 
 if __name__ == "__main__":
-    host(Path(sys.argv[1]), json.loads(sys.argv[2]))
+    sys.modules["tensorflow"] = None  # its import takes as long as a training
+    if sys.argv[1] == "host":
+        host(sys.argv[2], json.loads(sys.argv[3]))
+    else:
+        compared(json.loads(sys.argv[2]))

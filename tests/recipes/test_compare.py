@@ -28,6 +28,7 @@ from physiokeras.evaluation.tasks import Task, tasks_of
 from physiokeras.experiments import compiled_models, progress, run_folder, supervised, training
 from physiokeras.experiments.settings import read
 from physiokeras.experiments.training_settings import probe_options
+from physiokeras.files import locked
 from physiokeras.layers.constants import Constants
 from physiokeras.models import FeatureExtractor, MaskedAutoencoder, load
 from physiokeras.pipelines import Manifest, windows
@@ -292,6 +293,24 @@ def test_rerun_keeps_finished_cells_and_goes_on_at_the_missing_one(run, plain, m
     assert list(reached.value.args) == facts(run, "input_dropout-seed-0-fold-1")["people"]["pretrain"]
     assert compare.main(run.command) == 0
     assert {name: (run.folder / name).read_bytes() for name in names} == before
+
+
+@pytest.mark.once
+def test_a_cell_that_another_process_computes_is_left_to_it(run, plain, tmp_path, capsys):
+    shutil.copytree(run.folder, tmp_path / "run")
+    (tmp_path / "run" / "scores.md").unlink()
+    again = SimpleNamespace(folder=tmp_path / "run", command=["--resume", str(tmp_path / "run")])
+    cell, mine = (cell_folder(again, name) for name in ("time_alone-seed-0-fold-1", "time_alone-seed-1-fold-1"))
+    for folder in (cell, mine):
+        (folder / "cell.json").unlink()
+    with locked(cell / ".lock"):
+        assert compare.main(again.command) == 0
+        assert (mine / "cell.json").is_file()
+        assert not (cell / "cell.json").exists()
+        assert not (again.folder / "scores.md").exists()
+    assert "1 of 20 cells are being computed by other processes" in capsys.readouterr().out
+    assert compare.main(again.command) == 0
+    assert (again.folder / "scores.md").read_bytes() == (run.folder / "scores.md").read_bytes()
 
 
 @pytest.mark.once
