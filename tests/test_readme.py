@@ -3,6 +3,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -38,9 +39,9 @@ def blocks(path):
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 SHOWN = [README, *(ROOT / "docs" / f"{name}.md" for name in ("how-to/script", "how-to/resume", "streams"))]
 SCRIPTS = [text for page in SHOWN for kind, text in blocks(page) if kind == "python"]
-FIVE_LINES, USER, ARRAYS, SEARCH, RESUME, STREAMS = SCRIPTS
-FRAGMENTS = {"formats.md", "export.md"}
-"""Pages whose scripts need a recording or a model of the reader's own."""
+FIVE_LINES, USER, ARRAYS, SEARCH, RESUME, STREAMS, IN_MEMORY = SCRIPTS
+FRAGMENTS = {"formats.md", "export.md", "large.md"}
+"""Pages whose scripts need a recording, scores or a model of the reader's own."""
 
 SMALLER = {
     r'batch_size("?[:=] ?)32': r"batch_size\g<1>4",
@@ -125,6 +126,16 @@ def test_source_script_reads_a_step(folder):
     assert inputs.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_array_equal(inputs[name], values)
+
+
+@pytest.mark.once  # on torch; TensorFlow's batches come through the host's memory
+def test_windows_in_memory_train_a_model(folder):
+    seen = []
+    model = SimpleNamespace(fit=lambda batches, steps_per_epoch, epochs: seen.append(batches[0][0]))
+    run(IN_MEMORY, folder, {"model": model})
+    batches = stream(folder / "PREPARED", ["pretrain", "train"], batch_size=4, seed=0)
+    for name, values in next(iter(batches))[0].items():
+        np.testing.assert_array_equal(np.asarray(seen[0][name]), values)
 
 
 @pytest.mark.once

@@ -92,8 +92,7 @@ def main():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
-    from physiokeras.pipelines import source, steps_per_pass, stream
-    from physiokeras.pipelines.prepared.in_memory import WindowsInMemory
+    from physiokeras.pipelines import WindowsInMemory, source, steps_per_pass, stream
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = prepare(Path(temporary) / "prepared", arguments.records, arguments.windows)

@@ -10,8 +10,7 @@ import numpy as np
 from physiokeras.callbacks import Checkpoints, MetricsFile, hosts, state
 from physiokeras.experiments import compiled_models, devices, loggers, progress
 from physiokeras.experiments.build import build_encoder, build_model, compile_model
-from physiokeras.pipelines import stream
-from physiokeras.pipelines.prepared.in_memory import WindowsInMemory
+from physiokeras.pipelines import WindowsInMemory, stream
 from physiokeras.pipelines.prepared.streaming import damage_named
 from physiokeras.seeds import derive
 

@@ -9,6 +9,7 @@ _MODULES = {
     "Definition": "definitions.definition",
     "Manifest": "prepared.manifest",
     "Recording": "readers.memory",
+    "WindowsInMemory": "prepared.in_memory",
     "convert": "converting.driver",
     "damage_named": "prepared.streaming",
     "from_arrays": "readers.memory",

@@ -3,9 +3,8 @@ import numpy as np
 import pytest
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import stream
+from physiokeras.pipelines import WindowsInMemory, stream
 from physiokeras.pipelines.prepared import in_memory
-from physiokeras.pipelines.prepared.in_memory import WindowsInMemory
 from physiokeras.recipes.pretrain import Settings
 from tests.pipelines.prepared.test_stream import prepare
 from tests.two_folders import SLEEP, WRIST
