@@ -66,8 +66,8 @@ def training_alone(monkeypatch):
 def test_settings_are_complete_and_repeat_the_run(pretrained, training_alone):
     table = tomllib.loads((pretrained.folder / "settings.toml").read_text())
     known = {item.name for item in fields(pretrain.Settings)}
-    # No data were given; the others are of one invocation.
-    assert known - table.keys() == {"config", "resume", "accept", "data", "coordinator", "host_index"}
+    # No data and no cache were given; the others are of one invocation.
+    assert known - table.keys() == {"config", "resume", "accept", "data", "cache", "coordinator", "host_index"}
     again = pretrained.folder.parent / "again"
     assert pretrain.main(["--config", str(pretrained.folder / "settings.toml"), "--out", str(again)]) == 0
     first, second = metrics(pretrained.folder), metrics(again)

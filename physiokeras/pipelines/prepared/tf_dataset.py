@@ -12,7 +12,7 @@ leave_gpus_to_backend(tf)
 
 _calls = CallsAtExit()
 
-_sources = weakref.WeakValueDictionary()
+_sources: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 """Number -> source of a dataset that is in use."""
 
 _numbers = itertools.count()
