@@ -1,7 +1,7 @@
 """Log band powers of windows: features without a network, the floor that an encoder has to beat."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal import spectrogram
@@ -16,6 +16,11 @@ SPANS = (1, 4, 16)
 
 BANDS = 8
 """Most bands of a spectrum."""
+
+KEPT = 4
+"""Sets of records whose features are kept: those of the splits of one fold."""
+
+_kept: dict = {}
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,42 @@ def features_of_records(manifest, records, modalities, left=None):
     Returns: `Features`, as `features_of_windows` gives them: the numbers of `band_powers` channel by channel, zeros
         where a channel is absent.
     """
+    whole = _kept_features(manifest, tuple(records), tuple(modalities))
+    if left is None:
+        return whole
+    widths = {name: _width(manifest.modalities[name]) for name in modalities}
+    kept = np.repeat([name in left for name in modalities], list(widths.values()))
+    return replace(whole, values=np.where(kept, whole.values, np.float32(0)))
+
+
+def _width(modality):
+    """Number of features of a modality."""
+    one = band_powers(np.zeros((1, modality["samples"])), modality["rate"])
+    return len(modality["channels"]) * one.shape[1]
+
+
+def _kept_features(manifest, records, modalities):
+    """Features with all modalities, kept for later calls: seeds and subsets of a comparison ask for the same again."""
+    key = manifest.folder, manifest.data_hash, records, modalities
+    found = _kept.pop(key) if key in _kept else _features(manifest, records, modalities)
+    _kept[key] = found
+    while len(_kept) > KEPT:
+        del _kept[next(iter(_kept))]
+    return found
+
+
+def _features(manifest, records, modalities):
     layout = ChannelLayout.of({name: manifest.modalities[name] for name in modalities})
-    left = modalities if left is None else left
 
     def of_batch(inputs, _):
-        found, read = [], np.isin(range(layout.total), layout.positions(left))
-        for name, present in layout.split(inputs["present"] & read).items():
-            for channel, kept in zip(np.moveaxis(inputs[name], 2, 0), present.T, strict=True):
+        found = []
+        for name, present in layout.split(inputs["present"]).items():
+            for channel, there in zip(np.moveaxis(inputs[name], 2, 0), present.T, strict=True):
                 own = band_powers(channel * INT16_SCALE, manifest.modalities[name]["rate"])
-                found.append(np.where(kept[:, None], own, np.float32(0)))
+                found.append(np.where(there[:, None], own, np.float32(0)))
         return np.concatenate(found, axis=1)
 
-    return features_by(of_batch, manifest, modalities, records=records)
+    return features_by(of_batch, manifest, modalities, records=list(records))
 
 
 def band_powers(signals: np.ndarray, rate: float) -> np.ndarray:
