@@ -120,5 +120,13 @@ def _saved(folder):
     found = [path.parent for path in folder.rglob("step-*/checkpoint.json")]
     if not found:
         return "There is no checkpoint: a training begins at step 0."
-    newest = max(found, key=os.path.getmtime)
+    newest = max(found, key=_time)
     return f"The training's last checkpoint is in place: {newest}."
+
+
+def _time(path):
+    """When a folder was written; 0 where another process removes it now."""
+    try:
+        return os.path.getmtime(path)
+    except FileNotFoundError:
+        return 0.0

@@ -91,9 +91,10 @@ def check(strategies, folds, manifest):
     for strategy in (one for one in strategies if one.has_encoder):
         for fold in folds:
             supervised = strategy.settings.objective == "supervised"
-            cohort.check(
-                strategy.settings, manifest, records=manifest.records_of(fold.train if supervised else fold.pretrain)
-            )
+            learners = fold.train if supervised else fold.pretrain
+            people = {"records": learners, "validation": set(fold.validation) - set(learners)}
+            names = {name: manifest.records_of(chosen) for name, chosen in people.items()}
+            cohort.check(strategy.settings, manifest, **names)
             if supervised and not fold.validation:
                 message = (
                     "supervised training ends by the loss on validation people, and there are none: hold out --folds."

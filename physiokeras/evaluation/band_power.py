@@ -1,6 +1,7 @@
 """Log band powers of windows: features without a network, the floor that an encoder has to beat."""
 
 import itertools
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,7 +70,8 @@ def _width(modality):
 
 def _kept_features(manifest, records, modalities):
     """Features with all modalities, kept for later calls: seeds and subsets of a comparison ask for the same again."""
-    key = manifest.folder, manifest.data_hash, records, modalities
+    read = json.dumps({name: manifest.modalities[name] for name in modalities}, sort_keys=True)
+    key = manifest.folder, manifest.data_hash, records, read
     found = _kept.pop(key) if key in _kept else _features(manifest, records, modalities)
     _kept[key] = found
     while len(_kept) > KEPT:

@@ -86,7 +86,7 @@ def training_splits(settings, manifest):
     return splits
 
 
-def check(settings, manifest, splits=None, *, records=None):
+def check(settings, manifest, splits=None, *, records=None, validation=()):
     """Refuse what a training of these settings on these windows would refuse later, before it takes any time.
 
     Args:
@@ -94,6 +94,7 @@ def check(settings, manifest, splits=None, *, records=None):
         manifest: `Manifest`.
         splits: Names of the splits to train on.
         records: Names of records to train on, instead of `splits`.
+        validation: With `records`, names of those of the validation loss.
 
     Raises:
         DataError: An unknown modality, a folder without any of the modalities, fewer windows than a batch, as many
@@ -108,7 +109,8 @@ def check(settings, manifest, splits=None, *, records=None):
             raise DataError(f"{message} Leave this folder out of --data.", file=part.folder)
     if settings.objective != "untrained":
         chosen.steps(settings.batch_size)
-    if settings.early_stopping and (records is not None or "validation" not in manifest.splits):
+    validates = validation if records is not None else "validation" in manifest.splits
+    if settings.early_stopping and not validates:
         message = "early_stopping needs a validation loss: people in the split validation, and no comparison of folds."
         raise DataError(message, file=manifest.folder)
     check_sizes(manifest, chosen.records)

@@ -44,7 +44,7 @@ def compiled_before(model, settings, *facts):
 def _copy(source, target):
     """Copy all variables between models that are built alike."""
     for ours, theirs in zip(_variables(source), _variables(target), strict=True):
-        # An array of its own: on JAX the training of one model would delete the other's.
+        # A copy: on JAX a training deletes the arrays that it begins with, and these would be the other model's too.
         theirs.assign(hosts.placed(array_of(ours).copy(), theirs))
 
 

@@ -272,7 +272,12 @@ class HostSettings(CommonSettings):
                 "torch": "Keras on torch trains in one process",
                 "tensorflow": "TensorFlow's multi-worker strategy is reported not to work under Keras 3",
             }[self.backend]
-            raise ValueError(f"hosts needs backend jax: {why}. Received: {self.hosts} hosts; 1 trains without others.")
+            found = launchers.launched()
+            by = f", by the environment of {found.launcher}" if found and found.count == self.hosts else ""
+            message = (
+                f"hosts needs backend jax: {why}. Received: {self.hosts} hosts{by}; --hosts 1 trains without others."
+            )
+            raise ValueError(message)
         if getattr(self, "model_parallel", 1) > 1:
             raise ValueError("model_parallel needs hosts 1: the weights of one model are split on one machine only.")
         if self.data is None:

@@ -1,5 +1,6 @@
 """Masked autoencoder with modality dropout."""
 
+import types
 from collections.abc import Sequence
 
 import keras
@@ -97,7 +98,8 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
             modality_dropout.in_order(encoder.modalities)
         self.modality_dropout, self.drop_from, self.loss_on_dropped = modality_dropout, drop_from, loss_on_dropped
         self.normalize_targets = normalize_targets
-        self.variances = {name: float((variances or {}).get(name, 1.0)) for name in encoder.modalities}
+        variances = {name: float((variances or {}).get(name, 1.0)) for name in encoder.modalities}
+        self.variances = types.MappingProxyType(variances)  # the loss reads `divisors`
         self.divisors = Constants(list(self.variances.values()), name="divisors")
         self.decoder_width, self.decoder_depth, self.decoder_heads = decoder_width, decoder_depth, decoder_heads
         self.seed, self.targets = seed, targets
@@ -237,7 +239,7 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         return [*found, *(t for t in self.trackers if t not in found)]
 
     def get_config(self):  # noqa: D102
-        names = ("drop_from", "loss_on_dropped", "normalize_targets", "variances")
+        names = ("drop_from", "loss_on_dropped", "normalize_targets")
         names += ("decoder_width", "decoder_depth", "decoder_heads", "seed", "targets")
         return {
             **super().get_config(),
@@ -245,6 +247,7 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
             "mask": self.mask.get_config(),
             "modality_dropout": self.modality_dropout and self.modality_dropout.get_config(),
             **{name: getattr(self, name) for name in names},
+            "variances": dict(self.variances),
         }
 
     @classmethod

@@ -9,7 +9,6 @@ Challenge's rules. One record at a time is in memory. `--context` counts seconds
 probe and those of `--run`: `score --model` of it gives arousals with onset and duration in seconds.
 """
 
-import contextlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +86,7 @@ def main(argv=None):
         windows = FeatureExtractor(encoder, settings.pooling)
         probe_report.save_all(run.folder, windows, manifest, {}, settings.pooling, earlier=model_folder(source))
         keep_probes(source, run.folder, digest(encoder), settings.pooling)
-        save_probe(probe, run.folder / "probes" / "arousal_second.npz")
+        save_probe(probe, run.folder / "probes" / f"{arousal_seconds.TASK.name}.npz")
         scored = score_records(reader, extractor, probe, manifest, settings)
         report(run, *scored, manifest, settings)
     return 0
@@ -108,12 +107,19 @@ def keep_probes(source, folder, encoder, pooling):
     from physiokeras.experiments.saved_models import model_folder, run_of
     from physiokeras.models.saving import metadata
 
-    if metadata(model_folder(source)).get("pooling", "mean") != pooling:
+    own = metadata(model_folder(source)).get("pooling", "mean")
+    if own != pooling:
+        print(
+            f"Probes of {source} are not kept: they read features of pooling {own}, here it is {pooling}.", flush=True
+        )
         return
     run = run_of(source)
     for path in (*run.glob("probes/*.npz"), *run.glob(FILE)):
-        with contextlib.suppress(DataError):  # of another encoder, such as one with more modalities
+        try:
             SubsetMaps.load(path, encoder=encoder) if path.name == FILE else load_probe(path, encoder=encoder)
+        except DataError as error:  # of another encoder, such as one with more modalities
+            print(f"Not kept: {error}", flush=True)
+        else:
             write_atomic(folder / path.relative_to(run), path.read_bytes())
 
 

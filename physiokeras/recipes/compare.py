@@ -128,8 +128,8 @@ def main(argv=None):
             elsewhere = sum(not cells.is_done(cell, tasks) for cell in plan)
             if elsewhere:
                 progress.say(
-                    f"{elsewhere} of {len(plan)} cells are being computed by other processes. The one that ends last "
-                    "writes the page; if one dies, run the command again."
+                    f"{elsewhere} of {len(plan)} cells are being computed by other processes, or were changed by one "
+                    "with other settings. The one that ends last writes the page; if one dies, run the command again."
                 )
                 return 0
             pooled = pool(plan, tasks)
@@ -153,17 +153,18 @@ def compute_free(plan, manifest, tasks, run):
     def is_done(cell):
         return cells.is_done(cell, tasks)
 
-    found = True
-    while found:  # once more after the last cell, since another process may have died in one that it had taken
-        found = False
+    computed, before = set(), None
+    while computed != before:  # once more after the last cell, since another process may have died in one that it took
+        before = set(computed)
         for number, cell in enumerate(plan):
-            if is_done(cell):
+            # Another process with other settings of probes may change a cell; two would never end.
+            if cell.folder in computed or is_done(cell):
                 continue
             with cells.taken(cell) as free:
                 if free and not is_done(cell):
                     cells.compute(cell, manifest, tasks, run, f"Cell {number + 1} of {len(plan)}")
                     progress.say(cell_done(plan, number, is_done))
-                    found = True
+                    computed.add(cell.folder)
 
 
 def chosen_tasks(settings, manifest):

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from physiokeras.pipelines.labels.window_labels import AROUSAL_SECOND
+
 NOTHING = ("normal", "none")
 """Class names that stand for the absence of an event, besides those that begin with "no "."""
 
 
-SHORTEST = {"arousal_second": 3.0}
+SHORTEST = {AROUSAL_SECOND: 3.0}
 """Task to the seconds that an event of it lasts at least: 3 s for an arousal, by the AASM manual."""
 
 

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.labels.window_labels import AROUSAL_SECOND
 from physiokeras.scoring.prediction import Prediction
 from physiokeras.scoring.statistics import REM, WAKE, is_staging
 
 UNSCORED = "Sleep stage ?"
 """Text of EDF+ for an epoch without a stage."""
 
-TEXTS = {"arousal": "Windows with EEG arousal", "arousal_second": "EEG arousal"}
+TEXTS = {"arousal": "Windows with EEG arousal", AROUSAL_SECOND: "EEG arousal"}
 """Task to the text of EDF+ for its events; others keep their names. An arousal is shorter than its windows."""
 
 

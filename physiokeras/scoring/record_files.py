@@ -54,10 +54,8 @@ def write(out, night, predictions, facts, *, figure=True, features=None, note=No
         features: Task name to features `(windows, width)`, to be written too; or None.
         note: Note for its title, such as "simulated".
     """
+    remove(out, night.name)
     kinds = kinds_of(facts, figure=figure, features=features is not None)
-    for kind in KINDS:
-        if kind not in kinds:  # of an earlier scoring by another model
-            path_of(out, night.name, kind).unlink(missing_ok=True)
     write_csv(path_of(out, night.name, "csv"), table(night, predictions))
     if SECONDS in kinds:
         write_csv(path_of(out, night.name, SECONDS), seconds(night, predictions))
@@ -68,6 +66,12 @@ def write(out, night, predictions, facts, *, figure=True, features=None, note=No
     if "npz" in kinds:
         write_atomic(path_of(out, night.name, "npz"), npz(predictions, features))
     write_atomic(path_of(out, night.name, "json"), to_json(facts))
+
+
+def remove(out, name):
+    """Remove a record's files of an earlier scoring; JSON first, whose presence says that the others are whole."""
+    for kind in ("json", *KINDS):
+        path_of(out, name, kind).unlink(missing_ok=True)
 
 
 def kinds_of(facts, *, figure, features):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from physiokeras.errors import DataError
 from physiokeras.experiments.run_folder import to_json, versions
 from physiokeras.files import locked, remove_temporaries, write_atomic
 from physiokeras.pipelines import Definition
@@ -84,6 +85,9 @@ def score_folder(
         OSError: The folder takes no more files; what is scored stays, and a rerun goes on from there.
     """
     model.head()
+    if features and all(head.extractor.keep_time for head in model.heads.values()):
+        problem = "has no task of windows, whose features could be written; score without features."
+        raise DataError(problem, file=model.folder)
     out, say = Path(out), progress or (lambda line: None)
     records = open_source(source, model, out, definition, shard_index, num_shards)
     (out / record_files.FOLDER).mkdir(parents=True, exist_ok=True)
@@ -154,6 +158,7 @@ class _Job:
     def set_aside(self, name, reason):
         """Note why a record is not scored; a rerun tries it again."""
         facts = {"record": name, "set_aside": reason, "model": one_record.about(self.model, self.digest)}
+        record_files.remove(self.out, name)
         write_atomic(record_files.path_of(self.out, name, "json"), to_json(facts))
         return reason
 

@@ -59,6 +59,13 @@ def test_data_that_a_training_would_refuse_are_refused_before_it(manifest, words
     assert said in str(caught.value)
 
 
+def test_a_comparison_stops_early_where_others_than_its_learners_validate(manifest):
+    chosen = settings("--batch-size 20 --early-stopping 3")
+    cohort.check(chosen, manifest, records=["pretrain"], validation=["train"])
+    with pytest.raises(DataError, match="early_stopping needs a validation loss"):
+        cohort.check(chosen, manifest, records=["pretrain"])
+
+
 def test_missing_shard_is_refused_before_training(manifest):
     (manifest.folder / "records" / "train.tfrecord").unlink()
     with pytest.raises(DataError, match=r"train\.tfrecord"):

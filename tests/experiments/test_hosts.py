@@ -80,3 +80,11 @@ def test_a_place_that_is_not_known_is_refused(values, message):
 def test_what_several_hosts_cannot_train_is_refused(values, message):
     with pytest.raises(ValueError, match=message):
         settings(**values)
+
+
+def test_hosts_that_only_the_environment_names_are_refused_with_its_name(monkeypatch):
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_NODELIST": "n1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="4 hosts, by the environment of Slurm; --hosts 1 trains without others"):
+        Settings(backend="torch", data="prepared")
+    assert Settings(backend="torch", hosts=1).hosts == 1

@@ -98,8 +98,21 @@ def test_files_that_this_scoring_does_not_write_are_removed(predictions, tmp_pat
     record_files.write(tmp_path, night(), predictions, facts, figure=False)
     found = {path.name for path in (tmp_path / record_files.FOLDER).iterdir()}
     assert found == {"n1.csv", "n1.edf", "n1.json"}
+    record_files.remove(tmp_path, "n1")
+    assert not list((tmp_path / record_files.FOLDER).iterdir())
     of_seconds = {**facts, "tasks": {"a": {"resolution": 1.0}}}
     assert record_files.kinds_of(of_seconds, figure=True, features=False) == ["csv", "seconds.csv", "edf"]
+
+
+def test_a_scoring_that_dies_in_a_record_leaves_no_json_that_vouches_for_it(predictions, tmp_path, monkeypatch):
+    facts = {"record": "n1", "window": 30.0, "tasks": {}}
+    (tmp_path / record_files.FOLDER).mkdir()
+    record_files.write(tmp_path, night(), predictions, facts, figure=False)
+    assert record_files.read_facts(record_files.path_of(tmp_path, "n1", "json"))
+    monkeypatch.setattr(record_files, "edf", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        record_files.write(tmp_path, night(), predictions, facts, figure=False)
+    assert record_files.read_facts(record_files.path_of(tmp_path, "n1", "json")) is None
 
 
 def test_events_of_an_earlier_scoring_do_not_stay(tmp_path, monkeypatch):

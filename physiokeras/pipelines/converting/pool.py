@@ -8,7 +8,7 @@ import threading
 import types
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 
 AHEAD_FROM = 4
 """Number of calls from which a process that works ahead saves more than its start takes."""
@@ -28,7 +28,8 @@ def run(function, arguments, workers, ahead=False):
             the last; for at least `AHEAD_FROM` calls, of which this process makes the first. No more than `workers`
             results are waiting or being made.
     """
-    ahead = ahead and workers <= 1 and len(arguments) >= AHEAD_FROM
+    may_start = not current_process().daemon
+    ahead = ahead and workers <= 1 and len(arguments) >= AHEAD_FROM and may_start
     if not ahead and (workers <= 1 or len(arguments) <= 1):
         for number, values in enumerate(arguments):
             yield number, function(*values)

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from physiokeras.pipelines.prepared.selection import POSITIONS
 from physiokeras.pipelines.prepared.shard_windows import ShardWindows, Templates
 
 OPEN_FILES = 128
-"""Shards that a process has open. A shuffled pass reads 32 in turn, and the few windows that it left of others."""
+"""Shards that a process has open. A shuffled pass reads 32 in turn, and now and then a window of an earlier one."""
 
 _ALIGNMENT = 64
 """Bytes at whose multiples arrays begin, so that TensorFlow and JAX take them without a copy."""
@@ -48,6 +49,16 @@ class OpenShards:
 
 
 _open_shards = OpenShards()
+
+
+def _forget():
+    """In a forked process: a thread of the first one may hold the lock, which no one here would release."""
+    global _open_shards
+    _open_shards = OpenShards()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 class FolderWindows:

@@ -74,6 +74,9 @@ class WindowsInMemory:
             seed: As for `pipelines.stream`, not None.
             start_step: As for `pipelines.stream`.
         """
+        if seed is None or start_step < 0:
+            values = f"seed={seed}, start_step={start_step}"
+            raise ValueError(f"`seed` must be an integer and `start_step` at least 0. Received: {values}.")
         source = Source(self._chosen, batch_size, seed, start_step, True, windows=self)
         return batches_of(self._chosen, source, by_numpy=self._place == "host")
 
@@ -151,11 +154,22 @@ def _free_on_host():
     if os.path.exists("/proc/meminfo"):
         table = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         free.append(1024 * int(table["MemAvailable"].split()[0]))
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        free.append(limit - used + int(cached["file"]))
-    except (OSError, ValueError, KeyError):
-        pass  # no group, or one without a limit
+    for group in _control_groups():
+        try:
+            limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+            cached = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            free.append(limit - used + int(cached["file"]))
+        except (OSError, ValueError, KeyError):
+            continue  # no limit
     return min(free, default=None)
+
+
+def _control_groups():
+    """Folders of this process's control group and of those that contain it, whose limits all hold (version 2)."""
+    root = Path("/sys/fs/cgroup")
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return [root]
+    own = next((root / line[3:].lstrip("/") for line in lines if line.startswith("0::")), root)
+    return [own, *(parent for parent in own.parents if parent == root or root in parent.parents)]

@@ -226,7 +226,9 @@ class _Fsspec:
         with contextlib.suppress(OSError):  # a web server need not list its folders
             listed = [one["name"] for one in self.files.ls(parent, detail=True) if one["type"] == "file"]
         names = {path.rpartition("/")[2] for path in listed}
-        places = {one: f"{parent}/{one}" for one in sorted({name, *(one for one in names if one.startswith(stem))})}
+        # "S1.edf" and "S1_hypnogram.edf" belong to S1, "S10.edf" does not.
+        own = (one for one in names if one.startswith(stem) and not one[len(stem) :][:1].isalnum())
+        places = {one: f"{parent}/{one}" for one in sorted({name, *own})}
         return {one: (self.files.size(path) or 0, self._version(path)) for one, path in places.items()}
 
     def _version(self, path):

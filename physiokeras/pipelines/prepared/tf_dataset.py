@@ -1,6 +1,5 @@
 """A source's batches as `tf.data.Dataset`."""
 
-import itertools
 import weakref
 
 import tensorflow as tf
@@ -11,11 +10,6 @@ from physiokeras.pipelines.prepared.devices import leave_gpus_to_backend
 leave_gpus_to_backend(tf)
 
 _calls = CallsAtExit()
-
-_sources: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
-"""Number -> source of a dataset that is in use."""
-
-_numbers = itertools.count()
 
 
 def dataset(chosen, source):
@@ -42,19 +36,19 @@ def dataset(chosen, source):
 def _batches(source):
     """A thread of `tf.data` calls the source; TensorFlow takes the arrays as they are, without a copy."""
     structure, size = source.no_windows(), source.batch_size if source.drop_remainder else None
-    arrays, number = tf.nest.flatten(structure), next(_numbers)
-    _sources[number] = source
+    arrays, used = tf.nest.flatten(structure), weakref.ref(source)
 
-    def batch(step, source=source):  # a dataset keeps its function, and this one the source
-        tensors = tf.numpy_function(_read, [number, step], [array.dtype for array in arrays])
+    def read(step):  # TensorFlow keeps this function for ever, which therefore does not keep the source
+        def result():
+            found = used()
+            return arrays if found is None else tf.nest.flatten(found[step])
+
+        return _calls.result(result, otherwise=arrays)
+
+    def batch(step, source=source):  # the dataset keeps this one, and with it the source
+        tensors = tf.numpy_function(read, [step], [array.dtype for array in arrays])
         for tensor, array in zip(tensors, arrays, strict=True):
             tensor.set_shape((size, *array.shape[1:]))
         return tf.nest.pack_sequence_as(structure, tensors)
 
     return tf.data.Dataset.range(len(source)).map(batch)
-
-
-def _read(number, step):
-    """Arrays of a batch. TensorFlow keeps this function for ever, which therefore holds no source itself."""
-    source = _sources[int(number)]
-    return _calls.result(lambda: tf.nest.flatten(source[step]), otherwise=tf.nest.flatten(source.no_windows()))

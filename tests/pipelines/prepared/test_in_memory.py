@@ -72,6 +72,12 @@ def test_damage_is_found_when_the_windows_are_read(tmp_path):
         WindowsInMemory(folder, "train")
 
 
+@pytest.mark.parametrize("options", [{"seed": None}, {"seed": 0, "start_step": -3}])
+def test_impossible_arguments_of_a_stream_are_errors(toy, options):
+    with pytest.raises(ValueError, match="must be an integer and `start_step` at least 0"):
+        WindowsInMemory(toy).stream(4, **options)
+
+
 def test_what_cannot_be_kept_on_a_device_is_refused(toy, monkeypatch):
     for values in ({"backend": "tensorflow"}, {"backend": "jax", "devices": 2}):
         with pytest.raises(ValueError, match="cache device needs backend jax or torch and a single device"):

@@ -2,6 +2,7 @@ import importlib.util
 import sys
 import types
 
+import fsspec
 import pytest
 
 from physiokeras.errors import DataError
@@ -50,3 +51,11 @@ def test_a_remote_folder_reads_as_a_local_one_does(tmp_path, monkeypatch):
     assert not copy.exists()
     with pytest.raises(DataError, match=r"no manifest\.json"):
         Manifest.read(folder)
+
+
+def test_files_beside_a_recording_are_those_of_its_name_alone():
+    files = fsspec.filesystem("memory")
+    names = ["S1.edf", "S1.txt", "S1_stages.csv", "S10.edf", "S1b.edf", "T1.edf"]
+    for name in names:
+        files.pipe(f"/beside/{name}", b"1")
+    assert set(Remote("memory://beside/S1.edf")._files.beside("memory://beside/S1.edf")) == set(names[:3])
