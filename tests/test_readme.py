@@ -103,6 +103,7 @@ def test_arrays_script_trains_without_a_stream(folder):
     assert np.isfinite(names["model"].history.history["loss"]).all()
 
 
+@pytest.mark.once  # searches are tried on each backend by `recipes/test_search.py`
 def test_search_script_finds_a_drop_rate(folder, user):
     names = run(SEARCH, folder, dict(user))
     (trial,) = names["tuner"].oracle.get_best_trials()

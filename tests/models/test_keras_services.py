@@ -43,6 +43,7 @@ def test_int8_features_and_probe_are_close_to_those_of_float32():
     assert accuracy(extractor) > score - 0.02
 
 
+@pytest.mark.once
 def test_a_quantized_model_is_not_saved_as_if_it_were_not(tmp_path):
     part = encoder()
     part.quantize("int8")

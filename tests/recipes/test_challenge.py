@@ -137,6 +137,7 @@ def test_report_has_a_row_a_record_and_says_simulated(pretrained, scored):
     assert [row["record"] for row in rows] == [record.name for record in manifest.select("test")]
 
 
+@pytest.mark.once
 def test_features_of_seconds_are_tokens_merged_over_modalities(pretrained):
     manifest = Manifest.read(pretrained.cohort / "prepared")
     encoder = load(pretrained.folder / "model").encoder
