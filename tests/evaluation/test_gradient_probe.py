@@ -53,6 +53,7 @@ def test_learning_rates_that_share_a_training_end_where_each_ends_alone(monkeypa
     assert np.abs(together[1e-3][0]).max() < np.abs(together[0.03][0]).max()
 
 
+@pytest.mark.once
 def test_learning_rate_is_chosen_by_the_validation_people(monkeypatch):
     monkeypatch.setattr(gradient_probe, "STEPS", 100)
     probe = Probe.fit(OVER, TRAIN, VALIDATION, classifier="gradient")
