@@ -1,6 +1,7 @@
 """Fixtures of the whole suite."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 TESTS = Path(__file__).parent
 # On JAX and TensorFlow most of the time of tiny models goes into compiling them.
 QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-# No test depends on what another compiled before.
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# As in use, JAX keeps what it has compiled: here in a folder of this run of the tests alone.
+PROGRAMS = tempfile.TemporaryDirectory(prefix="programs-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = PROGRAMS.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 
 
