@@ -63,7 +63,19 @@ class Run:
 
     def locked(self):
         """A context in which no other process writes into the folder of a shared run; it waits for the others."""
-        return locked(self.folder / LOCK, wait=True)
+        return _lock_in_turn(self.folder)
+
+
+@contextlib.contextmanager
+def _lock_in_turn(folder):
+    """A context that holds a folder; it says where it waits for another process."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(folder / LOCK))
+        except DataError:
+            print(f"Waits for another process that uses {folder}.", flush=True)
+            held.enter_context(locked(folder / LOCK, wait=True))
+        yield
 
 
 @contextlib.contextmanager
@@ -97,7 +109,10 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=(), shared=Fal
     may_differ = {*of_role(settings, *FREE, *free), *getattr(settings, "accept", ())}
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as beginning:
         try:
-            (beginning if shared else stack).enter_context(locked(folder / LOCK, wait=shared))
+            if shared:
+                beginning.enter_context(_lock_in_turn(folder))
+            else:
+                stack.enter_context(locked(folder / LOCK))
             remove_temporaries(folder)
             if (folder / "run.json").exists():
                 refuse_taken(settings, resume)
