@@ -4,12 +4,12 @@ from statistics import harmonic_mean
 
 import numpy as np
 
+from physiokeras.comparison import making
 from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
 from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
-from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, facts, label
+from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, label
 from physiokeras.evaluation.scores import scores_by_group, with_chance
 from physiokeras.experiments.reports import CAUTION, is_simulated
-from physiokeras.figures.loss import read_metrics
 from physiokeras.markdown import markdown_table
 
 TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error"}
@@ -89,9 +89,7 @@ def detail(pooled, table, manifest, cells):
         yield f"![Calibration](figures/calibration_{task.name}.png)\n"
         yield from missing_modalities(table, task, word)
     yield "## How it was made\n"
-    yield cost(cells) + "\n"
-    yield from trained(cells)
-    yield from explanation(manifest, cells)
+    yield from making.made(manifest, cells)
 
 
 def missing_modalities(table, task, word):
@@ -149,7 +147,8 @@ def classes_of(tasks):
     """
     counts = {task.name: len(task.classes) for task in tasks if task.classes}
     everyone = {name + OF_PEOPLE: count for name, count in counts.items()}
-    return {**counts, **everyone, AGGREGATE: harmonic_mean(list(counts.values()))}
+    aggregate = {AGGREGATE: harmonic_mean(list(counts.values()))} if counts else {}
+    return {**counts, **everyone, **aggregate}
 
 
 def rows_of(table):
@@ -278,76 +277,3 @@ def subset_table(found, score="balanced_accuracy"):
 def cell_of(found, *key):
     """Mean over seeds in the table of subsets, "-" where there is none."""
     return f"{np.mean(found.loc[key].to_numpy()):.3f}" if key in found.index else "-"
-
-
-def cost(cells):
-    """A table of what each strategy's cells took; the first of a compiled program takes longer."""
-    found = {}
-    for cell in cells:
-        found.setdefault(cell.strategy.name, []).append(facts(cell))
-    rows = [("strategy", "encoder's parameters", "cells", "seconds a cell (median)", "of these training")]
-    for name, own in found.items():
-        training = np.median([one["seconds"]["train"] for one in own])
-        whole = np.median([sum(one["seconds"].values()) for one in own])
-        rows.append((name, own[0]["parameters"] or "-", len(own), f"{whole:.0f}", f"{training:.0f}"))
-    return markdown_table(rows)
-
-
-def trained(cells):
-    """Yields lines on the losses of the cells' trainings, and whether a rise of them would be seen."""
-    if not curves(cells):
-        return
-    yield "![Losses](figures/losses.png)\n"
-    yield (
-        "The losses of each cell, a line each. A network overfits where the validation loss rises while the training "
-        "loss falls. Compare courses, not heights: strategies have different losses."
-    )
-    if any(set(cell.fold.validation) & set(cell.fold.pretrain) for cell in cells):
-        yield (
-            "Encoders have no validation loss here: with folds, the signals of validation people pretrain too, without "
-            "their labels."
-        )
-    yield ""
-
-
-def curves(cells):
-    """The losses of the cells' trainings: strategy, with the task of a supervised one, to a list of columns."""
-    found = {}
-    for cell in cells:
-        for path in sorted((*cell.folder.glob("metrics.csv"), *cell.folder.glob("supervised_*.csv"))):
-            task = path.stem.removeprefix("supervised_") if path.stem != "metrics" else ""
-            found.setdefault(" ".join([cell.strategy.name, task]).strip(), []).append(read_metrics(path))
-    return found
-
-
-def explanation(manifest, cells):
-    """Yields paragraphs that say what the numbers rest on."""
-    yield (
-        "No test person is in any pretraining, probe or training of their cell. Probes' strengths and the length of "
-        "supervised trainings are chosen on validation people; nothing was chosen on test people but which unimodal "
-        "strategy is called the best, which favours it. All strategies of a seed begin from weights of the same draw.\n"
-    )
-    if cells[0].settings.class_weight:
-        yield (
-            "Classes weigh alike in probes and supervised trainings, which suits balanced accuracy and distorts "
-            "calibration (ECE: expected calibration error).\n"
-        )
-    if any(scaling != "raw" for cell in cells for scaling in cell.settings.scalings):
-        robust = [m for m in manifest.modalities if manifest.definition["modalities"][m]["scale"] == "robust"]
-        yield (
-            "per person: each feature less its mean, by its standard deviation, over all windows of the person, and a "
-            "probe on that, also on features of the supervised network, whose own answer is the row without it. It "
-            "uses a test person's whole session (without the labels), so it is not what a sensor could tell at the "
-            f"time. Signals scaled over each whole record in every row: {', '.join(robust) or 'none'}.\n"
-        )
-    strategies = {cell.strategy.name for cell in cells}
-    if BAND_POWER in strategies:
-        yield (
-            "band_power: a probe on log band powers of the windows, without a network. An encoder has learned "
-            "something useful where it is above this.\n"
-        )
-    if TIME in strategies:
-        yield (
-            "time_alone: a probe on the time since the recording began. Where the order of tasks was fixed, it tells "
-            "how much the protocol gives away.\n"
-        )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from physiokeras.comparison import making
 from physiokeras.comparison import page as pages
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.predictions import RAW
@@ -82,7 +83,7 @@ def deviation(seeds):
 def draw(folder, strategies, cells, pooled, table, best, manifest, settings):
     """Draw the figures of a comparison into a folder."""
     note, drawn = note_of(manifest), {}
-    losses = pages.curves(cells)
+    losses = making.curves(cells)
     if losses:
         drawn["losses"] = loss.losses_of_many(losses, note=note)
     tasks = [task for task in pooled.tasks if task.classes]

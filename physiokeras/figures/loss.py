@@ -108,9 +108,10 @@ def losses_of_many(trainings, *, note=None):
 
     Returns: `Figure`.
     """
-    rows = -(-len(trainings) // 4)
+    across = min(4, len(trainings))
+    rows = -(-len(trainings) // across)
     figure = new_figure(PAGE, 0.7 + 1.45 * rows)
-    panels = figure.subplots(rows, 4, squeeze=False).ravel()
+    panels = figure.subplots(rows, across, squeeze=False).ravel()
     for panel, (heading, found) in zip(panels, trainings.items(), strict=False):
         for number, columns in enumerate(found):
             few = len(columns["step"]) < 12

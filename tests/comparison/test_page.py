@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
+import pytest
 
 from physiokeras.comparison import page as pages
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable
+from physiokeras.evaluation.tasks import Task
 
 SCORE = "balanced_accuracy"
 
@@ -57,3 +59,12 @@ def test_scores_of_modalities_left_are_one_row_a_subset_and_a_dash_where_a_strat
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pages.subset_table(found).splitlines()]
     assert lines[0] == ["modalities left", "mae", "unimodal_eeg"]
     assert lines[2:] == [["ecg", "0.550", "-"], ["eeg", "0.650", "0.600"], ["eeg+ecg", "0.750", "-"]]
+
+
+def test_columns_know_their_classes_also_where_no_task_has_any():
+    stage = Task("stage", "stage", "classes", ("W", "N", "R", "X"))
+    age = Task("age", "age", "threshold", ("young", "old"), 55.0)
+    years = Task("age_years", "age", "years", ())
+    counts = pages.classes_of([stage, age, years])
+    assert (counts["stage"], counts["age"], 1 / counts[AGGREGATE]) == (4, 2, pytest.approx((1 / 4 + 1 / 2) / 2))
+    assert pages.classes_of([years]) == {}
