@@ -92,7 +92,7 @@ def check(strategies, folds, manifest):
         for fold in folds:
             supervised = strategy.settings.objective == "supervised"
             learners = fold.train if supervised else fold.pretrain
-            people = {"records": learners, "validation": set(fold.validation) - set(learners)}
+            people = {"records": learners, "validation": fold.apart(learners)}
             names = {name: manifest.records_of(chosen) for name, chosen in people.items()}
             cohort.check(strategy.settings, manifest, **names)
             if supervised and not fold.validation:
@@ -212,7 +212,7 @@ def encoder(cell, manifest, run, title):
         return encoder_of(load(folder))
     records = manifest.records_of(cell.fold.pretrain)
     # With folds, validation people pretrain too: then there is no validation loss.
-    others = manifest.records_of(set(cell.fold.validation) - set(cell.fold.pretrain))
+    others = manifest.records_of(cell.fold.apart(cell.fold.pretrain))
     own = manifest.with_variances_of(records)
     if cell.settings.objective != "untrained":
         progress.say(f"{title}: trains.")

@@ -11,6 +11,7 @@ from physiokeras.channel_layout import ChannelLayout
 from physiokeras.constants import INT16_SCALE
 from physiokeras.evaluation.extraction import features_by
 from physiokeras.pipelines import Manifest
+from physiokeras.recent import Recent
 
 SPANS = (1, 4, 16)
 """Lengths in seconds of the spans whose spectra are taken; those longer than a window are left out."""
@@ -18,10 +19,8 @@ SPANS = (1, 4, 16)
 BANDS = 8
 """Most bands of a spectrum."""
 
-KEPT = 4
-"""Sets of records whose features are kept: those of the splits of one fold."""
-
-_kept: dict = {}
+_kept = Recent(4)
+"""Features of sets of records: those of the splits of one fold."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,7 @@ def _kept_features(manifest, records, modalities):
     """Features with all modalities, kept for later calls: seeds and subsets of a comparison ask for the same again."""
     read = json.dumps({name: manifest.modalities[name] for name in modalities}, sort_keys=True)
     key = manifest.folder, manifest.data_hash, records, read
-    found = _kept.pop(key) if key in _kept else _features(manifest, records, modalities)
-    _kept[key] = found
-    while len(_kept) > KEPT:
-        del _kept[next(iter(_kept))]
-    return found
+    return _kept.get(key, lambda: _features(manifest, records, modalities))
 
 
 def _features(manifest, records, modalities):

@@ -34,6 +34,10 @@ class Fold:
         """All people with labels: those who train, validate and test."""
         return {*self.train, *self.validation, *self.test}
 
+    def apart(self, learners):
+        """Validation people who are not among the learners, so that a training can be validated on them."""
+        return set(self.validation) - set(learners)
+
 
 def task_of(manifest, label=None):
     """The task that a label sets: its name, or None for the first with one class a window.

@@ -1,6 +1,5 @@
 """Compiled models that serve several trainings: compiling one takes as long as a hundred of its steps."""
 
-import collections
 import contextlib
 import json
 from dataclasses import asdict
@@ -8,11 +7,10 @@ from dataclasses import asdict
 from physiokeras.callbacks import hosts, state
 from physiokeras.models import encoder_of
 from physiokeras.models.saving import array_of
+from physiokeras.recent import Recent
 
-KEPT = 4
-"""Models that are kept: the networks of one strategy, whose cells follow one another."""
-
-_kept: collections.OrderedDict = collections.OrderedDict()
+_kept = Recent(4)
+"""Compiled models: the networks of one strategy, whose cells follow one another."""
 
 
 @contextlib.contextmanager
@@ -28,10 +26,7 @@ def compiled_before(model, settings, *facts):
     """
     shapes = encoder_of(model).modalities
     key = json.dumps([{**asdict(settings), "seed": None}, shapes, *facts], sort_keys=True)
-    compiled = _kept.pop(key, model)
-    _kept[key] = compiled
-    while len(_kept) > KEPT:
-        _kept.popitem(last=False)
+    compiled = _kept.get(key, lambda: model)
     if compiled is model:
         yield model
         return

@@ -16,10 +16,10 @@ from typing import Literal
 
 from physiokeras.experiments import exit_status, hosts, run_folder
 from physiokeras.experiments.backend import use
+from physiokeras.experiments.host_settings import HostSettings
 from physiokeras.experiments.settings import CONFIG_HELP, read, setting
 from physiokeras.experiments.training_settings import (
     CohortSettings,
-    HostSettings,
     ProbeSettings,
     SubsetSettings,
     TrainingSettings,

@@ -12,7 +12,6 @@ from physiokeras.experiments.training_set import described
 from physiokeras.figures.scored_night import STAGE_COLOURS, thumbnail
 from physiokeras.files import write_atomic, write_csv
 from physiokeras.scoring import record_files
-from physiokeras.scoring.events import SHORTEST
 from physiokeras.scoring.statistics import is_staging
 
 PAGE, TABLE, EVENTS = "index.html", "statistics.csv", "events.csv"
@@ -56,7 +55,7 @@ def write(out, model, digest, found):
         colours=STAGE_COLOURS,
         stages=_stages(scored),
         event_tasks=_names(scored, "events"),
-        fine_tasks=[task for task in _names(scored, "events") if task in SHORTEST],
+        fine_tasks={task for facts in scored for task in record_files.finer(facts)},
         value_tasks=_names(scored, "value"),
         scorer=any("agreement" in one for facts in scored for one in facts["tasks"].values()),
     )

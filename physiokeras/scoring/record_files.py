@@ -77,9 +77,14 @@ def remove(out, name):
 def kinds_of(facts, *, figure, features):
     """Kinds of a record's files besides JSON, by the content of that and by what is asked for."""
     staged = any("statistics" in one for one in facts["tasks"].values())
-    finer = any(one.get("resolution", facts["window"]) < facts["window"] for one in facts["tasks"].values())
-    wanted = {"png": figure and staged, SECONDS: finer, "npz": features}
+    wanted = {"png": figure and staged, SECONDS: bool(finer(facts)), "npz": features}
     return [kind for kind in KINDS if wanted.get(kind, True)]
+
+
+def finer(facts):
+    """Names of the tasks of a record that are predicted at times closer than windows, such as seconds."""
+    tasks, window = facts["tasks"], facts.get("window", 0)  # earlier versions wrote no resolution
+    return [name for name, one in tasks.items() if one.get("resolution", window) < window]
 
 
 def seconds(night, predictions):

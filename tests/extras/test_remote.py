@@ -15,9 +15,9 @@ from moto.server import ThreadedMotoServer
 import physiokeras
 from physiokeras.errors import DataError
 from physiokeras.experiments.saved_models import PRESETS
+from physiokeras.files import cache_folder
 from physiokeras.models import Encoder, MaskedAutoencoder, digest
 from physiokeras.pipelines import Manifest, convert, stream, verify, windows
-from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.remote import local_folder
 from physiokeras.pipelines.simulation.simulator import simulate
 from physiokeras.recipes import score
@@ -84,7 +84,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def copies():
-    return len(list((cache.root() / "shards").glob("*.tfrecord")))
+    return len(list((cache_folder() / "shards").glob("*.tfrecord")))
 
 
 def test_model_trains_on_s3_as_on_disk_and_shards_are_copied_when_they_are_read(prepared, bucket):
@@ -167,7 +167,7 @@ def test_recordings_on_s3_are_scored_as_those_on_disk_and_so_is_a_single_one(buc
         assert score.main([*given, "--no-figures", *BACKEND]) == 0
         (path,) = (out / "records").glob("*.csv")
         assert path.read_bytes() == found[0][path.name]
-    assert not list(cache.root().rglob("other.hea"))
+    assert not list(cache_folder().rglob("other.hea"))
 
 
 def test_prepared_data_are_read_from_google_cloud_storage(prepared, monkeypatch):

@@ -1,4 +1,3 @@
-import collections
 import csv
 import itertools
 import json
@@ -36,6 +35,7 @@ from physiokeras.pipelines.converting.conversion import examples
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.prepared.combining import combine
 from physiokeras.pipelines.prepared.shards import write_shard
+from physiokeras.recent import Recent
 from physiokeras.recipes import compare
 
 PEOPLE = ("ann", "bea", "cyd", "dot", "eva", "fay")
@@ -380,7 +380,7 @@ def test_cell_that_was_interrupted_ends_as_one_that_was_not(strategy, brief, pla
 
 def test_compiled_model_that_serves_other_folds_trains_as_a_fresh_one(brief, plain, prepared, tmp_path, monkeypatch):
     trained = {"input_dropout": ("metrics.csv", "model"), "supervised": ("supervised_stress.csv", "model_stress")}
-    monkeypatch.setattr(compiled_models, "_kept", collections.OrderedDict())  # as in a new process
+    monkeypatch.setattr(compiled_models, "_kept", Recent(4))  # as in a new process
     shutil.copytree(brief.folder, tmp_path / "run")
     for strategy in trained:
         shutil.rmtree(cell_folder(SimpleNamespace(folder=tmp_path / "run"), f"{strategy}-seed-1-fold-1"))

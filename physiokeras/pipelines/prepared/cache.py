@@ -17,11 +17,6 @@ _SHARD_IN_USE_S, _FOLDER_IN_USE_S = 60, 86_400
 """Seconds since its last use in which a shard or a folder is not removed: another process may be about to open it."""
 
 
-def root() -> Path:
-    """Folder of the cache."""
-    return cache_folder()
-
-
 def limit() -> float:
     """Most bytes that the cache takes.
 
@@ -51,7 +46,7 @@ def shard(file, size: int, digest: str) -> Path:
     Raises:
         DataError: The shard is not what the manifest says, or cannot be fetched.
     """
-    path = root() / "shards" / f"{digest}.tfrecord"
+    path = cache_folder() / "shards" / f"{digest}.tfrecord"
     if path.is_file() and path.stat().st_size == size:
         os.utime(path)
         return path
@@ -76,7 +71,7 @@ def shard(file, size: int, digest: str) -> Path:
 
 def drop_damaged(digest: str) -> bool:
     """Remove a shard's copy that has changed since it was fetched; whether there was one."""
-    path = root() / "shards" / f"{digest}.tfrecord"
+    path = cache_folder() / "shards" / f"{digest}.tfrecord"
     if not path.is_file() or sha256(path) == digest:
         return False
     path.unlink()
@@ -85,7 +80,7 @@ def drop_damaged(digest: str) -> bool:
 
 def folder(address: str) -> Path:
     """Folder for copies of the files below an address; made if missing."""
-    path = root() / "folders" / hashlib.sha256(address.encode()).hexdigest()[:24]
+    path = cache_folder() / "folders" / hashlib.sha256(address.encode()).hexdigest()[:24]
     path.mkdir(parents=True, exist_ok=True)
     os.utime(path)
     return path
@@ -99,7 +94,7 @@ def make_room(size: float) -> None:
     """
     now, entries = time.time(), []
     for place, patience in (("shards", _SHARD_IN_USE_S), ("folders", _FOLDER_IN_USE_S)):
-        found = (root() / place).glob("[!.]*")
+        found = (cache_folder() / place).glob("[!.]*")
         entries += [(path.stat().st_mtime, patience, _bytes(path), path) for path in found]
     total = size + sum(bytes_ for _, _, bytes_, _ in entries)
     for used, patience, bytes_, path in sorted(entries):

@@ -1,9 +1,7 @@
 """Windows of a selection's records at known places, as arrays: of one prepared folder, or of several together."""
 
-import collections
 import contextlib
 import os
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +13,13 @@ from physiokeras.pipelines.definitions.parts import NUMBER_KINDS
 from physiokeras.pipelines.prepared.joined import JoinedManifest
 from physiokeras.pipelines.prepared.selection import POSITIONS
 from physiokeras.pipelines.prepared.shard_windows import ShardWindows, Templates
+from physiokeras.recent import Recent
 
 OPEN_FILES = 128
-"""Shards that a process has open. A shuffled pass reads 32 in turn, and now and then a window of an earlier one."""
+"""Most shards that a process has open, which all its readers share.
+
+A shuffled pass reads 32 in turn, and now and then a window of an earlier one.
+"""
 
 _ALIGNMENT = 64
 """Bytes at whose multiples arrays begin, so that TensorFlow and JAX take them without a copy."""
@@ -28,33 +30,13 @@ def reader(chosen):
     return (JoinedWindows if isinstance(chosen.manifest, JoinedManifest) else FolderWindows)(chosen)
 
 
-class OpenShards:
-    """The shards that a process has open, which all its readers share: those used last, `OPEN_FILES` at most."""
-
-    def __init__(self):
-        self._shards, self._lock = collections.OrderedDict(), threading.Lock()
-
-    def get(self, key, opened):
-        """The shard of a key; where it is not open, what the function `opened` returns."""
-        with self._lock:
-            if key in self._shards:
-                self._shards.move_to_end(key)
-                return self._shards[key]
-        shard = opened()
-        with self._lock:
-            self._shards[key] = shard
-            while len(self._shards) > OPEN_FILES:
-                self._shards.popitem(last=False)
-        return shard
-
-
-_open_shards = OpenShards()
+_open_shards = Recent(OPEN_FILES)
 
 
 def _forget():
     """In a forked process: a thread of the first one may hold the lock, which no one here would release."""
     global _open_shards
-    _open_shards = OpenShards()
+    _open_shards = Recent(OPEN_FILES)
 
 
 if hasattr(os, "register_at_fork"):
@@ -96,7 +78,7 @@ class FolderWindows:
             shards[record].read(place, row, templates)
             for record, place, row in zip(records, places.tolist(), rows, strict=True)
         ]
-        table = np.frombuffer(b"".join(read), self._columns_of(shards.values()))
+        table = np.frombuffer(b"".join(read), self._type_of(shards.values()))
         inputs["present"] = aligned_copy(table["present"][:, self._columns], bool)
         return inputs, {name: table[_feature(name)] for name in chosen.labels if name != "record"}
 
@@ -110,7 +92,7 @@ class FolderWindows:
         file = _identity(manifest.shard(record.name)) or (self._mine, number)
         return _open_shards.get((file, record.name, record.windows), opened)
 
-    def _columns_of(self, shards):
+    def _type_of(self, shards):
         """Type of the shards' tables, which is one, with all labels that are wanted."""
         first = next(iter(shards))
         for shard in shards:

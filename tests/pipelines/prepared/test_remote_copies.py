@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from physiokeras.errors import DataError
+from physiokeras.files import cache_folder
 from physiokeras.pipelines import Manifest, convert, damage_named, stream, verify, windows
 from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.remote import local_folder
@@ -34,7 +35,7 @@ def there(prepared, tmp_path, monkeypatch):
 
 
 def copies():
-    return {path.stem for path in (cache.root() / "shards").glob("*.tfrecord")}
+    return {path.stem for path in (cache_folder() / "shards").glob("*.tfrecord")}
 
 
 def test_remote_data_stream_as_local_ones_and_a_shard_is_copied_when_it_is_read_first(prepared, there):
@@ -68,7 +69,7 @@ def test_shard_that_is_not_the_manifests_is_refused_by_name_and_not_kept(prepare
 def test_damaged_copy_is_noticed_and_removed(prepared, there):
     (record,) = prepared.records[:1]
     Manifest.read(there).opened_shard(record)
-    copy = cache.root() / "shards" / f"{record.sha256}.tfrecord"
+    copy = cache_folder() / "shards" / f"{record.sha256}.tfrecord"
     content = bytearray(copy.read_bytes())
     content[-1] ^= 1
     copy.write_bytes(content)
@@ -83,7 +84,7 @@ def test_cache_stays_within_its_bound_and_forgets_what_was_used_longest_ago(prep
     for age, record in ((300, one), (200, two)):
         remote.opened_shard(record)
         moment = time.time() - age
-        os.utime(cache.root() / "shards" / f"{record.sha256}.tfrecord", (moment, moment))
+        os.utime(cache_folder() / "shards" / f"{record.sha256}.tfrecord", (moment, moment))
     monkeypatch.setenv("PHYSIOKERAS_CACHE_GB", str((two.bytes + three.bytes) / 1e9))
     remote.opened_shard(three)
     assert copies() == {two.sha256, three.sha256}

@@ -15,6 +15,7 @@ from physiokeras.pipelines import Manifest, source, stream, windows
 from physiokeras.pipelines.prepared import folder_windows
 from physiokeras.pipelines.prepared.folder_windows import FolderWindows
 from physiokeras.pipelines.prepared.window_order import PassOrder
+from physiokeras.recent import Recent
 from physiokeras.seeds import derive
 from tests.pipelines.prepared.test_stream import arrays, prepare
 
@@ -165,8 +166,7 @@ def test_more_shards_than_may_be_open_are_read_in_turn(tmp_path, monkeypatch):
     folder = prepare(tmp_path / "out", COUNTS)
     batches = source(folder, batch_size=16, seed=3, **EVERYTHING)
     with monkeypatch.context() as few:
-        few.setattr(folder_windows, "OPEN_FILES", 2)
-        few.setattr(folder_windows, "_open_shards", folder_windows.OpenShards())
+        few.setattr(folder_windows, "_open_shards", Recent(2))
         found = [batches[step] for step in range(20)]
         assert descriptors(folder) <= 2
     assert all(same(batches[step], batch) for step, batch in enumerate(found))
