@@ -8,6 +8,7 @@ from physiokeras.comparison import making
 from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
 from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
 from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, label
+from physiokeras.evaluation.how_to_read import FEW_PEOPLE, INPUTS
 from physiokeras.evaluation.scores import scores_by_group, with_chance
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.markdown import markdown_table
@@ -18,9 +19,6 @@ ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out")
 """The paper's order of strategies on the aggregate; the best unimodal one comes below the first of all."""
 
 BASELINES = ("untrained", "supervised", BAND_POWER, TIME)
-FEW_PEOPLE = 10
-"""Number of test people below which the page warns: the bootstrap's intervals are too narrow."""
-
 PROBES = {
     KEPT: "the same probes, the other modalities marked absent in the test windows",
     MAPPED: "the same probes on features that a linear map, fitted without labels, predicts of all modalities",
@@ -63,7 +61,7 @@ def main(pooled, table, best, manifest, settings):
         yield f"No differences: {reference} is none of the strategies. Name one of them with --reference.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
-    yield from (f"- {line}" for line in [*cautions(pooled, settings.seeds), *verdict(table, best, reference)])
+    yield from (f"- {line}" for line in [*cautions(pooled, settings), *verdict(table, best, reference)])
     yield ""
 
 
@@ -112,10 +110,11 @@ def balanced(task):
 def heading(pooled, manifest, settings):
     """Yields lines that say what was scored."""
     held = f"{settings.folds} folds over people" if settings.folds else "the data's own splits"
-    people = len(np.unique(pooled.people))
+    people, read = len(np.unique(pooled.people)), INPUTS[settings.view]
     yield (
         f"{manifest.definition['name']}: {people} test people, {len(pooled.people)} windows; {held}, {settings.seeds} "
-        f"seed{'s' * (settings.seeds > 1)}, {settings.steps} steps{supervision(settings)}, {settings.backend}.\n"
+        f"seed{'s' * (settings.seeds > 1)}, {settings.steps} steps{supervision(settings)}, {settings.backend}; "
+        f"encoders read {read}.\n"
     )
 
 
@@ -184,16 +183,16 @@ def less(table, strategy, other, scaling, task, score):
     return f"{found.value:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
-def cautions(pooled, seeds):
+def cautions(pooled, settings):
     """List of sentences: why the intervals say less than they seem to; empty with people and seeds enough."""
     people, lines = len(np.unique(pooled.people)), []
     if people < FEW_PEOPLE:
         lines.append(
             f"Caution: {people} test {'people' if people > 1 else 'person'}. Intervals over fewer than {FEW_PEOPLE} "
-            'people are too narrow: "above" and "below" hold for these people, not for others. More people are tested '
-            "with --folds."
+            'people are too narrow: "above" and "below" hold for these people, not for others.'
+            + ("" if settings.folds else " With --folds 5 everybody is tested, in turns.")
         )
-    if seeds == 1:
+    if settings.seeds == 1:
         lines.append(
             "Caution: one seed. Intervals leave out how much a training differs from the next; give --seeds 3 or more."
         )
