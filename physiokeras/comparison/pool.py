@@ -43,7 +43,7 @@ class Pool:
     targets: dict[str, np.ndarray]
     predictions: dict[Key, np.ndarray]
 
-    def of_row(self, strategy, scaling):
+    def of_row(self, strategy: str, scaling: str) -> dict[str, np.ndarray]:
         """Task name to the predictions of a strategy with one scaling of its features and all modalities."""
         row = (strategy, scaling, "")
         return {k.task: own for k, own in self.predictions.items() if (k.strategy, k.scaling, k.probe) == row}

@@ -1,12 +1,13 @@
 """Subset maps of an encoder, fitted on training windows."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from physiokeras.evaluation.extraction import FULL_BATCH, batches, predict
 from physiokeras.evaluation.subset_maps import FILE, SubsetMaps, mapped_subsets
-from physiokeras.models import digest
+from physiokeras.models import FeatureExtractor, digest
 from physiokeras.models.subsets import PatchFeatures, PatchReader
 
 LEARNED_FROM = ("pretrain", "train")
@@ -33,12 +34,12 @@ class SubsetReader:
     features: PatchFeatures
 
     @classmethod
-    def of(cls, extractor):
+    def of(cls, extractor: FeatureExtractor) -> Self:
         """The reader of the features of a `FeatureExtractor`."""
         encoder = extractor.encoder
         return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, extractor.skip))
 
-    def patches(self, inputs):
+    def patches(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What `PatchReader` makes of at most `FULL_BATCH` windows, as arrays."""
         return predict(self.reader, inputs, FULL_BATCH)
 

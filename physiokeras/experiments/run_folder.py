@@ -14,9 +14,11 @@ import os
 import platform
 import shlex
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import physiokeras
 from physiokeras import interruption
@@ -52,7 +54,7 @@ class Run:
         """The command that resumes this run."""
         return f"physiokeras {self.recipe} --resume {shlex.quote(str(self.folder))}"
 
-    def note(self, **values):
+    def note(self, **values: Any) -> None:
         """Add values, such as final scores, to the run's `run.json`.
 
         Args:
@@ -61,7 +63,7 @@ class Run:
         path = self.folder / "run.json"
         write_atomic(path, to_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
 
-    def locked(self):
+    def locked(self) -> AbstractContextManager:
         """A context in which no other process writes into the folder of a shared run; it waits for the others."""
         return _lock_in_turn(self.folder)
 

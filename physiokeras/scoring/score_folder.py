@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -124,12 +125,12 @@ class _Job:
     digest: str
     features: bool
 
-    def key(self, name):
+    def key(self, name: str) -> str:
         """Hash of all that a record's scores depend on besides its files."""
         about = [FORMAT, self.digest, versions().get("physiokeras")]
         return hashlib.sha256(json.dumps([*about, *self.records.key(name)]).encode()).hexdigest()
 
-    def is_done(self, name):
+    def is_done(self, name: str) -> bool:
         """Whether a record is scored by this model from these files."""
         facts = record_files.read_facts(record_files.path_of(self.out, name, "json"))
         if not facts or "set_aside" in facts or facts.get("key") != self.key(name):
@@ -138,14 +139,14 @@ class _Job:
         there = all(record_files.path_of(self.out, name, kind).is_file() for kind in kinds)
         return there and self.records.unchanged(name, facts)
 
-    def order(self, name):
+    def order(self, name: str) -> one_record.Order:
         """`Order` of a record."""
         reader, arguments = self.records.call(name)
         what = {"manifest": self.records.manifest(name), "out": self.out.absolute(), "note": self.records.note}
         what |= {"figure": self.figures, "features": self.features}
         return one_record.Order(name, self.key(name), reader, arguments, **what)
 
-    def scored(self, names, workers, engine=None):
+    def scored(self, names: list[str], workers: int, engine: Callable | None = None) -> Iterator[tuple[int, Any]]:
         """Score records; yields the number of a name and what `one_record.score` gives, as they are done."""
         orders = [self.order(name) for name in names]
         if engine is not None:
@@ -155,7 +156,7 @@ class _Job:
         for number, found in pool.run(one_record.read, [(order,) for order in orders], workers, ahead=True):
             yield number, one_record.score(self.model, self.digest, orders[number], found)
 
-    def set_aside(self, name, reason):
+    def set_aside(self, name: str, reason: str) -> str:
         """Note why a record is not scored; a rerun tries it again."""
         facts = {"record": name, "set_aside": reason, "model": one_record.about(self.model, self.digest)}
         record_files.remove(self.out, name)

@@ -51,7 +51,7 @@ class Found:
     unused: tuple = ()
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The record's name."""
         return self.path.stem
 

@@ -41,7 +41,7 @@ class Channel:
     required: bool = False
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """All names to look for, the own one first."""
         return (self.name, *self.alias)
 
@@ -203,7 +203,7 @@ class Label:
             check(valid, key, "normal and abnormal must both list symbols and share none", (self.normal, self.abnormal))
 
     @property
-    def is_annotated(self):
+    def is_annotated(self) -> bool:
         """Whether it is made of a record's annotations, and not of a table."""
         return self.kind not in (*TABLE_KINDS, "age")
 

@@ -51,19 +51,19 @@ class Companions:
     lasting: bool = False
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The pattern as a file name."""
         return self.pattern or f"{{record}}.{self.annotator}"
 
     @property
-    def is_beats(self):
+    def is_beats(self) -> bool:
         """Whether most marks are heart beats."""
         return sum(count for (symbol, _), count in self.marks.items() if symbol in BEATS) > self.marks.total() / 2
 
     @property
-    def texts(self):
+    def texts(self) -> Counter[str]:
         """Text -> how many, of the marks that have one."""
-        found = Counter()
+        found: Counter[str] = Counter()
         for (_, text), count in self.marks.items():
             found[text] += count if text else 0
         return +found
