@@ -10,7 +10,7 @@ from keras import ops
 
 from physiokeras.constants import Tensor
 from physiokeras.layers import ModalityDecoder, ModalityDropout, PatchSpectrum, TokenMask
-from physiokeras.layers.constants import Constants
+from physiokeras.layers.loss_constants import Constants
 from physiokeras.losses import hidden_patch_error, normalize_patches
 from physiokeras.models.encoder import VIEWS, Encoder
 from physiokeras.models.own_loss import OwnLoss

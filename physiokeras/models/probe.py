@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.layers import TokenPooling
-from physiokeras.layers.constants import Constants
+from physiokeras.layers.loss_constants import Constants
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
