@@ -37,7 +37,7 @@ class SubsetReader:
     def of(cls, extractor: FeatureExtractor) -> Self:
         """The reader of the features of a `FeatureExtractor`."""
         encoder = extractor.encoder
-        return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, extractor.skip))
+        return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, skip=extractor.skip))
 
     def patches(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What `PatchReader` makes of at most `FULL_BATCH` windows, as arrays."""

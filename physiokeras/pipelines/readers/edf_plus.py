@@ -107,13 +107,11 @@ class Mark:
         onset: Seconds from the file's start; may be negative.
         duration: Seconds, or None where the file gives none that can be.
         text: What it says.
-        byte: Where it stands.
     """
 
     onset: float
     duration: float | None
     text: str
-    byte: int
 
 
 def read_marks(path):
@@ -130,7 +128,7 @@ def read_marks(path):
             match = _ENTRY.fullmatch(entry)
             texts = [_text(text, path, place) for text in match[3].split(b"\x14")] if match else []
             duration = _duration(match[2]) if match else None
-            found = [Mark(float(match[1]), duration, text, place) for text in texts if text]
+            found = [Mark(float(match[1]), duration, text) for text in texts if text]
             marks += found
             if found and match[2] is not None and duration is None and match[2].strip(b" 0."):
                 strange.append((place, match[2].decode("latin-1"), found[0].text))
