@@ -178,7 +178,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:  # noqa: D102
         self.step = self._epoch_began + batch + 1
         self._check_loss((logs or {}).get("loss", 0.0))
-        self._hear()
+        self._share_signals()
         if self._watch.count > 1:
             self._leave()
         if batch + 1 == self.params.get("steps"):
@@ -190,7 +190,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._leave()
 
     def on_test_batch_begin(self, batch: int, logs: dict | None = None) -> None:  # noqa: D102
-        self._hear()
+        self._share_signals()
         if self._watch.count > 1:
             self._leave()
 
@@ -203,7 +203,7 @@ class Checkpoints(keras.callbacks.Callback):
         if self._patience_is_over():
             self._trained.stop_training = True
         last = self._trained.stop_training or epoch + 1 == self.params.get("epochs")
-        self._hear()
+        self._share_signals()
         if better or last or self._is_due() or self._fit_changes_weights():
             self._save()
         if self._watch.told:
@@ -214,7 +214,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._save()  # where a callback behind this one ended the training
         self._fit_has_ended, self._states = True, other_callbacks.states(self._others)
         self._watch.remove()
-        self._hear()
+        self._share_signals()
         if self._watch.told:
             self._leave()
 
@@ -233,8 +233,8 @@ class Checkpoints(keras.callbacks.Callback):
             warnings.warn(message, stacklevel=3)
         return arrays, facts
 
-    def _hear(self):
-        """Stop all hosts after the same step where one of them got a signal."""
+    def _share_signals(self):
+        """Tell all hosts of a signal to one of them, so that they stop after the same step."""
         if hosts.count() > 1:
             told, self._watch.count = hosts.largest([int(self._watch.told or 0), self._watch.count])
             self._watch.told = signal.Signals(told) if told else None
@@ -308,10 +308,10 @@ class Checkpoints(keras.callbacks.Callback):
         if self._saved == self.step:
             said = f"step {self.step} is saved in {path}. {self.advice}"
         elif self._saved is None:
-            said = f"left at step {self.step} without a checkpoint: there is none, training begins anew."
+            said = f"ended at step {self.step} without a checkpoint; there is none, so training starts again at step 0."
         else:
             last = checkpoint_folders.place(self.folder, self._saved)
-            said = f"left at step {self.step}; the last checkpoint is {last}. {self.advice}"
+            said = f"ended at step {self.step}; the last checkpoint is {last}. {self.advice}"
         print(f"\n{told.name}: {said}", file=sys.stderr, flush=True)
         self._watch.remove()
         if told == signal.SIGINT:

@@ -166,7 +166,7 @@ def _take_best(checkpoints, model, steps):
 
 
 def restore(checkpoints, model, steps, resumed):
-    """Let a model go on from its last checkpoint, and say from which step; `resumed`: also say where there is none."""
+    """Restore a model's last checkpoint and print its step; with `resumed`, also print that there is none."""
     step = checkpoints.restore(model)
     if not hosts.is_first():
         return

@@ -64,7 +64,7 @@ def write(out, model, digest, found):
 
 
 def distrust(facts):
-    """Sorting key of scored records: those to distrust first."""
+    """Sorting key of scored records, the most doubtful first."""
     return -len(facts["doubts"]), -(facts["distance"] or math.inf), facts["record"]
 
 

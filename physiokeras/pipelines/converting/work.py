@@ -50,7 +50,7 @@ class Work:
     def of(
         cls, source: Any, definition: Any, out: str | os.PathLike, shard_index: int, num_shards: int, strict: bool
     ) -> Self:
-        """Look for it; the arguments are those of `physiokeras.pipelines.converting.driver.convert`."""
+        """Find records, people and checksums; arguments as of `physiokeras.pipelines.converting.driver.convert`."""
         if not 0 <= shard_index < num_shards:
             raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
         if not isinstance(definition, Definition):
@@ -84,7 +84,7 @@ class Work:
     def sidecar(self, path: Path) -> dict | None:
         """A record's sidecar; None where there is none, or one that another definition or version wrote.
 
-        That of a record that its name keeps out is none on disk, so that nothing is redone once the name is right.
+        A record that is refused by its name has none on disk, so that nothing is redone once the name is corrected.
         """
         if path in self.refused:
             return {"record": path.stem, "set_aside": self.refused[path]}
@@ -109,7 +109,7 @@ class Work:
         return sorted(name.as_posix() for name in names if not (self.source / name).exists())
 
     def _sums_beside(self, path):
-        """SHA-256 that the files of a record must have, by their paths from its folder on."""
+        """SHA-256 that the files of a record must have, by their paths relative to its folder."""
         if self.source is None:
             return {}
         sums = dict(self._sums_in(path.parent))

@@ -128,7 +128,7 @@ def _plain_rule(rule, key):
 
 
 def check_montage(definition):
-    """Refuse rules that need themselves or that nothing uses, and aliases of what nothing names.
+    """Refuse circular rules, unused rules, and aliases of channels that nothing names.
 
     Raises:
         DataError: Names the rule.

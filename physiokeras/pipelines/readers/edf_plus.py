@@ -25,7 +25,7 @@ _SHOWN = 3
 
 
 class refused:
-    """Whatever a reader stumbles over inside, in a damaged EDF file, becomes a `DataError`."""
+    """Context: any error while a damaged EDF file is read becomes a `DataError`."""
 
     def __init__(self, path):
         self.path = path
