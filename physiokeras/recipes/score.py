@@ -60,6 +60,7 @@ class Settings(CommonSettings):
     features: bool = setting(False, "also write the features of each record's windows, NAME.npz", "run", "result")
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 <= self.shard_index < self.num_shards:
             raise ValueError(
                 f"shard_index must lie in [0, num_shards). Received: {self.shard_index} of {self.num_shards}."

@@ -119,7 +119,9 @@ def _loaded(folder, digest, backend):
 
     model = load(folder)
     if model.digest != digest:
-        raise DataError("a worker finds another model here than the command does; give all of them one.", file=folder)
+        raise DataError(
+            "the model that a worker finds here is not the command's; give all workers the same folder.", file=folder
+        )
     return model
 
 
