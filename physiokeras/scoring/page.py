@@ -30,7 +30,7 @@ def write(out, model, digest, found):
         out: The folder.
         model: `TrainedModel`.
         digest: Its digest; records of other models are left out, and counted.
-        found: Facts of all records in the folder; see `record_files.read_all`.
+        found: Facts of all records in the folder; see `FolderWork.facts`.
 
     Returns: path of the page.
     """
@@ -135,13 +135,12 @@ def _row(out, facts):
     """Values that the template shows of a record."""
     staged = next(((task, one) for task, one in facts["tasks"].items() if is_staging(one["classes"])), None)
     row = {**facts, "seen_text": described(facts["seen"]), "picture": None, "statistics": {}, "agreement": {}}
-    row["files"] = [
-        kind for kind in (*record_files.KINDS, "json") if record_files.path_of(out, facts["record"], kind).is_file()
-    ]
+    files, name = record_files.of_scores(out), facts["record"]
+    row["files"] = [kind for kind in (*files.kinds, "json") if files.path(name, kind).is_file()]
     if staged:
         task, one = staged
-        path = record_files.path_of(out, facts["record"], "csv")
-        image = thumbnail(record_files.read_probabilities(path, task, one["classes"]), one["classes"])
+        probabilities = record_files.read_probabilities(files.path(name, "csv"), task, one["classes"])
+        image = thumbnail(probabilities, one["classes"])
         row |= {"picture": base64.b64encode(image).decode(), "statistics": one["statistics"]}
         row["agreement"] = one.get("agreement", {})
     return row

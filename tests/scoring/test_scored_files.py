@@ -17,6 +17,7 @@ from physiokeras.figures.scored_night import scored_night, thumbnail
 from physiokeras.recipes.score import doubted
 from physiokeras.scoring import Night, Prediction, page, presets, record_files, to_mne, to_yasa
 from physiokeras.scoring.exchange import annotations_of
+from physiokeras.scoring.one_record import read_facts
 
 pytestmark = pytest.mark.once
 
@@ -92,27 +93,28 @@ def test_unknown_date_leaves_the_time_of_day(predictions):
 
 def test_files_that_this_scoring_does_not_write_are_removed(predictions, tmp_path):
     facts = {"record": "n1", "window": 30.0, "tasks": {"stage": {"statistics": {}}, "arousal": {"resolution": 30.0}}}
-    (tmp_path / record_files.FOLDER).mkdir()
-    for kind in record_files.KINDS:
-        record_files.path_of(tmp_path, "n1", kind).write_text("earlier")
-    record_files.write(tmp_path, night(), predictions, facts, figure=False)
-    found = {path.name for path in (tmp_path / record_files.FOLDER).iterdir()}
-    assert found == {"n1.csv", "n1.edf", "n1.json"}
-    record_files.remove(tmp_path, "n1")
-    assert not list((tmp_path / record_files.FOLDER).iterdir())
+    files = record_files.of_scores(tmp_path)
+    files.folder.mkdir()
+    for kind in files.kinds:
+        files.path("n1", kind).write_text("earlier")
+    record_files.write(files, night(), predictions, facts, figure=False)
+    assert {path.name for path in files.folder.iterdir()} == {"n1.csv", "n1.edf", "n1.json"}
+    files.remove("n1")
+    assert not list(files.folder.iterdir())
     of_seconds = {**facts, "tasks": {"a": {"resolution": 1.0}}}
     assert record_files.kinds_of(of_seconds, figure=True, features=False) == ["csv", "seconds.csv", "edf"]
 
 
 def test_a_scoring_that_dies_in_a_record_leaves_no_json_that_vouches_for_it(predictions, tmp_path, monkeypatch):
     facts = {"record": "n1", "window": 30.0, "tasks": {}}
-    (tmp_path / record_files.FOLDER).mkdir()
-    record_files.write(tmp_path, night(), predictions, facts, figure=False)
-    assert record_files.read_facts(record_files.path_of(tmp_path, "n1", "json"))
+    files = record_files.of_scores(tmp_path)
+    files.folder.mkdir()
+    record_files.write(files, night(), predictions, facts, figure=False)
+    assert read_facts(files.path("n1", "json"))
     monkeypatch.setattr(record_files, "edf", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        record_files.write(tmp_path, night(), predictions, facts, figure=False)
-    assert record_files.read_facts(record_files.path_of(tmp_path, "n1", "json")) is None
+        record_files.write(files, night(), predictions, facts, figure=False)
+    assert read_facts(files.path("n1", "json")) is None
 
 
 def test_events_of_an_earlier_scoring_do_not_stay(tmp_path, monkeypatch):
