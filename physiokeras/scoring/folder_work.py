@@ -63,6 +63,8 @@ class FolderWork:
         kept = [name for name in self.records.names if self._is_done(name)]
         todo = [name for name in self.records.names if name not in set(kept)]
         set_aside = {name: self._set_aside(name, reason) for name, reason in self.records.refused.items()}
+        for line in self.records.left_out:
+            say(line)
         past = f"{verb.rstrip('e')}ed"
         tasks = f" by {', '.join(self.model.heads)}" if self.model.heads else ""
         say(f"{len(self.records.names)} records, {len(todo)} to {verb}{tasks}.")
