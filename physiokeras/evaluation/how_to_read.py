@@ -24,9 +24,9 @@ INPUTS = {
 
 _COLUMNS = {
     "pretrained": "a linear layer on the features of the frozen, pretrained encoder",
-    "untrained": "the same encoder with the weights that it began with, so what pretraining has to beat",
+    "untrained": "the same encoder with its initial weights, which pretraining has to exceed",
     "band power": "the same linear layer on the signals' log power in frequency bands, without any network: the floor "
-    "that an encoder has to beat",
+    "that an encoder has to exceed",
     "fine-tuned": "encoder and linear layer trained together on the labels",
     "frozen probe": "a linear layer on the features of the same encoder, frozen",
 }
@@ -139,8 +139,8 @@ def reconstruction(found, targets, steps=None):
     """
     parts = [
         "Each modality is left out of the input in turn and predicted from the others. 100 % is a perfect prediction, "
-        "and predicting the mean gives 0 %. **The first number should be above the second**, which takes the others of "
-        "another window and should not be above 0: then what is predicted is of this window. "
+        "and predicting the mean gives 0 %. **The first number should be above the second**, for which the others are "
+        "taken from another window, and the second should not be above 0: then the prediction depends on the window. "
         + (_SAMPLES if targets == "samples" else _SPECTRA)
     ]
     worse = [name for name, numbers in found.items() if per_cent(numbers["explained"]).startswith("-")]

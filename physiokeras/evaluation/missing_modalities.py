@@ -1,6 +1,7 @@
 """Subset maps of an encoder, fitted on training windows."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from physiokeras.channel_layout import ChannelLayout
 from physiokeras.evaluation.evaluate import score_task
 from physiokeras.evaluation.extraction import FULL_BATCH, batches, features_by, predict
 from physiokeras.evaluation.subset_maps import FILE, SubsetMaps, mapped_subsets
-from physiokeras.models import digest
+from physiokeras.models import FeatureExtractor, digest
 from physiokeras.models.subsets import PatchFeatures, PatchReader
 
 LEARNED_FROM = ("pretrain", "train")
@@ -35,12 +36,12 @@ class SubsetReader:
     features: PatchFeatures
 
     @classmethod
-    def of(cls, extractor):
+    def of(cls, extractor: FeatureExtractor) -> Self:
         """The reader of the features of a `FeatureExtractor`."""
         encoder = extractor.encoder
-        return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, extractor.skip))
+        return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, skip=extractor.skip))
 
-    def patches(self, inputs):
+    def patches(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What `PatchReader` makes of at most `FULL_BATCH` windows, as arrays."""
         return predict(self.reader, inputs, FULL_BATCH)
 

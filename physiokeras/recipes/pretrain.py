@@ -84,7 +84,7 @@ def main(argv=None):
     from physiokeras.models import FeatureExtractor
 
     if here.count == 1:
-        devices.check(settings.devices, settings.model_parallel)
+        devices.check(settings)
     loggers.check(settings)
     manifest = cohort.prepared(settings)
     splits = cohort.training_splits(settings, manifest)
@@ -107,7 +107,7 @@ def main(argv=None):
         if here.count > 1:
             state.restore(model, trained, run.folder)
         else:
-            with devices.sharing(settings.devices, model=settings.model_parallel):
+            with devices.sharing(settings):
                 training.fit(model, manifest, settings, run, splits)
         write_results(run, model, extractor, untrained, manifest, settings)
     return 0

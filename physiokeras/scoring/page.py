@@ -87,7 +87,7 @@ def expected(scores, heads):
 
 
 def distrust(facts):
-    """Sorting key of scored records: those to distrust first."""
+    """Sorting key of scored records, the most doubtful first."""
     return -len(facts["doubts"]), -(facts["distance"] or math.inf), facts["record"]
 
 
