@@ -85,6 +85,24 @@ class PatchSpectrum(keras.layers.Layer):
         """Numbers of all channels of a patch; known once the layer is built."""
         return self.channels * self.numbers
 
+    def number_names(self, channels: Sequence[str], seconds: float) -> list[str]:
+        """What each number of a patch is, such as "C3-M2 0.25 to 0.75 Hz of 4 s" or "C3-M2 mean of 4 s".
+
+        Args:
+            channels: Names of the channels.
+            seconds: Length of a patch.
+
+        Returns: `width` names; known once the layer is built.
+        """
+        lengths = [width * seconds / self.patch for width in self.widths]
+        powers = [
+            f"{low / length:.3g} to {(high - 1) / length:.3g} Hz of {length:g} s"
+            for length, edges in zip(lengths, self.edges, strict=True)
+            for low, high in itertools.pairwise(edges)
+        ]
+        numbers = [*powers, *(f"mean of {length:g} s" for length in lengths)]
+        return [f"{channel} {number}" for channel in channels for number in numbers]
+
     @property
     def adapted(self) -> bool:
         """Whether the layer has its statistics, from `adapt` or from a file."""

@@ -1,6 +1,7 @@
 """Feature extractor and linear probe on an encoder."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -56,6 +57,21 @@ class FeatureExtractor(SpectralModel):
         """Width of a feature vector."""
         width = self.encoder.width * (len(self.encoder.modalities) if self.pooling == "concatenate" else 1)
         return width + sum(spectrum.width for spectrum in self.encoder.spectra if self.skip)
+
+    def feature_names(self, channels: dict[str, Sequence[str]], seconds: float) -> list[str]:
+        """What each feature is, such as "token mean 17" or "eeg: C3-M2 0.25 to 0.75 Hz of 4 s".
+
+        Args:
+            channels: Modality -> names of its channels.
+            seconds: Length of a patch.
+
+        Returns: `width` names.
+        """
+        kinds = [f"{name}: token" for name in self.encoder.modalities] if self.pooling == "concatenate" else ["token"]
+        names = [f"{kind} mean {number}" for kind in kinds for number in range(self.encoder.width)]
+        for name, spectrum in zip(self.encoder.modalities, self.encoder.spectra if self.skip else (), strict=False):
+            names += [f"{name}: {number}" for number in spectrum.number_names(channels[name], seconds)]
+        return names
 
     def call(self, inputs, training=False):  # noqa: D102
         _, present = self.encoder.read(inputs)
