@@ -71,7 +71,12 @@ def find_records(source, definition):
 def _matching(source, pattern):
     """Files that match a pattern, and exports of an E4; the latter alone where the pattern ends in a slash."""
     paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
-    return [path for path in paths if e4.is_export(path) or (path.is_file() and not pattern.endswith("/"))]
+    return [path for path in paths if e4.is_export(path) or (_is_file(path) and not pattern.endswith("/"))]
+
+
+def _is_file(path):
+    """Whether it is a file, or a link to one that is not there: a record that is to be named, not passed over."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _other_files(source):
@@ -98,6 +103,11 @@ def left_out(source, paths, definition):
     others = sorted(file for file in set(files) - set(paths) - claimed if not holds_scores_alone(file))
     if others:
         yield f"Left out by records = {definition.records!r}: {_names(others, source)}."
+    for name, own in files_of.items():
+        for file, owners in own.items():
+            if len(owners) > 1:
+                several = ", ".join(path.stem for path in owners)
+                yield f"{file.name} is taken for the annotations of several records, by [labels.{name}]: {several}."
     alike = {file for name, own in files_of.items() for file in _alike(own, definition.labels[name])}
     orphans = sorted((alike | set(files)) - set(paths) - claimed - set(others))
     if orphans:
