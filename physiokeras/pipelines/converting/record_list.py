@@ -45,12 +45,13 @@ def find_records(source, definition):
         raise DataError(f"{mne_files.NO_FOLDERS}.", file=source, place=f"records = {definition.records!r}")
     _inside(definition.records, source, "records")
     is_pattern = escaped(definition.records) != definition.records
-    if is_pattern and re.search(r"\.\w+$", definition.records) and not definition.records.lower().endswith(SUFFIXES):
+    known = definition.records.lower().endswith((*SUFFIXES, mne_files.NIHON))
+    if is_pattern and re.search(r"\.\w+$", definition.records) and not known:
         rule = "`records` must be a pattern that ends in the suffix of a format, or the name of a list of records."
         advice = f"Suffixes: {', '.join(SUFFIXES)}. Write recordings of another format as EDF first."
         advice += " Folders of an E4 have a pattern that ends in a slash." * definition.records.lower().endswith(".csv")
         raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
-    if is_pattern or definition.records.lower().endswith(SUFFIXES):
+    if is_pattern or known:
         found = _matching(source, definition.records)
         paths = [path for path in found if not _hidden(path, source) and not holds_scores_alone(path)]
     else:
@@ -154,7 +155,8 @@ def recordings_below(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)
         links += [here / name for name in folders if (here / name).is_symlink()]
-        files += [here / name for name in sorted(names) if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        shown = [here / name for name in sorted(names) if not name.startswith(".")]
+        files += [file for file in shown if file.name.lower().endswith(SUFFIXES) or mne_files.is_nihon(file)]
         files += [here] if e4.is_export(here) else []
     return [file for file in files if not mne_files.is_part(file)], links
 
@@ -195,7 +197,7 @@ def _listed(source, path):
         if not name or name.startswith("#"):
             continue
         _inside(name, path, f"line {number}")
-        header = source / (name if name.lower().endswith(SUFFIXES) else f"{name}.hea")
+        header = source / (name if name.lower().endswith((*SUFFIXES, mne_files.NIHON)) else f"{name}.hea")
         if name.endswith("/"):
             header = source / name / f"{Path(name).name}.hea"
         yield header
