@@ -5,9 +5,10 @@
 
 Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+,
 a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF,
-Nihon Kohden with its three companions, a FLAC file and its header, a record of segments, its layout, a table of labels,
-scores in NSRR's and Profusion's XML, in a table and in a list, as RemLogic exports them, files of an E4, with `--only h5` HDF5 of the Dreem Open Datasets,
-splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
+Nihon Kohden (samples, marks), a FLAC file and its header, a record of segments, its layout, a table of labels,
+scores in NSRR's and Profusion's XML, in a table and in a list, as RemLogic exports them, files of an E4, with
+`--only h5` HDF5 of the Dreem Open Datasets, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`,
+`SHA256SUMS.txt`.
 Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
 read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
@@ -236,7 +237,7 @@ def write_segments(folder):
 
 
 OTHERS = {name: name for name in ("r.bdf", "r.vhdr", "r_raw.fif", "r.set", "r.gdf")}
-OTHERS |= dict.fromkeys(("n.EEG", "n.LOG", "n.21E", "n.PNT"), "n.EEG")
+OTHERS |= dict.fromkeys(("n.EEG", "n.LOG"), "n.EEG")
 OTHERS |= {"r.vmrk": "r.vhdr", "r.eeg": "r.vhdr", "r-annot.fif": "r_raw.fif"}
 """Files that `write_others` writes -> the one that names the recording."""
 

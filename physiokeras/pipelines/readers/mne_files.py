@@ -60,6 +60,9 @@ _WAYS = {
 _SCALES = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9, "uS": 1e-6}
 """What MNE multiplies by, for the units that it converts to SI."""
 
+_NIHON_HEAD = 0x1800
+"""Bytes before the samples of Nihon Kohden, at least."""
+
 _HELD = 1 << 24
 """Bytes of a file that are read at a time, about."""
 
@@ -270,9 +273,9 @@ def _check_size(path, raw, companions):
     values, size = raw.n_times * len(raw.ch_names), sum(file.stat().st_size for file in (path, *companions))
     if values > 1000 * size:
         raise DataError(f"cannot hold {values} samples in {size} bytes. Restore it.", file=path)
-    least = 2 * raw.n_times * (len(raw.ch_names) + 1)
-    if is_nihon(path) and path.stat().st_size < least:
-        message = f"must have at least {least} bytes of samples. Received: {path.stat().st_size}"
+    least, has = _NIHON_HEAD + 2 * raw.n_times * (len(raw.ch_names) + 1), path.stat().st_size
+    if is_nihon(path) and has < least:
+        message = f"must have at least {least} bytes: a header and {raw.n_times} samples. Received: {has}"
         raise DataError(f"{message}. Is it cut? Restore it.", file=path)
     for file in companions:
         if file.suffix.lower() == ".fdt" and file.stat().st_size != 4 * values:

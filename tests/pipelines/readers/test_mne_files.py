@@ -1,6 +1,7 @@
 """Files that MNE reads: small ones of known values, and real ones."""
 
 import gzip
+import struct
 import sys
 from datetime import UTC, datetime
 
@@ -228,6 +229,19 @@ def leading_back(path):
     path.write_bytes(data)
 
 
+def flagged_complex(path):
+    """The first array of numbers says that it has imaginary parts, too; SciPy crashes on their lack."""
+    data = bytearray(path.read_bytes())
+    data[data.index(struct.pack("<4I", 6, 8, 6, 0)) + 9] = 8
+    path.write_bytes(data)
+
+
+def short_dimensions(path):
+    data = bytearray(path.read_bytes())
+    data[data.index(struct.pack("<2I", 5, 8)) + 4] = 3
+    path.write_bytes(data)
+
+
 def unknown_type(path):
     # SciPy looks the type up beyond the end of its table, and the interpreter crashes.
     data = bytearray(path.read_bytes())
@@ -279,6 +293,8 @@ FAULTS = {
         r"night.set: MNE cannot read it: .*night.fdt",
     ),
     "EEGLAB cut inside": (damaged(eeglab, cut(".set", 100)), r"night.set: byte \d+: is cut or damaged: an element"),
+    "EEGLAB, complex": (damaged(eeglab, flagged_complex), r"night.set: byte \d+: is cut .* 0x806 has 4 elements"),
+    "EEGLAB, dimensions": (damaged(eeglab, short_dimensions), r"night.set: byte \d+: is cut .* type 5 in 3 bytes"),
     "EEGLAB, unknown type": (damaged(eeglab, unknown_type), r"night.set: byte \d+: is cut .* unknown type 200"),
     "GDF with more events": (damaged(gdf, many_events), r"night.gdf: byte 301536: .* with 65535 events"),
     "EEGLAB text": (
@@ -445,7 +461,7 @@ def test_nihon_kohden_files_are_converted_with_their_names_microvolts_and_marks(
     assert {file.suffix for file in header.companions} == {".21E", ".LOG", ".PNT"}
     assert "was not tried" in header.notes[0]
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(DataError, match=r"night\.EEG: must have at least 135000 bytes"):
+    with pytest.raises(DataError, match=r"night\.EEG: must have at least 141144 bytes"):
         read_header(path)
     path.with_suffix(".21E").rename(path.with_suffix(".21e"))
     with pytest.raises(DataError, match=r"in capitals. Received: night\.21e"):
