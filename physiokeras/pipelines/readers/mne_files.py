@@ -63,6 +63,9 @@ _SCALES = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9, "uS": 1e-6}
 _NIHON_HEAD = 0x1800
 """Bytes before the samples of Nihon Kohden, at least."""
 
+_BESIDE = (".vmrk", ".LOG", ".PNT", ".21E")
+"""Extensions of files of marks and names that MNE reads, too, and does not list."""
+
 _HELD = 1 << 24
 """Bytes of a file that are read at a time, about."""
 
@@ -263,6 +266,7 @@ def import_mne(path):
 
 def _stamp(path, raw):
     files = [path, *(Path(file) for file in raw.filenames if file)]
+    files += [file for end in _BESIDE if (file := path.with_suffix(end)).exists()]
     with contextlib.suppress(OSError):
         return [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return None

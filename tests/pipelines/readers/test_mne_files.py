@@ -466,3 +466,12 @@ def test_nihon_kohden_files_are_converted_with_their_names_microvolts_and_marks(
     path.with_suffix(".21E").rename(path.with_suffix(".21e"))
     with pytest.raises(DataError, match=r"in capitals. Received: night\.21e"):
         read_header(path)
+
+
+def test_marks_that_are_corrected_are_read_anew_in_the_same_process(tmp_path):
+    path = made.write_brainvision(tmp_path, marks=[(1, 7500, "W")])
+    header = read_header(path)
+    assert mne_scores.read_mne_annotations(path, header).notes == ("Comment/W",)
+    made.write_brainvision(tmp_path, "other", marks=[(1, 7500, "N2")])
+    (tmp_path / "other.vmrk").replace(path.with_suffix(".vmrk"))
+    assert mne_scores.read_mne_annotations(path, header).notes == ("Comment/N2",)
