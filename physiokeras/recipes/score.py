@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.backend import use
-from physiokeras.experiments.settings import CommonSettings, read, setting
+from physiokeras.experiments.record_settings import RecordSettings
+from physiokeras.experiments.settings import read, setting
 
 SHOWN = 5
 """Number of records of which the command says why they are in doubt; the page says it of all."""
 
 
 @dataclass(frozen=True)
-class Settings(CommonSettings):
+class Settings(RecordSettings):
     """Settings of a scoring: model, recordings and output."""
 
     model: str = setting(
@@ -32,38 +33,8 @@ class Settings(CommonSettings):
         alias="run",
         holds="model",
     )
-    source: str = setting(
-        help="folder of recordings, one recording, a folder that `prepare` wrote, or the URL of one of these",
-        group="data",
-        role="place",
-        holds="readable",
-    )
-    dataset: str | None = setting(
-        None, "definition of the recordings; none: the definition of the model's data", "data", "result",
-        alias="definition",
-    )  # fmt: skip
     out: str = setting(help="folder for the scores; created if missing", group="run", role="place", holds="results")
-    workers: int = setting(
-        1, "number of processes that read recordings while the model runs", "run", "execution", within="[1, inf)"
-    )
-    shard_index: int = setting(
-        0, "number of this part of the records, from 0, on a cluster", "run", "execution", within="[0, inf)"
-    )
-    num_shards: int = setting(
-        1, "number of parts into which the records are divided", "run", "execution", within="[1, inf)"
-    )
-    dask: str | None = setting(
-        None, "address of a Dask scheduler, such as tcp://host:8786, to read and score on its workers", "run",
-        "execution",
-    )  # fmt: skip
-    figures: bool = setting(True, "draw a hypnogram for each record", "run", "result")
     features: bool = setting(False, "also write the features of each record's windows, NAME.npz", "run", "result")
-
-    def __post_init__(self):
-        if not 0 <= self.shard_index < self.num_shards:
-            raise ValueError(
-                f"shard_index must lie in [0, num_shards). Received: {self.shard_index} of {self.num_shards}."
-            )
 
 
 def main(argv=None):
@@ -73,21 +44,10 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="physiokeras score", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.pipelines import Definition, dask
     from physiokeras.scoring import load, score_folder
 
-    done = score_folder(
-        load(settings.model),
-        settings.source,
-        settings.out,
-        definition=Definition.read(settings.dataset) if settings.dataset else None,
-        workers=settings.workers,
-        shard_index=settings.shard_index,
-        num_shards=settings.num_shards,
-        figures=settings.figures,
-        features=settings.features,
-        engine=dask.engine(settings.dask) if settings.dask is not None else None,
-    )
+    model, options = load(settings.model), settings.options()
+    done = score_folder(model, settings.source, settings.out, features=settings.features, **options)
     counts = f"{len(done.scored)} scored, {len(done.kept)} were scored already, {len(done.set_aside)} set aside"
     for line in doubted(done.doubts, len(done.scored) + len(done.kept)):
         print(line)

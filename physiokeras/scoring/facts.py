@@ -20,6 +20,12 @@ Measured with the demo's model: 72 simulated records 0.7 to 1.2; one of them wit
 on the EEG channels, with mains, or at half the rate 1.9 to 5.3.
 """
 
+MOST_DISTANT = 0.2
+"""Share of such windows in a record above which it is in doubt. Of held-out simulated records it is 0.03 to 0.18."""
+
+EARLY_REM = 15.0
+"""Minutes from sleep onset within which REM sleep is rare."""
+
 UNSURE = 0.5
 """Mean of the highest probability below which predictions are doubtful."""
 
@@ -55,6 +61,7 @@ def facts_of(model, night, predictions, *, seen, note=""):
         "modalities": _usable(night, model.encoder),
         "quality": float(quality_of(night).mean()),
         "distance": _median(first.distance),
+        "distant": _share(first.distance > DISTANT, first.distance),
         "confidence": _confidence(first),
         "tasks": found,
         "note": note.strip(),
@@ -75,13 +82,26 @@ def doubts_of(facts):
     distance, confidence = facts["distance"], facts["confidence"]
     if distance is not None and distance > DISTANT:
         doubts.append(f"its features lie outside the range of the training data (distance {distance:.1f}, there 1)")
+    elif facts["distant"] > MOST_DISTANT:
+        doubts.append(f"{facts['distant']:.0%} of its windows lie outside the range of the training data")
     if confidence is not None and confidence < UNSURE:
         doubts.append(f"the model is unsure: mean highest probability {confidence:.2f}")
+    doubts += [text for one in facts["tasks"].values() for text in _implausible(one.get("statistics"))]
     for channel in facts["channels"]:
         notes = [note for note in channel["notes"] if note != ABSENT]
         if notes and facts["modalities"].get(channel["modality"]):
             doubts.append(f"{channel['channel']}: {', '.join(notes)}")
     return doubts
+
+
+def _implausible(statistics):
+    """Sentences on sleep statistics that are rare in people."""
+    if not statistics:
+        return
+    if statistics["tst"] == 0:
+        yield "no window is of sleep"
+    elif statistics["rem_latency"] is not None and statistics["rem_latency"] < EARLY_REM:
+        yield f"REM sleep begins {statistics['rem_latency']:g} minutes after sleep onset, which is rare"
 
 
 def _task(night, prediction):
@@ -163,6 +183,11 @@ def _confidence(prediction):
 def _median(values):
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else None
+
+
+def _share(chosen, values):
+    known = np.isfinite(values)
+    return float(np.mean(chosen[known])) if known.any() else 0.0
 
 
 def _clock(night):

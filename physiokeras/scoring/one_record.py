@@ -1,18 +1,19 @@
-"""Scores one record: the same files whichever process does it, this one or a worker on another machine.
+"""Work of a model on one record: the same files whichever process writes them, this one or one on another machine.
 
 Importing this module does not import Keras: a worker chooses the backend first.
 """
 
 import functools
+import json
 import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from physiokeras.errors import DataError
-from physiokeras.experiments.training_set import split_of
 from physiokeras.pipelines.prepared.manifest import Manifest
 
 ONE_THREAD = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
@@ -22,19 +23,43 @@ _one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
+class RecordFiles:
+    """The files of records, side by side in a folder; the JSON file of a record says that the others are whole.
+
+    Args:
+        folder: The folder.
+        kinds: Kinds of a record's files besides JSON, such as "csv" for NAME.csv.
+        write: Function of a model, its digest, a `Night` and an `Order`, at the top level of a module, that writes the
+            files of a record, and returns a note for the lines of progress, or "".
+    """
+
+    folder: Path
+    kinds: tuple[str, ...]
+    write: Callable
+
+    def path(self, name: str, kind: str) -> Path:
+        """Path of a record's file."""
+        return self.folder / f"{name}.{kind}"
+
+    def remove(self, name: str) -> None:
+        """Remove a record's files; JSON first."""
+        for kind in ("json", *self.kinds):
+            self.path(name, kind).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
 class Order:
     """All that a record's files depend on besides the model.
 
     Args:
         name: The record's name.
-        key: Hash of all that its scores depend on besides its files.
+        key: Hash of all that its files depend on besides the recording.
         reader: Function that reads it: a `Night`, or why it cannot be read.
         arguments: Its arguments.
         manifest: `Manifest` of this record alone if it is prepared, else None.
-        out: Folder of the scores.
-        figure: Whether to draw the hypnogram.
-        note: Note for the figure, such as "simulated", or None.
-        features: Whether to write the windows' features.
+        files: `RecordFiles`.
+        note: Note for figures, such as "simulated", or None.
+        options: What else `files.write` needs.
     """
 
     name: str
@@ -42,10 +67,17 @@ class Order:
     reader: Callable
     arguments: tuple
     manifest: Manifest | None
-    out: Path
-    figure: bool
+    files: RecordFiles
     note: str | None
-    features: bool = False
+    options: dict[str, Any]
+
+
+class Done(NamedTuple):
+    """A record whose files are written: seconds of reading it, seconds of working on it, and a note or ""."""
+
+    reading: float
+    working: float
+    note: str
 
 
 def read(order):
@@ -55,8 +87,17 @@ def read(order):
     return night if isinstance(night, str) else (night, time.monotonic() - begin)
 
 
-def score(model, digest, order, found):
-    """Score a record and write its files.
+def read_facts(path):
+    """The JSON file of a record, or None where there is none that can be read."""
+    try:
+        found = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def work(model, digest, order, found):
+    """Write a record's files.
 
     Args:
         model: `TrainedModel`.
@@ -64,31 +105,23 @@ def score(model, digest, order, found):
         order: `Order`.
         found: What `read` gives.
 
-    Returns: seconds of reading it, and of scoring it and writing its files; or why it cannot be scored, a text.
+    Returns: `Done`; or why it cannot be done, a text.
 
     Raises:
         OSError: The folder takes no more files.
     """
-    from physiokeras.scoring import record_files
-    from physiokeras.scoring.facts import facts_of
-
     if isinstance(found, str):
         return found
     (night, reading), begin = found, time.monotonic()
     try:
-        predictions, features, note = predict_all(model, night)
-        seen = split_of(night.identity, model.first_facts, order.manifest, night.name)
-        facts = facts_of(model, night, predictions, seen=seen, note=note)
-        facts |= {"key": order.key, "model": about(model, digest), "sources": night.sources}
-        what = {"figure": order.figure, "features": features if order.features else None}
-        record_files.write(order.out, night, predictions, facts, **what, note=order.note)
+        note = order.files.write(model, digest, night, order)
     except (DataError, ValueError) as error:
         return str(error)
-    return reading, time.monotonic() - begin
+    return Done(reading, time.monotonic() - begin, note)
 
 
-def load_and_score(folder, digest, backend, order):
-    """Read and score a record in a worker process, which loads the model when it first needs it.
+def load_and_work(folder, digest, backend, order):
+    """Read a record and write its files in a worker process, which loads the model when it first needs it.
 
     Keras runs on one thread, unless the worker's environment says otherwise: a cluster has a worker for each core, and
     sums are added in the same order on every machine. The threads of one worker take turns.
@@ -99,13 +132,13 @@ def load_and_score(folder, digest, backend, order):
         backend: Keras backend.
         order: `Order`.
 
-    Returns: as `score`.
+    Returns: as `work`.
 
     Raises:
         DataError: The model is not in that folder, or it is another one.
     """
     with _one_at_a_time:
-        return score(_loaded(folder, digest, backend), digest, order, read(order))
+        return work(_loaded(folder, digest, backend), digest, order, read(order))
 
 
 @functools.lru_cache(maxsize=1)
@@ -119,43 +152,12 @@ def _loaded(folder, digest, backend):
 
     model = load(folder)
     if model.digest != digest:
-        raise DataError("a worker finds another model here than the command does; give all of them one.", file=folder)
+        raise DataError(
+            "the model that a worker finds here is not the command's; give all workers the same folder.", file=folder
+        )
     return model
 
 
 def about(model, digest):
     """What a record's JSON file says of the model."""
     return {"folder": str(model.folder), "digest": digest, "data_hash": model.first_facts.get("data_hash")}
-
-
-def predict_all(model, night):
-    """Predictions of all tasks for a recording; features are computed once for each encoder.
-
-    Args:
-        model: `TrainedModel`.
-        night: `Night`.
-
-    Returns: dict of task name to `Prediction`, dict of task name to its features `(windows, width)`, and a note on
-        windows that lack modalities.
-    """
-    from physiokeras.scoring import window_features
-    from physiokeras.scoring.inputs import inputs_of, slices
-
-    by_time = sorted((head.extractor for head in model.heads.values()), key=lambda one: one.keep_time)
-    used = {id(one.encoder): one for one in by_time}  # the last: an extractor that keeps the time serves the others
-    read, features, notes, predictions = {}, {}, [], {}
-    for name, head in model.heads.items():
-        key, own = id(head.extractor.encoder), id(head.extractor)
-        if key not in read:
-            read[key] = window_features.read(used[key], slices(inputs_of(night, used[key].encoder)))
-        if head.extractor.keep_time:
-            features[own] = read[key]
-        elif own not in features:
-            time = used[key].encoder.time
-            found = window_features.over_time(read[key], time) if used[key].keep_time else read[key]
-            features[own], note = model.mapped(head.extractor, found)
-            notes += [note] if note and note not in notes else []
-        facts = {"window": night.window, "start": night.start, "clock": night.clock}
-        predictions[name] = model.prediction(head, features[own], **facts)
-    kept = {name: features[id(head.extractor)] for name, head in model.heads.items() if not head.extractor.keep_time}
-    return predictions, {name: found.values for name, found in kept.items()}, "".join(notes)

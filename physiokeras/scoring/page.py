@@ -30,7 +30,7 @@ def write(out, model, digest, found):
         out: The folder.
         model: `TrainedModel`.
         digest: Its digest; records of other models are left out, and counted.
-        found: Facts of all records in the folder; see `record_files.read_all`.
+        found: Facts of all records in the folder; see `FolderWork.facts`.
 
     Returns: path of the page.
     """
@@ -46,6 +46,7 @@ def write(out, model, digest, found):
     text = _template().render(
         model=model,
         card=model.card,
+        expected=list(expected(model.card.get("scores", {}), model.heads)),
         columns=COLUMNS,
         rows=[_row(out, facts) for facts in scored],
         set_aside=set_aside,
@@ -63,8 +64,30 @@ def write(out, model, digest, found):
     return Path(out) / PAGE
 
 
+def expected(scores, heads):
+    """Yields a sentence for each task with classes on how the model's run scored on people whom it had not seen.
+
+    Args:
+        scores: The run's scores, as in `TrainedModel.card`; the first column is the model's own.
+        heads: Task name to `Head`.
+    """
+    own = next(iter(scores.values()), {})
+    for task, head in heads.items():
+        found = own.get(task, {}).get("windows", {})
+        if not head.task.classes or not found.get("confusion"):
+            continue
+        rows = zip(head.task.classes, found["confusion"], strict=True)
+        shares = ", ".join(f"{name} {row[n] / sum(row):.0%}" for n, (name, row) in enumerate(rows) if sum(row))
+        interval = own[task].get("intervals", {}).get("kappa")
+        between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+        yield (
+            f"{task}: kappa {found['kappa']:.2f}{between}, balanced accuracy {found['balanced_accuracy']:.2f} on "
+            f"{found['windows']:,} windows; found of each class: {shares}"
+        )
+
+
 def distrust(facts):
-    """Sorting key of scored records: those to distrust first."""
+    """Sorting key of scored records, the most doubtful first."""
     return -len(facts["doubts"]), -(facts["distance"] or math.inf), facts["record"]
 
 
@@ -135,13 +158,12 @@ def _row(out, facts):
     """Values that the template shows of a record."""
     staged = next(((task, one) for task, one in facts["tasks"].items() if is_staging(one["classes"])), None)
     row = {**facts, "seen_text": described(facts["seen"]), "picture": None, "statistics": {}, "agreement": {}}
-    row["files"] = [
-        kind for kind in (*record_files.KINDS, "json") if record_files.path_of(out, facts["record"], kind).is_file()
-    ]
+    files, name = record_files.of_scores(out), facts["record"]
+    row["files"] = [kind for kind in (*files.kinds, "json") if files.path(name, kind).is_file()]
     if staged:
         task, one = staged
-        path = record_files.path_of(out, facts["record"], "csv")
-        image = thumbnail(record_files.read_probabilities(path, task, one["classes"]), one["classes"])
+        probabilities = record_files.read_probabilities(files.path(name, "csv"), task, one["classes"])
+        image = thumbnail(probabilities, one["classes"])
         row |= {"picture": base64.b64encode(image).decode(), "statistics": one["statistics"]}
         row["agreement"] = one.get("agreement", {})
     return row

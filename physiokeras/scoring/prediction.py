@@ -1,15 +1,17 @@
 """Predictions for the windows of a recording."""
 
+import collections
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import pandas
 
 from physiokeras.evaluation.tasks import Task
 from physiokeras.scoring.events import SHORTEST, Event, events_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """Predictions of a linear layer for the windows of a recording.
 
@@ -31,6 +33,23 @@ class Prediction:
     missing: list[str]
     distance: np.ndarray
     clock: datetime | None = None
+
+    def __repr__(self):
+        counts = collections.Counter(self.labels) if self.task.classes else {}
+        found = [f"{name or 'none'} {counts[name]}" for name in (*self.classes, "") if counts.get(name)]
+        if not self.task.classes:
+            found = [f"{self.of_recording[0]:.4g} on average"]
+        return f"Prediction({self.task.name}: {len(self.starts)} windows of {self.window:g} s; {', '.join(found)})"
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A table of the windows.
+
+        Returns: data frame with a row for each window: "onset" in seconds, the task's name for the most probable class
+            or the number, each class for its probability, "missing" and "distance".
+        """
+        columns = {"onset": self.starts, self.task.name: self.labels if self.task.classes else self.values}
+        columns |= {name: self.probabilities[:, number] for number, name in enumerate(self.classes)}
+        return pandas.DataFrame(columns | {"missing": list(self.missing), "distance": self.distance})
 
     @property
     def classes(self) -> tuple[str, ...]:

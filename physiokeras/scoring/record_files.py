@@ -1,7 +1,6 @@
 """Files of a scored record: CSV, EDF+ annotations, figure, and last of all JSON."""
 
 import io
-import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from physiokeras.experiments.training_set import described
 from physiokeras.files import write_atomic, write_csv
 from physiokeras.pipelines.readers.clock import UNDATED
 from physiokeras.scoring.exchange import annotations_of
+from physiokeras.scoring.one_record import RecordFiles
+from physiokeras.scoring.record_writers import write_scores
 from physiokeras.scoring.statistics import is_staging
 
 FOLDER = "records"
@@ -22,31 +23,16 @@ KINDS = ("png", "csv", SECONDS, "edf", "npz")
 """Kinds of a record's files besides JSON, such as `NAME.seconds.csv`."""
 
 
-def path_of(out, name, kind):
-    """Path of a record's file, such as `SCORES/records/NAME.csv`."""
-    return Path(out) / FOLDER / f"{name}.{kind}"
+def of_scores(out):
+    """`RecordFiles` of a folder of scores."""
+    return RecordFiles(Path(out).absolute() / FOLDER, KINDS, write_scores)
 
 
-def read_facts(path):
-    """The JSON file of a scored record, or None where there is none that can be read."""
-    try:
-        found = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def read_all(out):
-    """Contents of the JSON files of a folder of scores: dict of record to facts, sorted by name."""
-    found = {path.stem: read_facts(path) for path in sorted((Path(out) / FOLDER).glob("*.json"))}
-    return {name: facts for name, facts in found.items() if facts}
-
-
-def write(out, night, predictions, facts, *, figure=True, features=None, note=None):
+def write(files, night, predictions, facts, *, figure=True, features=None, note=None):
     """Write a record's files; the JSON file last, whose presence says that the others are whole.
 
     Args:
-        out: Folder of the scores.
+        files: `RecordFiles`, see `of_scores`.
         night: `Night`.
         predictions: Task name to `Prediction`.
         facts: Content of the JSON file.
@@ -54,24 +40,18 @@ def write(out, night, predictions, facts, *, figure=True, features=None, note=No
         features: Task name to features `(windows, width)`, to be written too; or None.
         note: Note for its title, such as "simulated".
     """
-    remove(out, night.name)
+    files.remove(night.name)
     kinds = kinds_of(facts, figure=figure, features=features is not None)
-    write_csv(path_of(out, night.name, "csv"), table(night, predictions))
+    write_csv(files.path(night.name, "csv"), table(night, predictions))
     if SECONDS in kinds:
-        write_csv(path_of(out, night.name, SECONDS), seconds(night, predictions))
-    write_atomic(path_of(out, night.name, "edf"), edf(night, predictions))
+        write_csv(files.path(night.name, SECONDS), seconds(night, predictions))
+    write_atomic(files.path(night.name, "edf"), edf(night, predictions))
     if "png" in kinds:
         staged = next(one for one in predictions.values() if is_staging(one.classes))
-        _draw(out, night, staged, predictions, facts, note)
+        _draw(files.path(night.name, "png"), night, staged, predictions, facts, note)
     if "npz" in kinds:
-        write_atomic(path_of(out, night.name, "npz"), npz(predictions, features))
-    write_atomic(path_of(out, night.name, "json"), to_json(facts))
-
-
-def remove(out, name):
-    """Remove a record's files of an earlier scoring; JSON first, whose presence says that the others are whole."""
-    for kind in ("json", *KINDS):
-        path_of(out, name, kind).unlink(missing_ok=True)
+        write_atomic(files.path(night.name, "npz"), npz(predictions, features))
+    write_atomic(files.path(night.name, "json"), to_json(facts))
 
 
 def kinds_of(facts, *, figure, features):
@@ -99,19 +79,27 @@ def seconds(night, predictions):
 def npz(predictions, features):
     """The features of a record's windows as a file of arrays.
 
-    `features` `(windows, width)`, those of missing modalities mapped; `onset` `(windows,)`, seconds; `missing`
-    `(windows,)`, names of modalities. Where each task has a network of its own, `features_TASK` instead of `features`.
+    Those of `feature_arrays`; `onset` `(windows,)`, seconds; `missing` `(windows,)`, names of modalities.
 
     Args:
         predictions: Task name to `Prediction`.
         features: Task of windows to its features, the same array for tasks that share them.
     """
-    first = predictions[next(iter(features))]
-    several = len({id(values) for values in features.values()}) > 1
-    arrays = {f"features_{task}" if several else "features": values for task, values in features.items()}
-    content = io.BytesIO()
-    np.savez(content, **arrays, onset=first.starts, missing=np.array(first.missing, str))
+    first, content = predictions[next(iter(features))], io.BytesIO()
+    np.savez(content, **feature_arrays(features), onset=first.starts, missing=np.array(first.missing, str))
     return content.getvalue()
+
+
+def feature_arrays(features):
+    """Features by their names in files: `features`; where tasks have networks of their own, `features_TASK` of each.
+
+    Args:
+        features: Task to features `(windows, width)`, those of missing modalities mapped; the same array for tasks that
+            share a network.
+    """
+    if len({id(values) for values in features.values()}) > 1:
+        return {f"features_{task}": values for task, values in features.items()}
+    return {"features": next(iter(features.values()))}
 
 
 def table(night, predictions):
@@ -193,7 +181,7 @@ def edf(night, predictions):
     return content.getvalue()
 
 
-def _draw(out, night, staged, predictions, facts, note):
+def _draw(path, night, staged, predictions, facts, note):
     from physiokeras.figures.scored_night import scored_night
     from physiokeras.figures.style import save
 
@@ -214,7 +202,7 @@ def _draw(out, night, staged, predictions, facts, note):
         notes=[text for text in said if text],
         events=events,
     )
-    save(figure, path_of(out, night.name, "png"), dpi=110)
+    save(figure, path, dpi=110)
 
 
 def _agreement(stage):

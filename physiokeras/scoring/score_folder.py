@@ -1,22 +1,17 @@
 """Scores a folder of recordings, one in memory at a time, over several runs if need be."""
 
-import contextlib
-import hashlib
-import json
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import keras
-
 from physiokeras.errors import DataError
-from physiokeras.experiments.run_folder import to_json, versions
-from physiokeras.files import locked, remove_temporaries, write_atomic
+from physiokeras.files import locked
 from physiokeras.pipelines import Definition
-from physiokeras.pipelines.converting import pool
-from physiokeras.scoring import one_record, page, record_files
-from physiokeras.scoring.sources import Source, open_source
+from physiokeras.scoring import page, record_files
+from physiokeras.scoring.folder_work import FolderWork, held
+from physiokeras.scoring.sources import open_source
 from physiokeras.scoring.trained_model import TrainedModel
 
 FORMAT = 3
@@ -90,85 +85,13 @@ def score_folder(
         raise DataError(problem, file=model.folder)
     out, say = Path(out), progress or (lambda line: None)
     records = open_source(source, model, out, definition, shard_index, num_shards)
-    (out / record_files.FOLDER).mkdir(parents=True, exist_ok=True)
-    with _hold(out, shard_index, num_shards):
-        job = _Job(model, records, out, figures, model.digest, features)
-        kept = [name for name in records.names if job.is_done(name)]
-        todo = [name for name in records.names if name not in set(kept)]
-        set_aside = {name: job.set_aside(name, reason) for name, reason in records.refused.items()}
-        say(f"{len(records.names)} records, {len(todo)} to score by {', '.join(model.heads)}.")
-        for count, (number, found) in enumerate(job.scored(todo, workers, engine), 1):
-            name = todo[number]
-            if isinstance(found, str):
-                set_aside[name] = job.set_aside(name, found)
-                line = f"set aside: {found}"
-            else:
-                line = "read in {:.1f} s, scored in {:.1f} s".format(*found)
-            say(f"[{count}/{len(todo)}] {name}: {line}")
+    files, options = record_files.of_scores(out), {"figure": figures, "features": features}
+    wanted = functools.partial(record_files.kinds_of, **options)
+    with held(out, files.folder, shard_index, num_shards):
+        work = FolderWork(model, records, files, FORMAT, wanted, options)
+        scored, kept, set_aside = work.run("score", workers, engine, say)
         with locked(out / ".lock-page", wait=True):
-            facts = record_files.read_all(out)
-            path = page.write(out, model, job.digest, list(facts.values()))
-    scored = [name for name in todo if name not in set_aside]
+            facts = {found["record"]: found for found in work.facts()}
+            path = page.write(out, model, work.digest, list(facts.values()))
     doubts = {name: facts[name]["doubts"] for name in records.names if facts.get(name, {}).get("doubts")}
     return Outcome(scored, kept, set_aside, path, doubts)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One run over one folder."""
-
-    model: TrainedModel
-    records: Source
-    out: Path
-    figures: bool
-    digest: str
-    features: bool
-
-    def key(self, name):
-        """Hash of all that a record's scores depend on besides its files."""
-        about = [FORMAT, self.digest, versions().get("physiokeras")]
-        return hashlib.sha256(json.dumps([*about, *self.records.key(name)]).encode()).hexdigest()
-
-    def is_done(self, name):
-        """Whether a record is scored by this model from these files."""
-        facts = record_files.read_facts(record_files.path_of(self.out, name, "json"))
-        if not facts or "set_aside" in facts or facts.get("key") != self.key(name):
-            return False
-        kinds = record_files.kinds_of(facts, figure=self.figures, features=self.features)
-        there = all(record_files.path_of(self.out, name, kind).is_file() for kind in kinds)
-        return there and self.records.unchanged(name, facts)
-
-    def order(self, name):
-        """`Order` of a record."""
-        reader, arguments = self.records.call(name)
-        what = {"manifest": self.records.manifest(name), "out": self.out.absolute(), "note": self.records.note}
-        what |= {"figure": self.figures, "features": self.features}
-        return one_record.Order(name, self.key(name), reader, arguments, **what)
-
-    def scored(self, names, workers, engine=None):
-        """Score records; yields the number of a name and what `one_record.score` gives, as they are done."""
-        orders = [self.order(name) for name in names]
-        if engine is not None:
-            given = (self.model.folder.absolute(), self.digest, keras.config.backend())
-            yield from engine(one_record.load_and_score, [(*given, order) for order in orders])
-            return
-        for number, found in pool.run(one_record.read, [(order,) for order in orders], workers, ahead=True):
-            yield number, one_record.score(self.model, self.digest, orders[number], found)
-
-    def set_aside(self, name, reason):
-        """Note why a record is not scored; a rerun tries it again."""
-        facts = {"record": name, "set_aside": reason, "model": one_record.about(self.model, self.digest)}
-        record_files.remove(self.out, name)
-        write_atomic(record_files.path_of(self.out, name, "json"), to_json(facts))
-        return reason
-
-
-@contextlib.contextmanager
-def _hold(out, shard_index, num_shards):
-    """Lock the folder: different shards may be scored concurrently, the same shard may not."""
-    with contextlib.ExitStack() as held:
-        held.enter_context(locked(out / ".lock", shared=num_shards > 1))
-        held.enter_context(locked(out / f".lock-{shard_index}-of-{num_shards}"))
-        if num_shards == 1:
-            remove_temporaries(out / record_files.FOLDER)
-        yield

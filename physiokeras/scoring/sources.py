@@ -1,7 +1,7 @@
 """The records of a folder that is to be scored: recordings, or what `prepare` wrote."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
@@ -9,15 +9,18 @@ from physiokeras.experiments.compatibility import laid_out, shared_modalities
 from physiokeras.experiments.reports import is_simulated
 from physiokeras.pipelines import Manifest
 from physiokeras.pipelines.converting.names import without_missing_labels
-from physiokeras.pipelines.converting.record_list import SUFFIXES, NoRecords, find_records
+from physiokeras.pipelines.converting.record_list import SUFFIXES, NoRecords, find_records, left_out
 from physiokeras.pipelines.converting.sources import unchanged
 from physiokeras.pipelines.converting.work import Work
+from physiokeras.pipelines.definitions.parts import Split
 from physiokeras.pipelines.people.people import without_missing_people
 from physiokeras.pipelines.prepared.manifest import FILE
 from physiokeras.pipelines.prepared.remote import local_file, local_folder, located
 from physiokeras.pipelines.scores.score_files import escaped
 from physiokeras.scoring.nights import night_or_reason, prepared_night_or_reason, shard_sources
 from physiokeras.scoring.trained_model import narrowed
+
+OTHERS = " To read them too, give --dataset OTHER.toml, a definition with another pattern."
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Source:
             or why it cannot be read.
         manifest: Function of a name to a `Manifest` of that record alone; to None for recordings.
         note: Note for figures, such as "simulated", or None.
+        left_out: Lines on recordings of the folder that are not among the records.
     """
 
     names: list
@@ -42,6 +46,7 @@ class Source:
     call: Callable
     manifest: Callable
     note: str | None
+    left_out: list = field(default_factory=list)
 
 
 def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1):
@@ -73,7 +78,7 @@ def open_source(folder, model, out, definition=None, shard_index=0, num_shards=1
         if folder.suffix.lower() not in SUFFIXES:
             raise DataError(f"is no recording: its name must end in one of {', '.join(SUFFIXES)}.", file=folder)
         alone = replace(definition or model.definition, records=escaped(folder.name))
-        return _recordings(folder.parent, model, out, alone, *part)
+        return replace(_recordings(folder.parent, model, out, alone, *part), left_out=[])
     if (folder / FILE).is_file():
         if definition is not None:
             raise DataError("is prepared by a definition of its own: omit --dataset.", file=folder)
@@ -109,7 +114,9 @@ def _prepared(manifest, model, shard_index, num_shards):
 
 
 def _recordings(folder, model, out, definition, shard_index, num_shards):
-    there = without_missing_people(narrowed(definition, model.encoder, model.first_facts.get("definition")), folder)
+    there = narrowed(definition, model.encoder, model.first_facts.get("definition"))
+    there = replace(there, split=Split())  # it divides the people of a training, who need not be here
+    there = without_missing_people(there, folder)
     there = without_missing_labels(there, find_records(folder, there))
     work = Work.of(folder, there, out, shard_index, num_shards, True)
     mine = work.headers[shard_index::num_shards]
@@ -128,4 +135,5 @@ def _recordings(folder, model, out, definition, shard_index, num_shards):
         call,
         lambda name: None,
         "simulated" if definition.name == "simulated" else None,
+        [line + OTHERS * line.startswith("Left out") for line in left_out(folder, work.headers, there)],
     )

@@ -16,7 +16,7 @@ import pytest
 from physiokeras.errors import DataError
 from physiokeras.pipelines import Definition, convert, dask
 from physiokeras.pipelines.simulation.simulator import simulate
-from physiokeras.recipes import prepare, score
+from physiokeras.recipes import extract, prepare, score
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def engine_with_a_death(address, marker, is_target):
     return run
 
 
-def test_scores_are_the_bytes_of_the_command_alone_also_where_a_worker_is_killed(
+def test_scores_and_features_are_those_of_the_command_alone_also_where_a_worker_is_killed(
     cluster, source, network, tmp_path, monkeypatch, capsys
 ):
     import keras
@@ -150,6 +150,15 @@ def test_scores_are_the_bytes_of_the_command_alone_also_where_a_worker_is_killed
     assert "3 scored, 0 were scored already, 1 set aside" in capsys.readouterr().out.splitlines()[-1]
     assert score.main([*words, "--out", "out"]) == 1
     assert "0 scored, 3 were scored already, 1 set aside" in capsys.readouterr().out.splitlines()[-1]
+
+    words = ["--run", *words[1:-1]]
+    for out, more in (("rows", []), ("rows-dask", ["--dask", cluster.address])):
+        assert extract.main([*words, "--out", out, *more]) == 1
+    assert Path("rows", "predictions.csv").read_bytes() == Path("rows-dask", "predictions.csv").read_bytes()
+    with np.load("rows/features.npz") as ours, np.load("rows-dask/features.npz") as theirs:
+        assert len(ours["features"]) == 36
+        np.testing.assert_allclose(theirs["features"], ours["features"], atol=1e-5)
+        np.testing.assert_array_equal(theirs["record"], ours["record"])
 
 
 def test_the_record_of_a_worker_that_is_killed_is_converted_again(cluster, source, pool, tmp_path):

@@ -136,7 +136,8 @@ def test_recordings_without_a_modality_are_mapped_and_noted(pretrained, recordin
     (tmp_path / "other.toml").write_text(text.replace(channel, '"NOWHERE"'))
     options = ["--dataset", str(tmp_path / "other.toml"), "--no-figures"]
     assert command(pretrained, recordings, tmp_path / "out", *options) == 0
-    assert "36 windows lack ecg: their features are mapped to those of all modalities." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("12 windows lack ecg: their features are mapped to those of all modalities.") == 3
     found, rows = np.load(tmp_path / "out" / "features.npz"), table(tmp_path / "out")
     assert set(found["missing"]) == {row["missing"] for row in rows} == {"ecg"}
     encoder = load(pretrained.folder / "model").encoder
@@ -164,20 +165,46 @@ def test_recordings_without_a_modality_are_noted_where_a_run_has_no_maps(pretrai
     older = SimpleNamespace(folder=tmp_path / "run")
     options = ["--dataset", str(tmp_path / "other.toml"), "--no-figures"]
     assert command(older, recordings, tmp_path / "out", *options) == 0
-    assert re.search(r"36 windows lack ecg: no map is for that in .*subset_maps\.npz", capsys.readouterr().out)
+    assert re.search(r"12 windows lack ecg: no map is for that in .*subset_maps\.npz", capsys.readouterr().out)
     assert {row["missing"] for row in table(tmp_path / "out")} == {"ecg"}
 
 
-def test_modality_that_the_definition_lacks_is_absent(pretrained, recordings, extracted, tmp_path):
+def test_modality_that_the_definition_lacks_is_missing(pretrained, recordings, extracted, tmp_path):
     text = catalogue.find("pipelines", "simulated").read_text()
     (tmp_path / "other.toml").write_text(text.replace("[modalities.eeg]", "[modalities.brain]"))
-    with pytest.raises(DataError, match="fitted on features of encoder"):
-        command(pretrained, recordings, tmp_path / "out", "--dataset", str(tmp_path / "other.toml"))
-    shutil.copytree(pretrained.folder / "model", tmp_path / "run" / "model")
-    only_model = SimpleNamespace(folder=tmp_path / "run")
-    assert command(only_model, recordings, tmp_path / "out", "--dataset", str(tmp_path / "other.toml")) == 0
+    options = ["--dataset", str(tmp_path / "other.toml"), "--no-figures"]
+    assert command(pretrained, recordings, tmp_path / "out", *options) == 0
+    assert {row["missing"] for row in table(tmp_path / "out")} == {"eeg"}
     with np.load(tmp_path / "out" / "features.npz") as found, np.load(extracted / "features.npz") as full:
-        width = load(pretrained.folder / "model").encoder.width  # behind it stand the spectra of what is there
-        assert len(found["features"]) == len(full["features"])
-        assert width < found["features"].shape[1] < full["features"].shape[1]
-        assert np.abs(found["features"][:, :width] - full["features"][:, :width]).max() > 0.01
+        assert found["features"].shape == full["features"].shape
+        assert np.abs(found["features"] - full["features"]).max() > 0.01
+
+
+def test_a_model_without_probes_gives_the_features_alone(pretrained, recordings, extracted, tmp_path):
+    shutil.copytree(pretrained.folder / "model", tmp_path / "run" / "model")
+    assert command(SimpleNamespace(folder=tmp_path / "run"), recordings, tmp_path / "out") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.name[0] != "."} == {"features.npz", "records"}
+    with np.load(tmp_path / "out" / "features.npz") as found, np.load(extracted / "features.npz") as full:
+        assert found.files == full.files
+        np.testing.assert_allclose(found["features"], full["features"], atol=2e-5)
+
+
+def test_a_rerun_reads_only_what_is_missing_or_failed_and_jobs_share_the_work(
+    pretrained, recordings, extracted, tmp_path, capsys
+):
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(recordings, source)
+    signals = next(path for path in source.rglob("tr*.mat") if not path.stem.endswith("-arousal"))
+    whole = signals.read_bytes()
+    signals.write_bytes(whole[:1000])
+    jobs = [["--num-shards", "2", "--shard-index", str(index)] for index in (0, 1)]
+    assert sorted(command(pretrained, source, out, "--no-figures", *job) for job in jobs) == [0, 1]
+    assert f"{signals.stem}: set aside: " in capsys.readouterr().out
+    assert signals.stem not in np.load(out / "features.npz")["record"]
+    signals.write_bytes(whole)
+    assert command(pretrained, source, out, "--no-figures") == 0
+    assert "3 records, 1 to extract" in capsys.readouterr().out
+    assert (out / "predictions.csv").read_bytes() == (extracted / "predictions.csv").read_bytes()
+    with np.load(out / "features.npz") as found, np.load(extracted / "features.npz") as full:
+        for name in full.files:
+            np.testing.assert_array_equal(found[name], full[name])

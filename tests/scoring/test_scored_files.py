@@ -17,6 +17,7 @@ from physiokeras.figures.scored_night import scored_night, thumbnail
 from physiokeras.recipes.score import doubted
 from physiokeras.scoring import Night, Prediction, page, presets, record_files, to_mne, to_yasa
 from physiokeras.scoring.exchange import annotations_of
+from physiokeras.scoring.one_record import read_facts
 
 pytestmark = pytest.mark.once
 
@@ -76,6 +77,25 @@ def test_tasks_of_people_have_no_column_of_windows(predictions):
     assert not [name for name in head if "age" in name.replace("stage", "")]
 
 
+def test_a_prediction_prints_in_a_line_and_as_a_table(predictions):
+    stage = predictions["stage"]
+    assert repr(stage) == "Prediction(stage: 6 windows of 30 s; W 1, N1 1, N2 1, N3 1, R 1, none 1)"
+    table = stage.to_frame()
+    assert list(table) == ["onset", "stage", "W", "N1", "N2", "N3", "R", "missing", "distance"]
+    assert table["stage"].tolist() == stage.labels
+    np.testing.assert_array_equal(table["N3"], stage.probabilities[:, 3])
+    years = Prediction(Task("age_years", "age", kind="years"), np.full((2, 1), 41.25), np.arange(2), 30.0, [""] * 2, 0)
+    assert repr(years) == "Prediction(age_years: 2 windows of 30 s; 41.25 on average)"
+
+
+def test_the_page_says_what_to_expect_of_new_people():
+    scores = {"kappa": 0.5, "balanced_accuracy": 0.625, "windows": 12, "confusion": [[3, 1], [4, 4]]}
+    own = {"arousal": {"windows": scores, "intervals": {"kappa": [0.4, 0.6]}}}
+    (line,) = page.expected({"pretrained": own, "untrained": {}}, {"arousal": SimpleNamespace(task=AROUSAL)})
+    assert line.startswith("arousal: kappa 0.50 [0.40, 0.60], balanced accuracy 0.62 on 12 windows")
+    assert line.endswith("found of each class: no arousal 75%, arousal 50%")
+
+
 def test_doubted_records_are_counted_and_the_first_explained():
     doubts = {f"n{number}": ["ecg is missing", "unsure"] for number in range(7)}
     first, *rest, last = doubted(doubts, 9)
@@ -92,32 +112,33 @@ def test_unknown_date_leaves_the_time_of_day(predictions):
 
 def test_files_that_this_scoring_does_not_write_are_removed(predictions, tmp_path):
     facts = {"record": "n1", "window": 30.0, "tasks": {"stage": {"statistics": {}}, "arousal": {"resolution": 30.0}}}
-    (tmp_path / record_files.FOLDER).mkdir()
-    for kind in record_files.KINDS:
-        record_files.path_of(tmp_path, "n1", kind).write_text("earlier")
-    record_files.write(tmp_path, night(), predictions, facts, figure=False)
-    found = {path.name for path in (tmp_path / record_files.FOLDER).iterdir()}
-    assert found == {"n1.csv", "n1.edf", "n1.json"}
-    record_files.remove(tmp_path, "n1")
-    assert not list((tmp_path / record_files.FOLDER).iterdir())
+    files = record_files.of_scores(tmp_path)
+    files.folder.mkdir()
+    for kind in files.kinds:
+        files.path("n1", kind).write_text("earlier")
+    record_files.write(files, night(), predictions, facts, figure=False)
+    assert {path.name for path in files.folder.iterdir()} == {"n1.csv", "n1.edf", "n1.json"}
+    files.remove("n1")
+    assert not list(files.folder.iterdir())
     of_seconds = {**facts, "tasks": {"a": {"resolution": 1.0}}}
     assert record_files.kinds_of(of_seconds, figure=True, features=False) == ["csv", "seconds.csv", "edf"]
 
 
 def test_a_scoring_that_dies_in_a_record_leaves_no_json_that_vouches_for_it(predictions, tmp_path, monkeypatch):
     facts = {"record": "n1", "window": 30.0, "tasks": {}}
-    (tmp_path / record_files.FOLDER).mkdir()
-    record_files.write(tmp_path, night(), predictions, facts, figure=False)
-    assert record_files.read_facts(record_files.path_of(tmp_path, "n1", "json"))
+    files = record_files.of_scores(tmp_path)
+    files.folder.mkdir()
+    record_files.write(files, night(), predictions, facts, figure=False)
+    assert read_facts(files.path("n1", "json"))
     monkeypatch.setattr(record_files, "edf", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        record_files.write(tmp_path, night(), predictions, facts, figure=False)
-    assert record_files.read_facts(record_files.path_of(tmp_path, "n1", "json")) is None
+        record_files.write(files, night(), predictions, facts, figure=False)
+    assert read_facts(files.path("n1", "json")) is None
 
 
 def test_events_of_an_earlier_scoring_do_not_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "_template", lambda: SimpleNamespace(render=lambda **given: ""))
-    model = SimpleNamespace(card={}, definition=SimpleNamespace(name="d"))
+    model = SimpleNamespace(card={}, heads={}, definition=SimpleNamespace(name="d"))
     facts = {"record": "n1", "model": {"digest": "d"}, "set_aside": "broken"}
     (tmp_path / page.EVENTS).write_text("earlier")
     page.write(tmp_path, model, "d", [facts])

@@ -46,12 +46,12 @@ class Inspection:
     notes: tuple = ()
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The record's name."""
         return self.path.stem
 
     @property
-    def doubts(self):
+    def doubts(self) -> list[str]:
         """Sentences on what a person should look at before trusting what a model says of this record."""
         found = []
         for name, share in dict(self.modalities).items():
@@ -68,7 +68,7 @@ class Inspection:
         return found
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """One word: "good", "doubtful" or "unusable"."""
         return "unusable" if self.error else "doubtful" if self.doubts else "good"
 

@@ -143,7 +143,7 @@ def by_name(table, names):
 
 
 def spelling(text):
-    """What is the same in all spellings of a name: without case, spaces, and zeros before numbers."""
+    """A name without case, spaces and leading zeros, which all spellings of it share."""
     plain = re.sub(r"[\s_-]+", "-", one_form(text).strip().casefold())
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
