@@ -37,7 +37,7 @@ class Start:
     first: float
 
     @property
-    def unknown(self):
+    def unknown(self) -> bool:
         """Whether nothing is known of it: midnight of no date is what is written where times are removed."""
         return not self.dated and self.moment.time() == time()
 
