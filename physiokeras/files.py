@@ -6,11 +6,15 @@ import hashlib
 import io
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import filelock
 
 from physiokeras.errors import DataError
+
+LONGEST_NAME = 200
+"""Bytes of a record's name; file systems allow 255, with what is put around it."""
 
 _SUFFIX = ".tmp"
 
@@ -184,6 +188,11 @@ def locked(path, *, shared=None, wait=False):
             message = "another process is writing to this folder; wait until it ends or give another folder."
             raise DataError(message, file=Path(path).parent) from None
         yield
+
+
+def one_form(name):
+    """A name in Unicode's composed form: Macs write letters with accents as two characters, other systems as one."""
+    return unicodedata.normalize("NFC", name)
 
 
 @contextlib.contextmanager

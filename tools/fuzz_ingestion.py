@@ -4,10 +4,11 @@
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
 Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+,
-a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a
-FLAC file and its header, a record of segments, its layout, a table of labels, scores in NSRR's and Profusion's XML,
-in a table and in a list, as RemLogic exports them, files of an E4, with `--only h5` HDF5 of the Dreem Open Datasets,
-splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
+a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF,
+Nihon Kohden (samples, marks), a FLAC file and its header, a record of segments, its layout, a table of labels,
+scores in NSRR's and Profusion's XML, in a table and in a list, as RemLogic exports them, files of an E4, with
+`--only h5` HDF5 of the Dreem Open Datasets, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`,
+`SHA256SUMS.txt`.
 Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
 read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
@@ -239,12 +240,13 @@ def write_segments(folder):
 
 
 OTHERS = {name: name for name in ("r.bdf", "r.vhdr", "r_raw.fif", "r.set", "r.gdf")}
+OTHERS |= dict.fromkeys(("n.EEG", "n.LOG"), "n.EEG")
 OTHERS |= {"r.vmrk": "r.vhdr", "r.eeg": "r.vhdr", "r-annot.fif": "r_raw.fif"}
 """Files that `write_others` writes -> the one that names the recording."""
 
 
 def write_others(folder):
-    """Write one recording of two minutes in BDF, BrainVision, FIF, EEGLAB and GDF."""
+    """Write one recording of two minutes in BDF, BrainVision, FIF, EEGLAB and GDF, and one of Nihon Kohden."""
     import edfio
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -254,6 +256,8 @@ def write_others(folder):
     mne_files.write_brainvision(folder, "r", marks=[(1, 7500, "W")])
     mne_files.write_eeglab(folder, "r", marks=[(1, 7500, "W")])
     mne_files.write_gdf(folder, "r")
+    counts = np.random.default_rng(0).integers(-300, 300, (7500, 2))
+    mne_files.write_nihon(folder, counts, 250, {4: "C3", 5: "C4"}, marks=[("000000", "W")], name="n")
     raw = mne_files.make_raw(marks=[(0, 30, "W")])
     raw.save(folder / "r_raw.fif", verbose="ERROR")
     raw.annotations.save(folder / "r-annot.fif")

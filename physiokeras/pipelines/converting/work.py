@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from physiokeras.pipelines.converting.checksums import by_folder, check_file, contradiction, read_checksums
 from physiokeras.pipelines.converting.conversion import conversion_key, read_sidecar
-from physiokeras.pipelines.converting.names import check_names
+from physiokeras.pipelines.converting.names import check_names, unmatched
 from physiokeras.pipelines.converting.record_list import find_records
 from physiokeras.pipelines.converting.recordings import about_people, check_recordings, recordings_of
 from physiokeras.pipelines.converting.sources import from_record, unchanged
@@ -68,6 +68,7 @@ class Work:
         notes: list[str] = []
         definition, people = read_tables(source, definition, [path.stem for path in headers], notes)
         refused, persons = check_names(source, headers, definition, people)
+        notes += unmatched(headers, definition)
         mine = [path for path in headers[shard_index::num_shards] if path not in refused]
         sums = by_folder(sums)
         return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, sums, notes)

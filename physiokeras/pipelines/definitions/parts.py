@@ -15,7 +15,7 @@ TABLE_KINDS = ("class", "number")
 NUMBER_KINDS = ("age", "number")
 """Those that are numbers, NaN where unknown; the others are classes."""
 RESERVED = frozenset(("present", "kept", "left", "record", "window", "windows", "seconds", "start", "person",
-                      "split", "missing", "features", "signals", "labels"))  # fmt: skip
+                      "split", "missing", "features", "signals", "labels", "arousal_second"))  # fmt: skip
 """Names of ours that stand beside those of modalities and labels: in batches, in tables, in files."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

@@ -3,7 +3,8 @@
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.scores.score_files import UNKNOWN, class_reader, frames_of
+from physiokeras.pipelines.scores.score_files import UNKNOWN, class_reader, far_behind, frames_of
+from physiokeras.pipelines.scores.score_marks import EPOCH
 from physiokeras.pipelines.scores.stage_names import AMBIGUOUS
 
 ROUNDING = 0.02
@@ -11,6 +12,9 @@ ROUNDING = 0.02
 
 _SLIVER = 1.0
 """Seconds by which a mark may reach into the next one, because its length was rounded."""
+
+_REGULAR = 10
+"""Steps of one length that show that there is a mark for each epoch, whatever its length."""
 
 _NOTABLE = 0.05
 """Share of the windows with scores above which it is noted that they have no label."""
@@ -60,8 +64,9 @@ def find_spans(annotations, label, header, report):
     # What lies behind an unfinished record's end is reported where the file is read.
     outside = (ends <= 0) | ((begins >= frames) & (not header.unfinished))
     outside = np.count_nonzero(outside & (values >= 0))
-    if outside and outside < len(begins):
+    if outside:
         report.append(f"{name}: {outside} marks of [labels.{label.name}] lie before or behind the record; left out")
+    report += far_behind(annotations.path, ends[values >= 0], label, header)
     begins, ends = np.clip(begins, 0, frames), np.clip(ends, 0, frames)
     places = np.unique(np.concatenate([begins, ends]))
     covers = np.zeros((len(label.classes) + 1, len(places)), np.int64)
@@ -88,12 +93,25 @@ def _marks(annotations, label, header, report):
     nexts = np.append(begins, end)[following]
     nexts = np.maximum(nexts, begins)
     if annotations.durations is None:
-        ends = nexts
+        ends = np.minimum(nexts, begins + _step(begins, label, header))
     else:
         lengths = np.rint(annotations.durations[chosen] * (header.rate / annotations.rate)).astype(np.int64)
+        if not lengths.any():
+            nexts = np.minimum(nexts, begins + _step(begins, label, header))
         ends = np.where(lengths > 0, begins + lengths, nexts)
         ends = np.where((ends > nexts) & (ends < nexts + _SLIVER * header.rate), nexts, ends)
     return begins, ends, np.array([found[place] for place in chosen], np.int64)
+
+
+def _step(begins, label, header):
+    """Frames that an open mark lasts at most: those of an epoch, where marks follow each other by one epoch.
+
+    Else the last of them would last to the record's end, long after the scoring.
+    """
+    epoch, steps = (label.epoch or EPOCH) * header.rate, np.diff(np.unique(begins))
+    same = len(steps) and np.abs(steps - np.median(steps)).max() <= ROUNDING * header.rate
+    regular = same and (len(steps) >= _REGULAR or abs(np.median(steps) - epoch) <= ROUNDING * header.rate)
+    return round(np.median(steps)) if regular else np.iinfo(np.int64).max // 2
 
 
 def _classes(annotations, label, header):

@@ -52,7 +52,11 @@ class Annotations:
 
     def place(self, number: int, frame: int | None = None) -> str:
         """Place of an annotation, for messages; `frame` is its frame, where that says more than its sample."""
-        return self.places[number] if self.places else f"sample {self.samples[number] if frame is None else frame}"
+        if self.places:
+            return self.places[number]
+        if self.durations is not None:
+            return f"second {self.samples[number] / self.rate:g}"
+        return f"sample {self.samples[number] if frame is None else frame}"
 
 
 def read_annotations(path):

@@ -157,6 +157,34 @@ def _moment(date, path):
         raise DataError(message, file=path) from error
 
 
+def is_nihon(path):
+    """Whether a file is a recording of Nihon Kohden; BrainVision's samples have the same extension."""
+    if path.suffix.lower() != ".eeg" or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(4) in (b"EEG-", b"QI-4", b"DAE-")
+
+
+def check_nihon(path):
+    """Check that MNE finds the files beside a recording of Nihon Kohden: without them it takes other names of channels.
+
+    Returns: `Checked`.
+
+    Raises:
+        DataError: No such recording; a companion whose extension is in small letters.
+    """
+    if not is_nihon(path):
+        message = "is no recording of Nihon Kohden. One of BrainVision is named by its .vhdr."
+        raise DataError(message, file=path, place="byte 0")
+    beside = [file for file in path.parent.iterdir() if file.stem == path.stem and file != path]
+    found = [file for file in beside if file.suffix.upper() in (".PNT", ".LOG", ".21E")]
+    strange = sorted(file.name for file in found if file.suffix != file.suffix.upper())
+    if strange:
+        message = f"MNE looks for .PNT, .LOG and .21E in capitals. Received: {', '.join(strange)}. Rename it."
+        raise DataError(message, file=path)
+    return Checked(tuple(sorted(found)))
+
+
 def check_gdf(path):
     """Check a GDF header against the file's size, and read its units, of which MNE knows two.
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import refuse_link_out
+from physiokeras.files import one_form, refuse_link_out
 from physiokeras.pipelines.readers import dreem, edf, mne_scores
 from physiokeras.pipelines.readers.annotations import read_annotations
-from physiokeras.pipelines.scores.score_marks import EVENT, STAGE
+from physiokeras.pipelines.scores.score_marks import EVENT, STAGE, is_text
 from physiokeras.pipelines.scores.score_tables import SUFFIXES, read_text_scores
 from physiokeras.pipelines.scores.score_xml import read_xml_scores
 from physiokeras.pipelines.scores.stage_names import KALES, UNSCORED, coding_of, standard_classes, standard_stage
@@ -25,6 +25,9 @@ BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 
 UNKNOWN = -2
 """Class of a mark that a label must know and does not."""
+
+_BEHIND = 60.0
+"""Seconds behind a record's end up to which a mark may last without a note."""
 
 _KINDS = 8
 """Kinds of unused marks that are listed one by one."""
@@ -48,10 +51,25 @@ def annotation_file(path, label):
     *folders, pattern = re.sub(r"\{(record|folder)(?::\.(\d+))?\}", insert, label.file).split("/")
     folder = Path(os.path.normpath(path.parent.joinpath(*folders)))
     files = matching(folder, any_case(pattern)) if folder.is_dir() else []
+    files = [file for file in files if not _of_a_longer_name(file, path, files)]
     if len(files) > 1:
         names, wanted = ", ".join(file.name for file in files), wanted_file(path, label)
         raise DataError(f"one file must match [labels.{label.name}] file = {wanted!r}. Received: {names}.", file=path)
     return files[0] if files else None
+
+
+def _of_a_longer_name(file, path, files):
+    """Whether a score file's name begins with that of another record: P07_10.xml is not P07_1's.
+
+    Args:
+        file: The score file.
+        path: The record.
+        files: Score files that match for the record.
+    """
+    if not file.name.startswith(path.stem) or file.stem == path.stem or not path.parent.is_dir():
+        return False
+    others = matching(path.parent, any_case(f"{escaped(path.stem)}?*{path.suffix}"))
+    return any(file.name.startswith(other.stem) for other in others if other not in files)
 
 
 def wanted_file(path, label):
@@ -79,20 +97,21 @@ def any_case(pattern):
 
 def matching(folder, pattern):
     """Paths in a folder whose names match, hidden ones left out, sorted."""
+    pattern = one_form(pattern)
     modified, expression = os.stat(folder).st_mtime_ns, re.compile(fnmatch.translate(pattern))
     # File systems keep coarse times: a folder that changed just now may change again without a new time.
     settled = time.time_ns() - modified > 2_000_000_000
     names = _names(folder, modified) if settled else _names.__wrapped__(folder, modified)
     first = re.match(r"[^*?[]*", pattern)[0]
-    begin = bisect.bisect_left(names, first)
-    end = bisect.bisect_right(names, first + chr(0x10FFFF))
-    return [folder / name for name in names[begin:end] if expression.match(name) and not name.startswith(".")]
+    begin = bisect.bisect_left(names, (first,))
+    end = bisect.bisect_right(names, (first + chr(0x10FFFF),))
+    return [folder / name for form, name in names[begin:end] if expression.match(form) and not form.startswith(".")]
 
 
 @functools.lru_cache(64)
 def _names(folder, modified):
-    """Names in a folder, sorted: looked up once for all of its records."""
-    return sorted(os.listdir(folder))
+    """Names in a folder, each after its Unicode form, sorted: looked up once for all of its records."""
+    return sorted((one_form(name), name) for name in os.listdir(folder))
 
 
 def _any_case(file):
@@ -122,6 +141,22 @@ def scores(header, label, report):
         message = f"{rule}. Is it another record's, or are its times in another unit, its epochs of another length?"
         raise DataError(message, file=path, place=annotations.place(beyond[0]))
     return annotations
+
+
+def far_behind(path, ends, label, header):
+    """A note on marks that last far beyond the record, as where durations are in another unit.
+
+    Args:
+        path: The score file.
+        ends: Frames at which marks end.
+        label: `Label`.
+        header: `Header` of the recording.
+    """
+    count = np.count_nonzero(ends > round((header.seconds + _BEHIND) * header.rate))
+    if not count or header.unfinished:
+        return []
+    rule = f"{count} marks of [labels.{label.name}] last over {_BEHIND:g} s beyond the record"
+    return [f"{path.name}: {rule}; are durations in another unit?"]
 
 
 def frames_of(annotations, label, header):
@@ -242,4 +277,10 @@ def read_marks(source, header, label):
         return read_xml_scores(path, label, header)
     if suffix in SUFFIXES:
         return read_text_scores(path, label, header)
-    return read_annotations(path)
+    try:
+        return read_annotations(path)
+    except DataError as error:
+        if not is_text(path):
+            raise
+        message = f"is a text, but files of scores in text are called {', '.join(SUFFIXES)} or .xml. Rename it"
+        raise DataError(f"{message}; {suffix or 'no extension'} is taken for WFDB annotations.", file=path) from error

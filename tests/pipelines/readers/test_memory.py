@@ -277,3 +277,27 @@ def test_bad_arguments_are_value_errors(tmp_path):
         convert([arrays(), arrays(1)], definition(), tmp_path)
     with pytest.raises(ValueError, match="`name` must be a file name"):
         from_arrays({"a": [1.0]}, 1, name="../a")
+
+
+def test_what_a_masked_array_hides_is_missing(tmp_path):
+    hidden = np.ma.masked_greater(np.append(np.arange(50, dtype=np.int16), 999), 900)
+    values = read_signal(from_arrays({"A": hidden}, 10).header, 0)
+    np.testing.assert_array_equal(values, np.append(np.arange(50), np.nan))
+
+
+def test_people_and_arguments_of_arrays_follow_the_rules_of_tables(tmp_path):
+    own = definition(labels={})
+    values = made.physical(made.digital())["Fp1"]
+    record = from_arrays({"Fp1": values}, made.RATE, "uV", person=7, sex="female", age="31")
+    (record,) = convert(record, own, tmp_path, progress=None).records
+    assert (record.person, record.sex, record.age) == ("7", "F", 31)
+    for wrong in ({"age": -5}, {"age": 999}, {"sex": "x"}):
+        with pytest.raises(DataError, match=r"recording: (age|sex): "):
+            convert(from_arrays({"Fp1": values}, made.RATE, "uV", **wrong), own, tmp_path, progress=None)
+    for signals in (np.zeros((2, 9)), {3: values}):
+        with pytest.raises(DataError, match="`signals` must be a dict"):
+            from_arrays(signals, 10)
+    with pytest.raises(DataError, match=r"scores\[0\]: must be \(onset, duration, text\)"):
+        from_arrays({"Fp1": values}, 10, scores=[("soon", 30, "W")])
+    with pytest.raises(DataError, match="channel Fp1: `rates` must give"):
+        from_arrays({"Fp1": values}, "fast")
