@@ -9,6 +9,7 @@ from physiokeras.pipelines import Definition, Manifest, convert, simulate
 from physiokeras.pipelines.definitions.definition import SPLITS
 from physiokeras.pipelines.prepared.checking import check_sizes
 from physiokeras.pipelines.prepared.manifest import TRAINING
+from physiokeras.pipelines.prepared.notes import without_labels
 from physiokeras.pipelines.prepared.selection import Selection
 
 SIMULATED = "simulated"
@@ -114,6 +115,12 @@ def check(settings, manifest, splits=None, *, records=None, validation=()):
         message = "early_stopping needs a validation loss: people in the split validation, and no comparison of folds."
         raise DataError(message, file=manifest.folder)
     check_sizes(manifest, chosen.records)
+
+
+def warn_without_labels(manifest):
+    """Print which splits lack labels that others have: pretraining needs none, the probes after it do."""
+    for line in without_labels(manifest):
+        print(f"Warning: {line}, and prepare again. Until then that label has no probe.", flush=True)
 
 
 def amount(settings, manifest, splits):

@@ -1,6 +1,7 @@
 """How much of its definition the records of a data set have, and the names of records that lack something."""
 
 from physiokeras.pipelines.signals.channels import is_absent
+from physiokeras.wording import counted
 
 _NAMED = 3
 """Records that a line names."""
@@ -83,7 +84,7 @@ def of(names, records):
     """How many records, and which: "2 of 9 records (a, b)", or "all records"."""
     if len(names) == len(records):
         return "all records" if len(names) > 1 else f"the record {names[0]}"
-    return f"{len(names)} of {len(records)} records ({some(names)})"
+    return f"{len(names)} of {counted(len(records), 'record')} ({some(names)})"
 
 
 def some(names):

@@ -124,6 +124,11 @@ def scores(header, label, report):
     return annotations
 
 
+def has_scores(header, label):
+    """Whether a record has a file, or marks in memory, of a label."""
+    return _source(header, label) is not None
+
+
 def frames_of(annotations, label, header):
     """Frame of every annotation, counted from 0; negative where it begins before the record."""
     samples = annotations.samples - label.first_sample
