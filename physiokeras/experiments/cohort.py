@@ -120,7 +120,7 @@ def check(settings, manifest, splits=None, *, records=None, validation=()):
 def warn_without_labels(manifest):
     """Print which splits lack labels that others have: pretraining needs none, the probes after it do."""
     for line in without_labels(manifest):
-        print(f"Warning: {line}, and prepare again. Until then that label has no probe.", flush=True)
+        print(f"Warning: {line}. Then prepare again; until then that label has no probe.", flush=True)
 
 
 def amount(settings, manifest, splits):

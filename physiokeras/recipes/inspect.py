@@ -9,6 +9,7 @@ Without a definition it lists what is there, and drafts one. With one, run it fi
 predictions for a new device. It writes nothing except the figure and the draft.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass, replace
 
@@ -59,7 +60,10 @@ class Settings:
     )
     limit: int = setting(10, "number of records to read from a folder, evenly spread; 0: all", "data", "extent")
     figure: str | None = setting(
-        None, "PNG file for a figure of the first record: labels and a minute of each channel", "data", "place"
+        None,
+        "PNG file for a figure of the first record: labels and a minute of each channel; needs --dataset or --draft",
+        "data",
+        "place",
     )
 
     def __post_init__(self):
@@ -131,9 +135,12 @@ def list_folder(settings):
     if settings.draft:
         guesses = write_draft(found, settings.draft)
         print(f"\nDrafted: {settings.draft}, with {guesses} {'guess' if guesses == 1 else 'guesses'} to check.")
+        dataset, source = shlex.quote(settings.draft), shlex.quote(settings.source)
         if settings.figure:
-            return max(int(bool(found.bad)), run(replace(settings, dataset=settings.draft, draft=None)))
-        print(f"Then: physiokeras inspect {settings.source} --dataset {settings.draft}")
+            status = run(replace(settings, dataset=settings.draft, draft=None))
+            print(f"Then: physiokeras prepare --dataset {dataset} --source {source} --out DIR")
+            return max(int(bool(found.bad)), status)
+        print(f"Then: physiokeras inspect {source} --dataset {dataset}")
     return int(bool(found.bad))
 
 

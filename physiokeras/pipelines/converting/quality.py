@@ -67,8 +67,8 @@ def _size(manifest):
     people, size = len({r.person for r in records}), sum(r.bytes for r in records) / 1e9
     yield f"# Conversion of {manifest.definition['name']}\n"
     yield f"{manifest.definition.get('description', '')}\n"
-    yield f"{counted(len(records), 'record')} of {counted(people, 'person')}, {hours:.1f} h, "
-    yield f"{counted(windows, 'window')} of {manifest.definition['window']:g} s, {size:.2f} GB; "
+    yield f"{counted(len(records), 'record')} of {counted(people, 'person')}, {hours:.1f} h,"
+    yield f"{counted(windows, 'window')} of {manifest.definition['window']:g} s, {size:.2f} GB;"
     yield f"{counted(len(manifest.set_aside), 'record')} set aside."
     yield f"Data hash {manifest.data_hash[:16]}; {', '.join(f'{k} {v}' for k, v in manifest.versions.items())}.\n"
     if records:

@@ -123,6 +123,6 @@ def uneven_splits(records, split):
         wanted, found = share * len(persons), drawn[name]
         if share and found and (found == 1 or not wanted / 2 <= found <= wanted * 2):
             yield (
-                f"the split {name} has {found} of {counted(len(persons), 'person')}, a share of {share:g} is "
+                f"the split {name} has {found} of {counted(len(persons), 'person')}, a share of {share:g} would be "
                 f"{wanted:.3g}. List people (`{name} = [{example}, ...]`), or take another `seed`"
             )

@@ -202,10 +202,12 @@ def is_positive(label):
 def unused_marks(header, definition):
     """Lines on the annotations that no label makes anything of, for each annotation file of a record."""
     readers = {}
-    for label in definition.labels.values():
+    for label in (label for label in definition.labels.values() if label.is_annotated):
         source = _source(header, label)
         if source is not None:
-            key = getattr(source, "path", source), label.column, label.epoch, label.times
+            # These keys say how a file is read; marks in memory are the same for all labels.
+            keys = () if header.recording else (label.column, label.epoch, label.times)
+            key = getattr(source, "path", source), *keys
             readers.setdefault(key, (source, []))[1].append(label)
     for (path, *_), (source, labels) in readers.items():
         annotations, used = read_marks(source, header, labels[0]), [uses(label) for label in labels]

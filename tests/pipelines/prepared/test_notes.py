@@ -38,8 +38,8 @@ def test_a_split_without_the_labels_of_others_is_named_with_its_people(capsys):
 
 @pytest.mark.parametrize(
     ("test", "train", "said"),
-    [(1, 15, ["test has 1 of 16 people, a share of 0.25 is 4"]), (4, 12, []), (2, 14, []), (1, 3, ["test has 1 of 4"]),
-     (9, 7, ["test has 9 of 16 people"])],
+    [(1, 15, ["test has 1 of 16 people, a share of 0.25 would be 4"]), (4, 12, []), (2, 14, []),
+     (1, 3, ["test has 1 of 4"]), (9, 7, ["test has 9 of 16 people"])],
 )  # fmt: skip
 def test_few_people_by_a_share_are_said(test, train, said):
     people = [f"p{number}" for number in range(test + train)]

@@ -167,11 +167,14 @@ def test_infinity_is_missing():
 @pytest.mark.once
 def test_ages_and_classes_of_recordings_need_no_table(tmp_path):
     labels = {"age": {"kind": "age"}, "task": {"kind": "class", "classes": ["rest", "walk"]}}
+    labels |= {"mood": {"kind": "spans", "classes": ["calm", "tense"]}}
     eeg = {"Fp1": np.random.default_rng(0).normal(scale=20, size=6000)}
-    recordings = [from_arrays(eeg, 100, "uV", name=f"r{age}", age=age, labels={"task": "walk"}) for age in (None, 34)]
+    about = {"labels": {"task": "walk"}, "scores": [(0, 30, "calm")]}
+    recordings = [from_arrays(eeg, 100, "uV", name=f"r{age}", age=age, **about) for age in (None, 34)]
     manifest = convert(recordings, definition(labels=labels), tmp_path / "out", progress=None)
     known, unknown = (next(one for one in manifest.records if one.name == name) for name in ("r34", "rNone"))
-    assert known.labels == {"age": {"labelled": 2, "value": 34.0}, "task": {"1": 2}}
+    assert known.labels == {"age": {"labelled": 2, "value": 34.0}, "task": {"1": 2}, "mood": {"0": 1, "-1": 1}}
+    assert not known.notes
     assert (known.age, unknown.age, unknown.labels["age"]) == (34.0, None, {"labelled": 0})
     assert len(repr(manifest)) < 500
     assert "2 records of 2 people" in repr(manifest)
