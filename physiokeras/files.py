@@ -186,6 +186,23 @@ def locked(path, *, shared=None, wait=False):
         yield
 
 
+@contextlib.contextmanager
+def part_locked(folder, part, parts, wait=False):
+    """Lock an output folder for one part of the work: different parts may run concurrently, the same part may not.
+
+    Args:
+        folder: The folder, a `Path`.
+        part: Number of this part, from 0.
+        parts: Number of parts.
+        wait: As for `locked`.
+
+    Raises:
+        DataError: As for `locked`.
+    """
+    with locked(folder / ".lock", shared=parts > 1, wait=wait), locked(folder / f".lock-{part}-of-{parts}", wait=wait):
+        yield
+
+
 def number_of(text):
     """The number that a cell holds; not "1_0" or digits of other scripts, which Python reads as 10.
 

@@ -13,7 +13,6 @@ def counted(count, thing):
     return f"{count} {'people' if thing == 'person' else f'{thing}s'}"
 
 
-def listed(names, most=5):
-    """Names with commas; of many the first, and how many there are besides."""
-    names = list(names)
+def first_few(names, most=3):
+    """The first few names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -56,8 +56,6 @@ def main():
 
 def prepare(folder):
     """Valid files, and the function that reads each of them."""
-    import edfio
-
     from physiokeras.pipelines import Definition, Manifest, convert
     from physiokeras.pipelines.converting.checksums import read_checksums
     from physiokeras.pipelines.labels.challenge import read_targets
@@ -76,26 +74,10 @@ def prepare(folder):
     shards = convert(source, definition, folder / "out", progress=None)
     shard = shards.shard(header_path.stem)
     (source / "SHA256SUMS.txt").write_text("".join(f"{number:064x} a/file{number}\n" for number in range(9)))
-    night = folder / "edf" / "SC4001E0-PSG.edf"
-    night.parent.mkdir()
-    values = np.random.default_rng(0).normal(0, 30, 12_000).clip(-99, 99)
-    options = {"label": "EEG Fpz-Cz", "physical_dimension": "uV", "physical_range": (-100, 100)}
-    edfio.Edf([edfio.EdfSignal(values, 100, **options)]).write(night)
-    gapped = night.with_name("gapped.edf")
-    marks = [edfio.EdfAnnotation(30 * number, None, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
-    edfio.Edf([edfio.EdfSignal(values, 100, **options)], annotations=marks, data_record_duration=1).write(gapped)
-    # Data records from the 100th on begin 10 s late.
-    data = gapped.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
-    for second in range(119, 99, -1):
-        data = data.replace(f"+{second}\x14\x14".encode(), f"+{second + 10}\x14\x14".encode(), 1)
-    gapped.write_bytes(data)
-    inside = Definition.from_dict(
-        {**edf.to_dict(), "labels": {"stage": {**edf.to_dict()["labels"]["stage"], "file": "{record}.edf"}}}
-    )
-    hypnogram = night.with_name("SC4001EC-Hypnogram.edf")
-    marks = [edfio.EdfAnnotation(30 * number, 30, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
-    edfio.Edf([], annotations=marks).write(hypnogram)
-
+    night, gapped, hypnogram = write_nights(folder / "edf")
+    table = edf.to_dict()
+    stage = {**table["labels"]["stage"], "file": "{record}.edf"}
+    inside = Definition.from_dict({**table, "labels": {"stage": stage}})
     segments = write_segments(folder / "segments")
     others = write_others(folder / "others")
 
@@ -138,6 +120,27 @@ def prepare(folder):
         *score_targets(header_path, night, definition, labels),
         *split_targets(folder / "splits", definition),
     ]
+
+
+def write_nights(folder):
+    """Write a recording in EDF, one in EDF+D with a gap and scores inside, and a hypnogram in EDF+."""
+    import edfio
+
+    folder.mkdir()
+    night, gapped, hypnogram = (folder / f"{name}.edf" for name in ("SC4001E0-PSG", "gapped", "SC4001EC-Hypnogram"))
+    values = np.random.default_rng(0).normal(0, 30, 12_000).clip(-99, 99)
+    options = {"label": "EEG Fpz-Cz", "physical_dimension": "uV", "physical_range": (-100, 100)}
+    edfio.Edf([edfio.EdfSignal(values, 100, **options)]).write(night)
+    marks = [edfio.EdfAnnotation(30 * number, None, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
+    edfio.Edf([edfio.EdfSignal(values, 100, **options)], annotations=marks, data_record_duration=1).write(gapped)
+    # Data records from the 100th on begin 10 s late.
+    data = gapped.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
+    for second in range(119, 99, -1):
+        data = data.replace(f"+{second}\x14\x14".encode(), f"+{second + 10}\x14\x14".encode(), 1)
+    gapped.write_bytes(data)
+    marks = [edfio.EdfAnnotation(30 * number, 30, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
+    edfio.Edf([], annotations=marks).write(hypnogram)
+    return night, gapped, hypnogram
 
 
 def score_targets(record, night, definition, labels):

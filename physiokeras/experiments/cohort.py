@@ -48,7 +48,7 @@ def prepared(settings):
 
 
 def _say_experiment(settings):
-    """Say which experiment holds where the user, who gave data, named none."""
+    """Print whose settings are used where data are given without `--config`."""
     default = default_config(type(settings))
     if default and settings.config == default:
         size = f"{settings.steps} steps, width {settings.width}, depth {settings.depth}"

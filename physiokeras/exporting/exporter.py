@@ -122,12 +122,12 @@ def export(
         write(form, network, signature, file, batch is None)
         difference = _difference(form.open(file), extractor, head, inputs, batch)
         _refuse_above(bound, difference, out / form.file)
-        loss = None
+        int8_difference = None
         if int8:
             real = parity.stored(windows, extractor.encoder, dtype)
             real = {name: values[: len(values) // size * size] for name, values in real.items()}
             eight_bits.quantize(format, file, real, size)
-            loss = _difference(form.open(file), extractor, head, real, batch)
+            int8_difference = _difference(form.open(file), extractor, head, real, batch)
         first = {name: values[:size] for name, values in inputs.items()}
         both = form.open(file), parity.keras_function(extractor, head)
         ms, keras_ms = (parity.milliseconds(run, first) / size for run in both)
@@ -139,7 +139,7 @@ def export(
             output=next(iter(network.output)),
             classes=head.task.classes if head else (),
             difference=difference,
-            int8_difference=loss,
+            int8_difference=int8_difference,
             windows=len(inputs["present"]),
             bytes=sum(part.stat().st_size for part in written.rglob("*") if part.is_file()),
             ms=ms,

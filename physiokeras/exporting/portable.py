@@ -1,6 +1,7 @@
 """The model that is exported: a window's signals in, features or predictions out."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ class Head:
     bias: np.ndarray
 
     @classmethod
-    def of(cls, task, mean, scale, weights, bias):
+    def of(cls, task: Task, mean: np.ndarray, scale: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> Self:
         """The head of standardised features: `((features - mean) / scale) @ weights + bias`, folded in float64."""
         mean, scale, weights, bias = (np.asarray(values, np.float64) for values in (mean, scale, weights, bias))
         folded = weights / scale[:, None]
@@ -37,7 +38,7 @@ class Head:
         return cls(task, folded.astype("float32"), shift.astype("float32"))
 
     @classmethod
-    def of_probe(cls, probe: Probe):
+    def of_probe(cls, probe: Probe) -> Self:
         """The head of a fitted probe.
 
         Raises:
@@ -51,7 +52,7 @@ class Head:
         return cls.of(probe.task, probe.mean, probe.scale, probe.weights, probe.bias)
 
     @classmethod
-    def of_network(cls, network: LinearProbe, task: Task):
+    def of_network(cls, network: LinearProbe, task: Task) -> Self:
         """The head of one task of a fine-tuned or supervised model."""
         norm, head = network.standardize, network.heads[list(network.classes).index(task.label)]
         mean, variance, weights, bias = map(

@@ -46,6 +46,7 @@ def write(out, model, digest, found):
     text = _template().render(
         model=model,
         card=model.card,
+        expected=list(expected(model.card.get("scores", {}), model.heads)),
         columns=COLUMNS,
         rows=[_row(out, facts) for facts in scored],
         set_aside=set_aside,
@@ -63,8 +64,30 @@ def write(out, model, digest, found):
     return Path(out) / PAGE
 
 
+def expected(scores, heads):
+    """Yields a sentence for each task with classes on how the model's run scored on people whom it had not seen.
+
+    Args:
+        scores: The run's scores, as in `TrainedModel.card`; the first column is the model's own.
+        heads: Task name to `Head`.
+    """
+    own = next(iter(scores.values()), {})
+    for task, head in heads.items():
+        found = own.get(task, {}).get("windows", {})
+        if not head.task.classes or not found.get("confusion"):
+            continue
+        rows = zip(head.task.classes, found["confusion"], strict=True)
+        shares = ", ".join(f"{name} {row[n] / sum(row):.0%}" for n, (name, row) in enumerate(rows) if sum(row))
+        interval = own[task].get("intervals", {}).get("kappa")
+        between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+        yield (
+            f"{task}: kappa {found['kappa']:.2f}{between}, balanced accuracy {found['balanced_accuracy']:.2f} on "
+            f"{found['windows']:,} windows; found of each class: {shares}"
+        )
+
+
 def distrust(facts):
-    """Sorting key of scored records: those to distrust first."""
+    """Sorting key of scored records, the most doubtful first."""
     return -len(facts["doubts"]), -(facts["distance"] or math.inf), facts["record"]
 
 

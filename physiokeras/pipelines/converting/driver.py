@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from physiokeras.errors import DataError
-from physiokeras.files import locked, remove_temporaries, write_csv
+from physiokeras.files import locked, part_locked, remove_temporaries, write_csv
 from physiokeras.pipelines.converting import pool
 from physiokeras.pipelines.converting.checksums import FILE as SUMS
 from physiokeras.pipelines.converting.conversion import convert_one, set_aside
@@ -76,7 +76,8 @@ def convert(
     work = Work.of(source, definition, out, shard_index, num_shards, strict)
     say = progress or (lambda line: None)
     (work.out / "records").mkdir(parents=True, exist_ok=True)
-    with _hold(work, shard_index, num_shards, wait):
+    with part_locked(work.out, shard_index, num_shards, wait):
+        remove_temporaries(work.out / "records", [path.stem for path in work.mine])
         _refuse_other(work.out, work.definition)
         found = [entry for entry in survey(work.mine, work.definition) if not work.done(entry.path)]
         by = "by an engine" if engine else f"by {counted(workers, 'worker')}"
@@ -196,16 +197,6 @@ def _by_split(manifest):
     found = manifest.splits.items()
     found = [f"{name} {counted(count, 'window')} of {counted(len(people[name]), 'person')}" for name, count in found]
     return ", ".join(found) or "none"
-
-
-@contextlib.contextmanager
-def _hold(work, shard_index, num_shards, wait):
-    """Lock the folder: different shards may be converted concurrently, the same shard may not."""
-    with contextlib.ExitStack() as held:
-        held.enter_context(locked(work.out / ".lock", shared=num_shards > 1, wait=wait))
-        held.enter_context(locked(work.out / f".lock-{shard_index}-of-{num_shards}", wait=wait))
-        remove_temporaries(work.out / "records", [path.stem for path in work.mine])
-        yield
 
 
 def _refuse_other(out, definition):

@@ -104,11 +104,11 @@ def left_out(source, paths, definition):
         yield f"Annotations of no record, by their names: {_names(orphans, source)}."
     links = [link for link in links if not any(path.is_relative_to(link) for path in paths)]
     if links:
-        yield f"Not followed, for they are links: {_names(links, source)}. Copy them, or make them the source."
+        yield f"Not followed, because they are links: {_names(links, source)}. Copy them, or make them the source."
 
 
 def _alike(claimed, label):
-    """Files beside those that a label claims whose names fit its pattern for some record, tables left out."""
+    """Files in the folders of a label's annotations that fit its pattern for any record; none for tables."""
     if not claimed:
         return set()
     pattern = re.sub(r"\{record[^}]*\}", "*", (label.file or f"{{record}}.{label.annotator}").rpartition("/")[2])
@@ -164,7 +164,7 @@ def _hidden(path, source):
 
 
 def holds_scores_alone(path):
-    """Whether a file is EDF+ without any signal; what cannot be read is left for whoever reads it."""
+    """Whether a file is EDF+ without any signal; false for a file that cannot be read, which its reader reports."""
     if path.suffix.lower() not in edf.SUFFIXES:
         return mne_files.is_part(path) or mne_files.holds_marks_alone(path)
     try:

@@ -52,7 +52,7 @@ class Found:
     unused: tuple = ()
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The record's name."""
         return self.path.stem
 
@@ -110,8 +110,8 @@ def seconds_per_hour(found, definition):
     header, total = read_header(good.path), 0.0
     random, sources = np.random.default_rng(0), find_sources(header, definition)
     for modality in definition.modalities.values():
-        found = [sources[channel.name].signals for channel in modality.channels]
-        rates = [header.signals[places[0]].rate for places in found if places]
+        places = [sources[channel.name].signals for channel in modality.channels]
+        rates = [header.signals[own[0]].rate for own in places if own]
         if rates:
             out = np.zeros((definition.windows(_PROBE) or 1, definition.samples(modality.name)), np.int16)
             noise = random.normal(modality.offset, 1, round(max(_PROBE, definition.window) * rates[0]))

@@ -41,7 +41,7 @@ class Channel:
     required: bool = False
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """All names to look for, the own one first."""
         return (self.name, *self.alias)
 
@@ -108,9 +108,9 @@ class Label:
         kind: One of `LABEL_KINDS`.
         annotator: Extension of the annotation file: "arousal" for `NAME.arousal`. Recordings in memory bring their
             scores; where there are no others, neither `annotator` nor `file` is needed.
-        file: Instead of `annotator`, a pattern of the annotation file from the record's folder on, in which "{record}"
-            stands for the record's name, "{record:.6}" for its first six letters and "{folder}" for its folder's name:
-            "../../annotations/{folder}/{record}-nsrr.xml".
+        file: Instead of `annotator`, a pattern of the annotation file's path relative to the record's folder, in which
+            "{record}" stands for the record's name, "{record:.6}" for its first six letters and "{folder}" for its
+            folder's name: "../../annotations/{folder}/{record}-nsrr.xml".
         prefix: What the texts of stages or spans begin with; others are events, without effect here.
         classes: Class names in the order of their numbers.
         mapping: Annotated string to class; strings that equal a class need no entry, nor do the names of stages in
@@ -173,7 +173,7 @@ class Label:
         check(not both or not self.is_annotated, f"{key} annotator", "is for labels without `file`", self.annotator)
         check(self.table is None or self.kind in TABLE_KINDS, f"{key} table", f"is for {TABLE_KINDS}", self.table)
         check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
-        rule = "must be a pattern from the record's folder on, in which only {record} and {folder} stand in braces"
+        rule = "must be a pattern relative to the record's folder, in which only {record} and {folder} stand in braces"
         check(self.file is None or _pattern(self.file), f"{key} file", rule, self.file)
         check("/" not in (self.vector or ""), f"{key} vector", "must be a suffix without /", self.vector)
         check(0.5 < self.share <= 1, f"{key} share", "must lie in (0.5, 1]", self.share)
@@ -203,7 +203,7 @@ class Label:
             check(valid, key, "normal and abnormal must both list symbols and share none", (self.normal, self.abnormal))
 
     @property
-    def is_annotated(self):
+    def is_annotated(self) -> bool:
         """Whether it is made of a record's annotations, and not of a table."""
         return self.kind not in (*TABLE_KINDS, "age")
 

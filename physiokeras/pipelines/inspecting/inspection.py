@@ -60,12 +60,12 @@ class Inspection:
         return "\n  ".join([*lines, *(["; ".join(more)] if more else [])])
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The record's name."""
         return self.path.stem
 
     @property
-    def doubts(self):
+    def doubts(self) -> list[str]:
         """Sentences on what a person should look at before trusting what a model says of this record."""
         found, single = [], []
         for name, share in dict(self.modalities).items():
@@ -87,12 +87,12 @@ class Inspection:
         return found + single
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """One word: "good", "doubtful" or "unusable"."""
         return "unusable" if self.error else "doubtful" if self.doubts else "good"
 
     @property
-    def verdict_text(self):
+    def verdict_text(self) -> str:
         """The verdict and its first reason."""
         reason = self.error or next(iter(self.doubts), None)
         return f"{self.verdict}: {reason}" if reason else self.verdict

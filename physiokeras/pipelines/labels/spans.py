@@ -11,7 +11,7 @@ ROUNDING = 0.02
 """Seconds that a window may lack of the share: the clocks of two files differ by some milliseconds."""
 
 _SLIVER = 1.0
-"""Seconds by which a mark may reach into the next one, for its length was rounded."""
+"""Seconds by which a mark may reach into the next one, because its length was rounded."""
 
 _NOTABLE = 0.05
 """Share of the windows with scores above which it is noted that they have no label."""
@@ -44,10 +44,10 @@ def window_classes(annotations, label, header, edges, report):
 
 
 def find_spans(annotations, label, header, report):
-    """`(begin, end, class)` in frames of every stretch of one class, in order; no two meet.
+    """`(begin, end, class)` in frames of every stretch of one class, in order and without overlaps.
 
-    A mark lasts as long as it says, and else until the next mark of the label, or to the record's end. Where marks of
-    different classes overlap there is none.
+    A mark lasts for its duration; without one, until the next mark of the label or the record's end. Where marks of
+    different classes overlap, there is no class.
 
     Raises:
         DataError: A mark that is none of the label's classes.
@@ -77,7 +77,7 @@ def find_spans(annotations, label, header, report):
         seconds, first = np.diff(places)[several].sum() / header.rate, places[:-1][several][0] / header.rate
         rule = f"marks of [labels.{label.name}] contradict each other at the same time for {seconds:g} s"
         report.append(f"{name}: {rule}, from second {first:g} on; these have no class")
-    # The last row, which index -1 meets, is that of what is unscored.
+    # Index -1 selects the last row, that of unscored marks.
     classes = np.where(several | ~covers[:-1].any(axis=0), -1, covers[:-1].argmax(axis=0))
     spans = zip(places[:-1].tolist(), places[1:].tolist(), classes.tolist(), strict=True)
     return [span for span in spans if span[2] >= 0]

@@ -7,9 +7,10 @@ from physiokeras.pipelines.scores.score_files import frames_of, is_event, is_pos
 
 
 def window_events(annotations, label, header, edges, report):
-    """Label windows by events: 1 where they cover `label.positive` seconds, if that is 0 any of it; 0 where none of it.
+    """Label windows by events.
 
-    A window is -1 where they cover less than that, and where the file does not score all of it.
+    A window is 1 where events cover `label.positive` seconds of it, or any part of it if that is 0. It is 0 where they
+    cover none of it, and -1 where they cover less than `label.positive` or the file does not score all of it.
 
     Args:
         annotations: `Annotations`.

@@ -144,7 +144,7 @@ def table_column(source, table, key, column):
 
 
 def spelling(text):
-    """What is the same in all spellings of a name: without case, spaces, and zeros before numbers."""
+    """A name without case, spaces and leading zeros, which all spellings of it share."""
     plain = re.sub(r"[\s_-]+", "-", text.strip().casefold())
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 

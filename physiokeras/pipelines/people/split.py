@@ -10,9 +10,9 @@ def assign_splits(definition, people, kept=None):
     """The split of every record: a function of its person and the seed alone, so that adding people moves nobody.
 
     Records that match `split.pretrain` are unlabelled. People whom `split.people` lists are where it says. For each
-    other person, a hash of the seed and the person's name is a number in [0, 1);
-    below `test` the person tests, within `validation` above it the person validates, and else trains. So the shares
-    are met on average alone: few people may leave a split empty.
+    other person, a hash of the seed and the person's name is a number in [0, 1). Below `test` the person is in "test",
+    from there to `test + validation` in "validation", and above in "train". The shares are therefore met on average
+    only: with few people a split may be empty.
 
     Args:
         definition: `Definition`.

@@ -6,7 +6,7 @@ from collections import Counter
 
 from physiokeras.pipelines.people.split import is_listed
 from physiokeras.pipelines.signals.channels import ABSENT, is_absent
-from physiokeras.wording import counted, listed
+from physiokeras.wording import counted, first_few
 
 
 def kinds_of_notes(records):
@@ -101,8 +101,9 @@ def without_labels(manifest):
                 splits |= {record.split} if manifest.value_counts(record, name) else set()
     for name, splits in known.items():
         for split in (split for split in people if splits and split not in splits):
+            persons = first_few(list(people[split]))
             yield (
-                f"no window of the split {split} has the label {name}; its people: {listed(people[split])}. Name "
+                f"no window of the split {split} has the label {name}; its people: {persons}. Name "
                 f"recordings without labels in `[split] pretrain`, or list people: `{split} = [...]`"
             )
 

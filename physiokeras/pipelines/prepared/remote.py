@@ -92,7 +92,7 @@ class Remote:
         return self._files.sizes(self.url)
 
     def below(self):
-        """Name of each file below the folder, from it on, to (bytes, a text that changes with its content)."""
+        """Path of each file relative to the folder, to (bytes, a text that changes with its content)."""
         return self._files.below(self.url)
 
     def beside(self):
@@ -120,7 +120,7 @@ def local_folder(place, wanted=lambda name: True):
 
     Args:
         place: Path or URL.
-        wanted: Function of a file's name, from the folder on, to whether it is copied.
+        wanted: Function of a file's path relative to the folder, to whether it is copied.
 
     Returns: `Path`.
 

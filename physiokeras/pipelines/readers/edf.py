@@ -188,7 +188,7 @@ def _signal(signal, path, duration):
 
 
 def _text(latin):
-    """A field that edfio read as Latin-1: UTF-8 where its bytes are that."""
+    """A field that edfio decoded as Latin-1; decoded as UTF-8 where its bytes are valid UTF-8."""
     try:
         return latin.encode("latin-1").decode("utf-8").strip()
     except UnicodeError:

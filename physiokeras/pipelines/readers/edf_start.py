@@ -1,9 +1,11 @@
 """Start times of EDF files, and the seconds between two of them."""
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Self
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.readers.edf_plus import Layout
@@ -35,7 +37,7 @@ class Start:
     first: float
 
     @classmethod
-    def of(cls, path):
+    def of(cls, path: str | os.PathLike) -> Self:
         """Read a file's start.
 
         Raises:

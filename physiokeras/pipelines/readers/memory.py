@@ -64,17 +64,17 @@ class Recording:
         return f"{self.name} (in memory)"
 
     @property
-    def stem(self):
+    def stem(self) -> str:
         """Its name: what `Path.stem` is of a record's file."""
         return self.name
 
     @property
-    def header(self):
+    def header(self) -> Header:
         """`Header`."""
         rate = self.frames / self.seconds
         return Header(Path(str(self)), self.name, rate, self.frames, self.signals, self.notes, recording=self)
 
-    def read(self, index):
+    def read(self, index: int) -> np.ndarray:
         """One channel in its unit: float32 `(samples,)`, NaN where missing."""
         if isinstance(self.samples, tuple):
             values = np.array(self.samples[index], np.float32)
@@ -82,7 +82,7 @@ class Recording:
             return values
         return mne_files.read_raw_channel(self.samples, index, self.signals[index].gain)
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of all that is in it, hexadecimal."""
         about = [(signal.name, signal.unit, signal.rate, signal.gain) for signal in self.signals]
         found = hashlib.sha256(repr(about).encode())
@@ -97,7 +97,7 @@ class Recording:
             found.update(texts.onset.tobytes() + texts.duration.tobytes() + repr(list(texts.description)).encode())
         if self.annotations:
             marks = self.annotations
-            found.update(marks.samples.tobytes() + marks.durations.tobytes() + repr(marks.notes).encode())
+            found.update(marks.samples.tobytes() + np.asarray(marks.durations).tobytes() + repr(marks.notes).encode())
         return found.hexdigest()
 
 

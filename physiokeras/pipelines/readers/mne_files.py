@@ -280,7 +280,7 @@ def _plain(text):
 
 @contextlib.contextmanager
 def refused(path, channel=None):
-    """Whatever MNE stumbles over inside, in a damaged file, becomes a `DataError`."""
+    """Context: any error while MNE reads a damaged file becomes a `DataError`."""
     try:
         yield
     except DataError:

@@ -39,7 +39,7 @@ def annotation_file(path, label):
     path = Path(path)
     if label.file is None:
         return _any_case(path.with_suffix(f".{label.annotator}")) if label.annotator else None
-    # Whatever stands in a record's name stands for itself.
+    # Wildcards in a record's name match themselves only.
     known = {"record": path.stem, "folder": path.parent.name}
 
     def insert(match):
@@ -80,7 +80,7 @@ def any_case(pattern):
 def matching(folder, pattern):
     """Paths in a folder whose names match, hidden ones left out, sorted."""
     modified, expression = os.stat(folder).st_mtime_ns, re.compile(fnmatch.translate(pattern))
-    # The clock of file systems is coarse: what changed just now may change once more at the same time.
+    # File systems keep coarse times: a folder that changed just now may change again without a new time.
     settled = time.time_ns() - modified > 2_000_000_000
     names = _names(folder, modified) if settled else _names.__wrapped__(folder, modified)
     first = re.match(r"[^*?[]*", pattern)[0]
@@ -140,9 +140,8 @@ def class_reader(label, annotations=None):
     """Function of `(symbol, text)` of a mark: the number of its class in a label of stages or spans.
 
     It is -1 for what is listed as unscored, None for what is no mark of the label, and `UNKNOWN` for a mark of the
-    label that is none of its classes. What is listed as unscored need not have the prefix, and what is listed with it
-    need not have it twice. Names of stages that the field knows need no entry. Of the patterns, those with `*`, the
-    first that matches counts, where no text matches whole.
+    label that is none of its classes. Entries of the label match with and without its prefix. Common names of stages
+    need no entry. An entry with `*` is a pattern: the first that matches counts, where no entry equals the text.
 
     Args:
         label: `Label`.
@@ -179,7 +178,7 @@ def is_event(text):
 
 
 def uses(label):
-    """Function of `(symbol, text)`: whether a label makes something of such an annotation. No other place says so."""
+    """Function of `(symbol, text)`: whether a label uses such an annotation. Only this function decides it."""
     if label.kind == "beats":
         return lambda mark: mark[0] in BEATS
     if label.kind == "arousal":
@@ -200,7 +199,7 @@ def is_positive(label):
 
 
 def unused_marks(header, definition):
-    """Lines on the annotations that no label makes anything of, for each annotation file of a record."""
+    """Lines on the annotations that no label uses, for each annotation file of a record."""
     readers = {}
     for label in (label for label in definition.labels.values() if label.is_annotated):
         source = _source(header, label)

@@ -85,7 +85,7 @@ def test_what_a_pattern_leaves_out_is_said(source, tmp_path):
     assert lines == [
         "Left out by records = '**/*-PSG.edf': other.edf.",
         "Annotations of no record, by their names: zzz-Hypnogram.edf.",
-        "Not followed, for they are links: linked. Copy them, or make them the source.",
+        "Not followed, because they are links: linked. Copy them, or make them the source.",
     ]
     assert set(lines) < set(run(source, tmp_path / "out", SCORED)[1])
     with pytest.raises(DataError, match=r"no record matches '\*\*/\*\.hea'\. It holds a01-Hypnogram\.edf, .* more"):

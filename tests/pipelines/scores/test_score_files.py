@@ -377,7 +377,7 @@ def test_scores_may_lie_in_another_folder(tmp_path):
     with pytest.raises(DataError, match="must not be a link"):
         read_labels(record, definition, {})
     for file in ("/etc/{record}", "a/../../x", "*/x.xml", "a//x", "..", "{name}.xml"):
-        with pytest.raises(DataError, match="must be a pattern from the record's folder on"):
+        with pytest.raises(DataError, match="must be a pattern relative to the record's folder"):
             Definition.from_dict({**table, "labels": {"own": {**label, "file": file}}})
 
 
