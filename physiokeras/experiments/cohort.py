@@ -11,6 +11,7 @@ from physiokeras.pipelines.prepared.checking import check_sizes
 from physiokeras.pipelines.prepared.manifest import TRAINING
 from physiokeras.pipelines.prepared.notes import without_labels
 from physiokeras.pipelines.prepared.selection import Selection
+from physiokeras.wording import counted
 
 SIMULATED = "simulated"
 """The definition of the simulated cohorts."""
@@ -80,7 +81,7 @@ def training_splits(settings, manifest):
     splits = settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
     lacking = [name for name in splits if name not in manifest.splits]
     if lacking:
-        there = ", ".join(f"{name} ({windows} windows)" for name, windows in manifest.splits.items()) or "none"
+        there = ", ".join(f"{name} ({counted(count, 'window')})" for name, count in manifest.splits.items()) or "none"
         advice = "Name some of them: --pretrain-on train." if "train" in manifest.splits else "Prepare more people."
         message = f"no people in the split {' and '.join(lacking)} to pretrain on. There are: {there}. {advice}"
         raise DataError(message, file=manifest.folder)

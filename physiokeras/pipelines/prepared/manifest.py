@@ -284,8 +284,8 @@ class Manifest:
         return path
 
     def _contents(self):
-        splits = ", ".join(f"{name} ({windows} windows)" for name, windows in self.splits.items())
-        return f"The folder has {len(self.records)} records; splits: {splits or 'none'}."
+        splits = ", ".join(f"{name} ({counted(windows, 'window')})" for name, windows in self.splits.items())
+        return f"The folder has {counted(len(self.records), 'record')}; splits: {splits or 'none'}."
 
 
 def identity_of(sources):
