@@ -95,6 +95,7 @@ def main(argv=None):
         with hosts.joined(here, settings, manifest.data_hash):
             training.fit_together(here, manifest, settings, run, splits)
         return 0
+    cohort.warn_without_labels(manifest)
     print(cohort.amount(settings, manifest, splits), flush=True)
     with run_folder.start(settings, recipe="pretrain", **known) as run:
         if here.count > 1:

@@ -1,9 +1,7 @@
 """How much of its definition the records of a data set have, and the names of records that lack something."""
 
 from physiokeras.pipelines.signals.channels import is_absent
-
-_NAMED = 3
-"""Records that a line names."""
+from physiokeras.wording import counted, first_few
 
 
 def channel_sources(records):
@@ -85,9 +83,4 @@ def how_many(names, records):
     """How many records, and which: "2 of 9 records (a, b)", or "all records"."""
     if len(names) == len(records):
         return "all records" if len(names) > 1 else f"the record {names[0]}"
-    return f"{len(names)} of {len(records)} records ({first_few(names)})"
-
-
-def first_few(names):
-    """The first few names, and how many more there are."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return f"{len(names)} of {counted(len(records), 'record')} ({first_few(names)})"

@@ -83,8 +83,6 @@ class Definition:
         check(not self.person_column or self.people, "person_column", "is a column of `people`", self.people)
         check(not self.split.column or self.people, "[split] column", "is a column of `people`", self.people)
         check(not self.person_column or not self.person, "person_column", "takes the place of `person`", self.person)
-        for label in self.labels.values():
-            check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
         spans = [label.name for label in self.labels.values() if label.kind in ("stages", "spans")]
         rule = f"must name a label of stages or spans: {', '.join(spans) or 'there is none'}"
         check(self.grid is None or self.grid in spans, "grid", rule, self.grid)

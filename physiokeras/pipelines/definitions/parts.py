@@ -126,7 +126,7 @@ class Label:
         normal: Symbols of normal beats ("beats").
         abnormal: Symbols of beats that make a window positive ("beats").
         table: File below the source folder with a row a record or a person ("class", "number"). A "class" without
-            `classes` takes those found there, sorted.
+            `classes` takes those found there, sorted. Recordings in memory bring their labels and need none.
         column: Its column with the label; default: the label's name. For scores in a table, that of the description.
         by: Whether a row is of a "record" (the default) or of a "person".
         key: Its column with the names of records or people; default: `by`.
@@ -209,7 +209,6 @@ class Label:
 
     def _check_table(self, key):
         """`column` gets its default here, so that messages can name it."""
-        check(self.table, f"{key} table", f"must name the table; kind {self.kind} is a column of one", self.table)
         check(not self.annotator and not self.file, key, "takes `table` instead of `annotator` and `file`", self.file)
         check(self.by in (None, "record", "person"), f"{key} by", 'must be "record" or "person"', self.by)
         object.__setattr__(self, "column", self.column or self.name)

@@ -6,6 +6,7 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines.scores.score_files import UNKNOWN, class_reader, far_behind, frames_of
 from physiokeras.pipelines.scores.score_marks import EPOCH
 from physiokeras.pipelines.scores.stage_names import AMBIGUOUS
+from physiokeras.wording import counted
 
 ROUNDING = 0.02
 """Seconds that a window may lack of the share: the clocks of two files differ by some milliseconds."""
@@ -65,7 +66,10 @@ def find_spans(annotations, label, header, report):
     outside = (ends <= 0) | ((begins >= frames) & (not header.unfinished))
     outside = np.count_nonzero(outside & (values >= 0))
     if outside:
-        report.append(f"{name}: {outside} marks of [labels.{label.name}] lie before or behind the record; left out")
+        lie = "lies" if outside == 1 else "lie"
+        report.append(
+            f"{name}: {counted(outside, 'mark')} of [labels.{label.name}] {lie} before or behind the record; left out"
+        )
     report += far_behind(annotations.path, ends[values >= 0], label, header)
     begins, ends = np.clip(begins, 0, frames), np.clip(ends, 0, frames)
     places = np.unique(np.concatenate([begins, ends]))
@@ -152,8 +156,11 @@ def _lost(scored, needed, labelled, annotations, label, header, edges):
     two = np.count_nonzero((scored >= needed) & ~labelled)
     window, start = (edges[1] - edges[0]) / header.rate, edges[0] / header.rate
     offset = (grid_start(annotations, label, header, window) - start) % window
-    text = f"{annotations.path.name}: {lost} of {windows} windows with marks of [labels.{label.name}] have no label"
-    text += f": in {two} two classes meet, {lost - two} hold too little of one"
+    marked = f"{counted(windows, 'window')} with marks of [labels.{label.name}]"
+    text = f"{annotations.path.name}: {lost} of {marked} without a label"
+    why = [f"in {two} two classes meet"] * bool(two)
+    why += [f"{lost - two} {'holds' if lost - two == 1 else 'hold'} too little of one"] * bool(lost - two)
+    text += f": {', '.join(why)}"
     yield text + (f"; the scoring's grid begins {offset:g} s off the windows, see `grid`" if offset else "")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.files import number_of, one_form, refuse_link_out
+from physiokeras.pipelines.definitions.parts import TABLE_KINDS, check
 
 UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".", "?", "<na>", "#n/a", "unknown")
 """Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', "#N/A" Excel's."""
@@ -35,9 +36,10 @@ def read_people(source, definition):
     Returns: dict record name -> `Person`; empty where the definition names no table.
 
     Raises:
-        DataError: Missing file or columns, a link out of the source, an age that is no number or implausible, a sex
-            other than F and M, a record twice with different entries.
+        DataError: A label whose table is not named, missing file or columns, a link out of the source, an age that is
+            no number or implausible, a sex other than F and M, a record twice with different entries.
     """
+    check_tables(definition)
     if definition.people is None:
         return {}
     path, people = Path(source) / definition.people, {}
@@ -51,6 +53,22 @@ def read_people(source, definition):
     return people
 
 
+def check_tables(definition):
+    """Refuse a label of a table that the definition does not name; recordings in memory bring such labels themselves.
+
+    Args:
+        definition: `Definition`.
+
+    Raises:
+        DataError: Names the label's key and the one that is lacking.
+    """
+    for name, label in definition.labels.items():
+        key = f"[labels.{name}]"
+        check(label.kind != "age" or definition.people, key, "kind age needs `people`", definition.people)
+        rule = f"must name the table; kind {label.kind} is a column of one"
+        check(label.kind not in TABLE_KINDS or label.table, f"{key} table", rule, label.table)
+
+
 def without_missing_people(definition, source):
     """The definition without the tables that the source lacks, and without what needs them."""
 
@@ -61,7 +79,7 @@ def without_missing_people(definition, source):
     labels = {
         name: label
         for name, label in definition.labels.items()
-        if (label.kind != "age" or people) and (label.table is None or there(label.table))
+        if (label.kind != "age" or people) and (label.kind not in TABLE_KINDS or there(label.table))
     }
     column, split = definition.person_column if people else None, definition.split
     if (split.column and not people) or (split.file and not there(split.file)):

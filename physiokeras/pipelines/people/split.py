@@ -86,6 +86,11 @@ def _matches(person, patterns, persons):
     return whole in forms or any(fnmatch.fnmatchcase(whole, form) for form in forms if form not in known)
 
 
+def is_listed(person, split):
+    """Whether a list of `Split.people` names a person, who is not drawn then."""
+    return any(_matches(person, patterns) for patterns in (split.people or {}).values())
+
+
 def is_unlabelled(record, split):
     """Whether a record's name matches the patterns of `Split.pretrain`."""
     return any(fnmatch.fnmatchcase(record, pattern) for pattern in split.pretrain)

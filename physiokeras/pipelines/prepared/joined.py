@@ -23,7 +23,7 @@ REQUESTS = 16
 """Sidecars that are read at once, which counts on remote file systems."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JoinedManifest(Manifest):
     """The contents of several prepared folders, or of one in the layout of more channels than it has.
 

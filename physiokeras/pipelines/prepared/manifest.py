@@ -13,6 +13,7 @@ from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.remote import Remote, located
+from physiokeras.wording import counted
 
 SCHEMA = 1
 """Version of the manifest, the sidecars and the examples; another one is refused, and shards are converted again."""
@@ -68,7 +69,7 @@ class Record:
         return vars(self).get(name, default)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """A prepared folder's contents.
 
@@ -99,6 +100,18 @@ class Manifest:
     versions: dict
     schema: int = SCHEMA
     problems: list = field(default_factory=list)
+
+    def __repr__(self):
+        """Size, splits, modalities and labels, in a few lines."""
+        sizes = (f"{name} {count}" for name, count in self.splits.items())
+        lines = [
+            f"Manifest of {self.folder}",
+            f"{counted(len(self.records), 'record')} of {counted(len({r.person for r in self.records}), 'person')}; "
+            f"windows: {', '.join(sizes) or 'none'}; {len(self.set_aside)} set aside",
+            f"modalities: {', '.join(self.modalities)}; labels: {', '.join(self.labels) or 'none'}",
+            *self.problems,
+        ]
+        return "\n  ".join(lines)
 
     @classmethod
     def read(cls, folder: Any) -> Self:
@@ -271,8 +284,8 @@ class Manifest:
         return path
 
     def _contents(self):
-        splits = ", ".join(f"{name} ({windows} windows)" for name, windows in self.splits.items())
-        return f"The folder has {len(self.records)} records; splits: {splits or 'none'}."
+        splits = ", ".join(f"{name} ({counted(windows, 'window')})" for name, windows in self.splits.items())
+        return f"The folder has {counted(len(self.records), 'record')}; splits: {splits or 'none'}."
 
 
 def identity_of(sources):

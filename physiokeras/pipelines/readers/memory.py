@@ -19,6 +19,7 @@ from physiokeras.pipelines.readers.header import Header
 from physiokeras.pipelines.readers.mne_scores import marks_of
 from physiokeras.pipelines.readers.timed_marks import timed_marks
 from physiokeras.pipelines.readers.wfdb_header import Signal, plain_unit
+from physiokeras.wording import counted
 
 FORMAT = "memory"
 """`Signal.format` of arrays."""
@@ -238,7 +239,7 @@ def _infinite(signals):
     for name, values in signals.items():
         count = np.count_nonzero(np.isinf(values))
         if count:
-            yield f"{name}: {count} infinite values are missing data"
+            yield f"{name}: {counted(count, 'infinite value')} taken as missing data"
 
 
 def _signal(recording, name, values, rate, unit):

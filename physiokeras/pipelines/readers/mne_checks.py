@@ -12,6 +12,7 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.readers.wfdb_header import plain_unit
+from physiokeras.wording import counted
 
 _WIDTHS = {"INT_16": 2, "UINT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 _GDF_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8, 279: 3, 535: 3}
@@ -146,7 +147,9 @@ def _segments(path, samples, rate):
         message = f"{last / rate:.0f} s recorded over {at:.0f} s; divide the record at its longest pause"
         raise DataError(f"the pauses between segments are too long: {message}.", file=path)
     lost = at - last / rate
-    return tuple(runs), [f"{path.name}: {len(runs) - 1} pauses, {lost:.1f} s in all, are missing data"] * (lost > 0)
+    return tuple(runs), [f"{path.name}: {counted(len(runs) - 1, 'pause')}, {lost:.1f} s in all: missing data"] * (
+        lost > 0
+    )
 
 
 def _moment(date, path):

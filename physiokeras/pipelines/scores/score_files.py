@@ -159,6 +159,11 @@ def far_behind(path, ends, label, header):
     return [f"{path.name}: {rule}; are durations in another unit?"]
 
 
+def has_scores(header, label):
+    """Whether a record has a file, or marks in memory, of a label."""
+    return _source(header, label) is not None
+
+
 def frames_of(annotations, label, header):
     """Frame of every annotation, counted from 0; negative where it begins before the record."""
     samples = annotations.samples - label.first_sample
@@ -231,10 +236,12 @@ def is_positive(label):
 def unused_marks(header, definition):
     """Lines on the annotations that no label uses, for each annotation file of a record."""
     readers = {}
-    for label in definition.labels.values():
+    for label in (label for label in definition.labels.values() if label.is_annotated):
         source = _source(header, label)
         if source is not None:
-            key = getattr(source, "path", source), label.column, label.epoch, label.times
+            # These keys say how a file is read; marks in memory are the same for all labels.
+            keys = () if header.recording else (label.column, label.epoch, label.times)
+            key = getattr(source, "path", source), *keys
             readers.setdefault(key, (source, []))[1].append(label)
     for (path, *_), (source, labels) in readers.items():
         annotations, used = read_marks(source, header, labels[0]), [uses(label) for label in labels]

@@ -147,7 +147,6 @@ def test_link_out_of_the_folder_is_refused(source):
 
 
 DEFINITIONS = {
-    "no table": ({"kind": "class"}, "must name the table"),
     "with annotations": ({**TASK, "annotator": "st"}, "takes `table` instead of"),
     "table of another kind": ({"kind": "spans", "annotator": "st", "classes": ["a", "b"], "table": "t.csv"}, "is for"),
     "by": ({**TASK, "by": "window"}, 'must be "record" or "person"'),
@@ -164,6 +163,15 @@ def test_contradictory_label_is_refused(case):
         definition(task=label)
     with pytest.raises(DataError, match="is a column of `people`"):
         definition(person_column="person")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kind", ["class", "number", "age"])
+def test_a_table_that_is_not_named_is_missed_where_a_folder_is_read(source, kind):
+    own = definition(task={"kind": kind})
+    with pytest.raises(DataError, match="people" if kind == "age" else "must name the table") as error:
+        values(source, own)
+    assert error.value.place.startswith("[labels.task]")
 
 
 def test_converted_labels_are_those_of_the_table(source):

@@ -197,7 +197,7 @@ def test_a_gap_between_data_records_is_missing_data_and_what_follows_lies_at_its
     header = read_header(path)
     values = read_signal(header, 0)
     assert header.seconds == 360
-    assert "1 gaps between data records, 60.0 s in all" in header.notes[0]
+    assert "1 gap between data records, 60.0 s in all" in header.notes[0]
     np.testing.assert_allclose(values.reshape(360, 100)[:, 50], [*range(100), *[np.nan] * 60, *range(100, 300)])
     label = {**TABLE["labels"]["stage"], "file": "{record}.edf"}
     found, _ = stages(path, Definition.from_dict({**TABLE, "labels": {"stage": label}}))
@@ -236,7 +236,7 @@ def test_windows_follow_the_grid_of_the_scores_where_the_definition_says_so(tmp_
     scores(tmp_path, [(30 * k, 30, stage) for k, stage in enumerate(lengths)], time="22.00.00")
     found, report = stages(night)
     assert found == [-1] * 10
-    assert "10 of 10 windows with marks of [labels.stage] have no label" in report[0]
+    assert "10 of 10 windows with marks of [labels.stage] without a label" in report[0]
     assert "begins 15 s off the windows, see `grid`" in report[0]
     grid = Definition.from_dict({**TABLE, "grid": "stage"})
     start = first_window(read_header(night), grid)

@@ -157,7 +157,7 @@ def test_pauses_are_missing_data_and_later_scores_keep_their_time(tmp_path):
     np.testing.assert_allclose(values[22_500:], wanted[15_000:], atol=1e-4)
     assert np.isnan(values[15_000:22_500]).all()
     assert stages(path, prefix="Comment/")[0] == [0, -1, -1, 1, -1]
-    assert header.notes == ("night.vmrk: 1 pauses, 30.0 s in all, are missing data",)
+    assert header.notes == ("night.vmrk: 1 pause, 30.0 s in all: missing data",)
 
 
 def test_what_fif_skipped_is_missing_and_joints_are_noted(tmp_path):

@@ -412,7 +412,7 @@ def test_files_of_no_record_are_said_and_sums_of_other_folders_are_checked(tmp_p
     (tmp_path / "SHA256SUMS.txt").write_text(f"{sums}  scores/r-nsrr.xml\n")
     said.clear()
     convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=said.append)
-    assert "d: 1 records, 0 to convert by 1 worker(s)." in said
+    assert "d: 1 record, 0 to convert by 1 worker." in said
     (tmp_path / "SHA256SUMS.txt").write_text(f"{sums[::-1]}  scores/r-nsrr.xml\n")
     with pytest.warns(UserWarning, match=r"no record could be converted.*r-nsrr.xml: its SHA-256"):
         convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=None)
