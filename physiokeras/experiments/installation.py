@@ -29,7 +29,7 @@ EXTRAS = {
     "mlflow": ("mlflow", "--log mlflow"),
     "wandb": ("wandb", "--log wandb"),
     "completion": ("shtab", "completion in the shell"),
-    "mne": ("mne", "BrainVision, FIF, EEGLAB, GDF and more recordings; recordings in memory"),
+    "mne": ("mne", "BrainVision, FIF, EEGLAB, GDF and more recordings; mne.io.Raw"),
     "beam": ("apache_beam", "conversion on Apache Beam"),
     "dask": ("distributed", "conversion on a Dask cluster"),
     "grain": ("grain", "Grain reads prepared data"),
