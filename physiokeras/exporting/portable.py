@@ -85,7 +85,7 @@ class _Windows(keras.layers.Layer):
         found = self._layer(features, there)
         if self.head.task.classes:
             found = ops.softmax(found, axis=-1)
-        return ops.where(ops.sum(there, axis=-1, keepdims=True) > 0, found, np.float32("nan"))
+        return ops.where(ops.sum(there, axis=-1, keepdims=True) > 0, found, float("nan"))
 
     def _there(self, present):
         """1.0 for the modalities of which a channel is present, `(batch, modalities)`."""
@@ -100,11 +100,12 @@ class _Windows(keras.layers.Layer):
         weights, bias = self.head.weights, self.head.bias
         count, width, outputs = weights.shape
         # All layers, all but one times zero: they are small, and every runtime has these operators.
-        found = ops.matmul(features, weights.transpose(1, 0, 2).reshape(width, -1)) + bias.reshape(-1)
+        found = ops.matmul(features, weights.transpose(1, 0, 2).reshape(width, -1))
+        found = found + ops.convert_to_tensor(bias.reshape(-1))
         if count == 1:
             return found
         subsets = np.array([[name in left for name in self.names[:-1]] for left in self.head.subsets], "float32")
-        differing = ops.matmul(there, 1 - 2 * subsets.T) + subsets.sum(axis=1)
+        differing = ops.matmul(there, 1 - 2 * subsets.T) + ops.convert_to_tensor(subsets.sum(axis=1))
         chosen = ops.cast(differing < 0.5, "float32")
         chosen = ops.concatenate([1 - ops.sum(chosen, axis=-1, keepdims=True), chosen], axis=-1)
         return ops.sum(ops.reshape(found, (-1, count, outputs)) * ops.expand_dims(chosen, -1), axis=1)
