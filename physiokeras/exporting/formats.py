@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from physiokeras.exporting.packages import NEEDS, check_packages
+from physiokeras.exporting.packages import check_format
 
 # Each `_open` returns a function of the windows, a dict of arrays, that returns the output, an array. The runtimes use
 # one thread where they can be told so: it is the number to compare on a device.
@@ -127,9 +127,7 @@ class Format:
 
     Args:
         keras: Its name in `keras.Model.export`.
-        backends: Keras backends that write it.
         file: Name of the file that a runtime opens, "." for the folder itself.
-        needs: Packages that write and run it: name of the module -> what to install.
         open: Function of the file's path that returns a function of windows.
         finish: Function that corrects the file of the path, given the output's name and whether the batch is free.
         fourier: Whether its runtimes have the Fourier transform of any length.
@@ -137,9 +135,7 @@ class Format:
     """
 
     keras: str
-    backends: tuple[str, ...]
     file: str
-    needs: dict[str, str]
     open: Callable
     finish: Callable | None = None
     fourier: bool = False
@@ -147,15 +143,11 @@ class Format:
 
 
 FORMATS = {
-    "saved_model": Format(
-        "tf_saved_model", ("tensorflow", "jax"), ".", NEEDS["saved_model"], _open_saved_model, fourier=True
-    ),
-    "onnx": Format("onnx", ("tensorflow",), "model.onnx", NEEDS["onnx"], _open_onnx, _finish_onnx),
-    "litert": Format(
-        "litert", ("tensorflow",), "model.tflite", NEEDS["litert"], _open_litert, operators=_litert_operators
-    ),
-    "openvino": Format("openvino", ("tensorflow",), "model.xml", NEEDS["openvino"], _open_openvino, _finish_openvino),
-    "torch": Format("torch", ("torch",), "model.pt2", NEEDS["torch"], _open_torch, fourier=True),
+    "saved_model": Format("tf_saved_model", ".", _open_saved_model, fourier=True),
+    "onnx": Format("onnx", "model.onnx", _open_onnx, _finish_onnx),
+    "litert": Format("litert", "model.tflite", _open_litert, operators=_litert_operators),
+    "openvino": Format("openvino", "model.xml", _open_openvino, _finish_openvino),
+    "torch": Format("torch", "model.pt2", _open_torch, fourier=True),
 }
 
 
@@ -166,17 +158,8 @@ def usable(name):
         ValueError: No such format, or another backend must write it.
         ImportError: A package is missing; the message says what to install.
     """
-    if name not in FORMATS:
-        raise ValueError(f"`format` must be one of {', '.join(FORMATS)}. Received: {name!r}.")
-    form, backend = FORMATS[name], keras.config.backend()
-    if backend not in form.backends:
-        own = [other for other, one in FORMATS.items() if backend in one.backends]
-        raise ValueError(
-            f"Keras on {backend} cannot write the format {name!r}. Either export {' or '.join(map(repr, own))}, or run "
-            f"with --backend {form.backends[0]} (KERAS_BACKEND={form.backends[0]}): every backend reads every model."
-        )
-    check_packages(name)
-    return form
+    check_format(name, keras.config.backend())
+    return FORMATS[name]
 
 
 def write(form, model, signature, path, free):

@@ -116,7 +116,9 @@ def read_source(model: "keras.Model | str | os.PathLike", task: "str | Probe | N
     if run and as_in_run and (run / FILE).is_file():
         maps = SubsetMaps.load(run / FILE, encoder=digest(extractor.encoder))
     head = None if task is None else _head(model, extractor, task, run, facts, maps)
-    return Source(in_float32(extractor), head, facts, maps, trained, task if trained else None)
+    return Source(
+        in_float32(extractor), head, facts, maps, trained, task if isinstance(task, str) and trained else None
+    )
 
 
 def _head(model, extractor, task, run, facts, maps):

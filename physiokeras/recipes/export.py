@@ -66,20 +66,18 @@ def main(argv=None):
 
     settings = read(Settings, argv, prog="physiokeras export", description=__doc__.split("\n")[0])
     try:
-        packages.check_packages(settings.format)  # before Keras is imported, which takes seconds
+        packages.check_format(settings.format, settings.backend)  # before Keras is imported, which takes seconds
         if settings.int8:
             int8.quantizable(settings.format)
-    except ImportError as error:
+    except (ValueError, ImportError) as error:
         raise SystemExit(str(error)) from None
     use(settings.backend)
     from physiokeras.experiments.saved_models import located
     from physiokeras.exporting import export, scoring
-    from physiokeras.exporting.formats import usable
     from physiokeras.exporting.sources import read_source
     from physiokeras.pipelines import Manifest
 
     try:
-        usable(settings.format)
         model = located(settings.model)
         source = read_source(model, settings.task, None)
     except ValueError as error:

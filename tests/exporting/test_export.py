@@ -76,9 +76,10 @@ def written(monkeypatch):
     def open_told(path):
         return lambda inputs: Told.wrong(inputs, _only(Told.model.predict_on_batch(list(inputs.values()))))
 
-    form = formats.Format("none", (BACKEND,), "model", {}, open_told)
+    form = formats.Format("none", "model", open_told)
     monkeypatch.setattr(exporter, "usable", lambda name: form)
     monkeypatch.setattr(exporter, "write", give)
+    monkeypatch.setattr(parity, "milliseconds", lambda run, inputs: 1.0)
     return Told
 
 
@@ -163,7 +164,9 @@ def test_command_names_a_missing_package_before_it_loads_keras(tmp_path, monkeyp
     with pytest.raises(
         SystemExit, match=r"needs no_such_package, which is not installed: pip install 'physiokeras\[onnx\]'"
     ):
-        export.main(["--model", "none", "--format", "onnx", "--out", str(tmp_path)])
+        export.main(["--backend", "tensorflow", "--model", "none", "--format", "onnx", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="Keras on jax cannot write the format 'onnx'"):
+        export.main(["--backend", "jax", "--model", "none", "--format", "onnx", "--out", str(tmp_path)])
 
 
 @pytest.mark.once

@@ -8,7 +8,7 @@ from small_run import all_subsets, saved_run
 from tiny import encoder, varied, windows
 
 import physiokeras
-from physiokeras.exporting import formats
+from physiokeras.exporting import formats, packages
 from physiokeras.models import Encoder, FeatureExtractor, save
 from physiokeras.pipelines import convert
 from physiokeras.pipelines import windows as prepared_windows
@@ -40,7 +40,7 @@ def run(tmp_path_factory):
 @pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
 def test_predictions_are_those_of_load_predict_where_modalities_are_missing(run, tmp_path, name):
     form = formats.FORMATS[name]
-    for module in form.needs:
+    for module in packages.NEEDS[name]:
         pytest.importorskip(module)
     physiokeras.export(run, tmp_path / "out", name, task="stage")
     inputs, facts = all_subsets(), json.loads((tmp_path / "out" / "export.json").read_text())
@@ -58,7 +58,7 @@ def test_predictions_are_those_of_load_predict_where_modalities_are_missing(run,
 
 @pytest.mark.parametrize("name", ["onnx", "litert"])
 def test_features_in_batches_of_one_size_agree_with_keras(extractor, tmp_path, name):
-    for module in formats.FORMATS[name].needs:
+    for module in packages.NEEDS[name]:
         pytest.importorskip(module)
     found, expected = exported(extractor, tmp_path, name, batch=6)
     np.testing.assert_allclose(found, expected, atol=2e-5)
