@@ -6,11 +6,15 @@ import hashlib
 import io
 import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import filelock
 
 from physiokeras.errors import DataError
+
+LONGEST_NAME = 200
+"""Bytes of a record's name; file systems allow 255, with what is put around it."""
 
 _SUFFIX = ".tmp"
 
@@ -183,6 +187,28 @@ def locked(path, *, shared=None, wait=False):
         except filelock.Timeout:
             message = "another process is writing to this folder; wait until it ends or give another folder."
             raise DataError(message, file=Path(path).parent) from None
+        yield
+
+
+def one_form(name):
+    """A name in Unicode's composed form: Macs write letters with accents as two characters, other systems as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+@contextlib.contextmanager
+def part_locked(folder, part, parts, wait=False):
+    """Lock an output folder for one part of the work: different parts may run concurrently, the same part may not.
+
+    Args:
+        folder: The folder, a `Path`.
+        part: Number of this part, from 0.
+        parts: Number of parts.
+        wait: As for `locked`.
+
+    Raises:
+        DataError: As for `locked`.
+    """
+    with locked(folder / ".lock", shared=parts > 1, wait=wait), locked(folder / f".lock-{part}-of-{parts}", wait=wait):
         yield
 
 

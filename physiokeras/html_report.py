@@ -30,9 +30,11 @@ def write_html(page, title, *, facts=None, settings="", figures=()):
     template = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
     ).get_template(_TEMPLATE)
+    body = _html(page.read_text(encoding="utf-8"), page.parent)
     text = template.render(
         title=title,
-        body=_html(page.read_text(encoding="utf-8"), page.parent),
+        body=body,
+        titled=body.startswith("<h1>"),
         figures=[(figure.stem.replace("_", " "), _picture(figure)) for figure in map(Path, figures)],
         facts=facts,
         machine=json.dumps(facts.get("machine", {})),

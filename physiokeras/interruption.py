@@ -19,7 +19,7 @@ class SignalWatch:
     """Notes the signals that arrive inside `fit` of a model, for callbacks to act on between two batches.
 
     An exception from a signal's handler could come inside a step, to which JAX has given the model's buffers: the model
-    would be lost, and Keras would fail on it. The third signal ends the process as if nobody had asked for signals.
+    would be lost, and Keras would fail on it. The third signal ends the process at once.
 
     Attributes:
         told: The `signal.Signals` that arrived, or None.
@@ -37,7 +37,7 @@ class SignalWatch:
             self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def remove(self):
-        """Give the signals back to whoever had them before."""
+        """Restore the handlers that were there before."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -72,8 +72,8 @@ def explained(folder, advice):
         advice: How to go on, a sentence.
 
     Raises:
-        KeyboardInterrupt: On Ctrl-C, whatever came of it: a training without `Checkpoints` can fail with another
-            exception, since JAX loses the buffers of the step that ran.
+        KeyboardInterrupt: On Ctrl-C, also where that led to another exception: without `Checkpoints` a training can
+            fail, since JAX loses the buffers of the step that ran.
         SystemExit: On SIGTERM likewise, with status 143.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -89,7 +89,7 @@ def explained(folder, advice):
         if left.is_set():
             return
         told.append(signal.Signals(number))
-        # Python ignores an exception inside a callback of the garbage collector, such as JAX has one: then once more.
+        # Python ignores an exception inside a callback of the garbage collector, such as JAX's: send the signal again.
         reminders.append(threading.Timer(REMINDER_S, remind, [number]))
         reminders[-1].daemon = True
         reminders[-1].start()
@@ -125,7 +125,7 @@ def _saved(folder):
 
 
 def _time(path):
-    """When a folder was written; 0 where another process removes it now."""
+    """Time at which a folder was written; 0 where another process has just removed it."""
     try:
         return os.path.getmtime(path)
     except FileNotFoundError:

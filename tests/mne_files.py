@@ -147,3 +147,40 @@ def write_cnt(folder, counts, rate, names, *, base, sensitivity, calibration, ma
     table = struct.pack("<Bii", 1, 8 * len(events), 0) + b"".join(events)
     (folder / "night.cnt").write_bytes(bytes(head) + counts.astype("<i2").tobytes() + table)
     return folder / "night.cnt"
+
+
+def write_nihon(folder, counts, rate, channels, *, marks=(), name="night"):
+    """Write Nihon Kohden's `.EEG` with `.PNT`, `.LOG` and `.21E`; counts are int16 `(samples, channels)`.
+
+    Microvolts are -3200 + (count + 32768) * 6399.902 / 65535 of EEG channels. Layout: what MNE's reader reads.
+
+    Args:
+        folder: Where.
+        counts: Samples, whole tenths of a second of them.
+        rate: Hz.
+        channels: Number of a channel to its name.
+        marks: `(hhmmss, text)` of each mark since the start.
+        name: Stem of the files.
+    """
+    version, control, block = b"EEG-1100A V01.00", 0x400, 0x1800
+    head = bytearray(block + 0x27 + 10 * len(channels))
+    facts = [(0, "16s", version), (0x81, "16s", version), (0x91, "B", 1), (0x92, "I", control), (0x17FE, "B", 1)]
+    facts += [(control + 17, "B", 1), (control + 18, "I", block), (block + 0x1A, "H", rate | 0xC000)]
+    facts += [(block + 0x1C, "I", 10 * len(counts) // rate), (block + 0x26, "B", len(channels))]
+    facts += [(block + 0x27 + 10 * place, "B", number) for place, number in enumerate(channels)]
+    for at, kind, value in facts:
+        struct.pack_into(f"<{kind}", head, at, value)
+    # The last channel, of events, is not listed.
+    stored = np.pad(counts.astype(np.int64) + 32768, ((0, 0), (0, 1))).astype("<u2")
+    path = folder / f"{name}.EEG"
+    path.write_bytes(bytes(head) + stored.tobytes())
+    path.with_suffix(".PNT").write_bytes(version.ljust(0x40, b"\0") + b"20200312220000".ljust(64, b"\0"))
+    lines = [f"{number:04d}={channel}" for number, channel in channels.items()]
+    path.with_suffix(".21E").write_text("\n".join(["[ELECTRODE]", *lines, "[OTHER]", "no=names", ""]))
+    log = bytearray(0x400)
+    for at, kind, value in [(0, "16s", version), (0x91, "B", 1), (0x92, "I", 0x400)]:
+        struct.pack_into(f"<{kind}", log, at, value)
+    entries = b"".join(text.encode().ljust(20, b"\0") + time.encode().ljust(25, b"\0") for time, text in marks)
+    head = b"\0" + version + b"\0" + bytes([len(marks)]) + b"\0"
+    path.with_suffix(".LOG").write_bytes(bytes(log) + head + entries)
+    return path

@@ -1,6 +1,9 @@
+import dataclasses
 import importlib
 import inspect
+import pkgutil
 import typing
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,14 @@ pytestmark = pytest.mark.once
 
 FORWARDED = ("kwargs", "metadata", "options")
 """Names of `**` arguments."""
+
+AS_IN_KERAS = (
+    *("build", "call", "compile", "compile_from_config", "evaluate", "fit", "predict_on_batch"),
+    *("make_train_function", "make_test_function", "make_predict_function", "load_own_variables", "save_own_variables"),
+)
+"""Methods that Keras calls with arguments of its own; it gives them no types either."""
+
+FORWARDING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 FOLDERS = sorted(path.parent.name for path in Path(physiokeras.__file__).parent.glob("*/__init__.py"))
 PACKAGES = [importlib.import_module(f"physiokeras.{name}") for name in FOLDERS]
@@ -71,6 +82,39 @@ def test_every_argument_has_a_type_hint(module, name):
         known = {*FORWARDED, *typing.get_type_hints(function)}
         assert [argument for argument in arguments(function) if argument not in known] == []
         assert inspect.isclass(thing) or "return" in known
+
+
+def dataclasses_of(package):
+    """Dataclasses that any module of the package defines."""
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith("__main__"):
+            for thing in vars(importlib.import_module(module.name)).values():
+                if dataclasses.is_dataclass(thing) and thing.__module__ == module.name:
+                    yield thing
+
+
+def public_methods(cls):
+    """Name -> function of the public methods and properties that a class, or a base class of ours, defines."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("physiokeras.")]
+    for base in ours:
+        for name, value in vars(base).items():
+            kinds = {property: "fget", classmethod: "__func__", staticmethod: "__func__", cached_property: "func"}
+            function = getattr(value, kinds[type(value)]) if type(value) in kinds else value
+            if inspect.isfunction(function) and not name.startswith("_") and name not in AS_IN_KERAS:
+                yield name, inspect.unwrap(function)
+
+
+def test_every_public_method_has_type_hints():
+    classes = {getattr(module, name) for module, name in EXPORTED if inspect.isclass(getattr(module, name))}
+    assert len(classes) > 20
+    wanting = set()
+    for cls in classes | set(dataclasses_of(physiokeras)):
+        for name, function in public_methods(cls):
+            named = [each for each in inspect.signature(function).parameters.values() if each.kind not in FORWARDING]
+            hinted = {"self", "cls", *function.__annotations__}
+            wanting |= {f"{cls.__name__}.{name}: {each.name}" for each in named if each.name not in hinted}
+            wanting |= set() if "return" in hinted else {f"{cls.__name__}.{name}: what it returns"}
+    assert wanting == set()
 
 
 def test_packages_of_the_interface_export_names():

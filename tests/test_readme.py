@@ -40,7 +40,7 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 SHOWN = [README, *(ROOT / "docs" / f"{name}.md" for name in ("how-to/script", "how-to/resume", "streams"))]
 SCRIPTS = [text for page in SHOWN for kind, text in blocks(page) if kind == "python"]
 FIVE_LINES, USER, ARRAYS, SEARCH, RESUME, STREAMS, IN_MEMORY = SCRIPTS
-FRAGMENTS = {"formats.md", "export.md", "large.md"}
+FRAGMENTS = {"formats.md", "export.md"}
 """Pages whose scripts need a recording, scores or a model of the reader's own."""
 
 SMALLER = {

@@ -77,17 +77,28 @@ def main():
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files) / len(os.listdir(folder)) / 2**20
         names = sorted(os.listdir(folder))
+    print(f"{args.backend}, {args.size}, {model.count_params():,} parameters, batch of {args.batch}")
+    report(checkpoints, args.every, size)
+    print(f"{len(checkpoints.saves)} saves; left: {', '.join(names)}")
+
+
+def report(checkpoints, every, megabytes):
+    """Print the time of steps and saves, and memory and open files half-way and at the end.
+
+    Args:
+        checkpoints: `Timed`.
+        every: Steps between two saves.
+        megabytes: Size of a checkpoint.
+    """
     step, save = statistics.median(checkpoints.steps[3:]), statistics.median(checkpoints.saves)
     # On JAX, the step after a save reads the variables again.
-    after = [s for i, s in enumerate(checkpoints.steps) if i > 3 and i % args.every == 0]
-    print(f"{args.backend}, {args.size}, {model.count_params():,} parameters, batch of {args.batch}")
+    after = [s for i, s in enumerate(checkpoints.steps) if i > 3 and i % every == 0]
     print(f"step {step * 1e3:.1f} ms, after a save {statistics.median(after or [step]) * 1e3:.1f} ms")
-    print(f"save {save * 1e3:.1f} ms (worst {max(checkpoints.saves) * 1e3:.1f} ms) of {size:.1f} MB")
+    print(f"save {save * 1e3:.1f} ms (worst {max(checkpoints.saves) * 1e3:.1f} ms) of {megabytes:.1f} MB")
     print(f"share of the time at every {INTERVAL} steps: {save / (save + INTERVAL * step):.3%}")
     half = len(checkpoints.held) // 2
     for name, (memory, count) in (("half-way", checkpoints.held[half]), ("at the end", checkpoints.held[-1])):
         print(f"{name}: {memory:.0f} MB resident, {count} open files")
-    print(f"{len(checkpoints.saves)} saves; left: {', '.join(names)}")
 
 
 def resident():

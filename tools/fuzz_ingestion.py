@@ -4,10 +4,11 @@
     python tools/fuzz_ingestion.py --seconds 600 --seed 1
 
 Each kind starts from a good file of a small record: `.hea`, `.arousal`, `-arousal.mat`, `.edf`, a hypnogram in EDF+,
-a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF, a
-FLAC file and its header, a record of segments, its layout, a table of labels, scores in NSRR's and Profusion's XML,
-in a table and in a list, as RemLogic exports them, files of an E4, with `--only h5` HDF5 of the Dreem Open Datasets,
-splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`, `SHA256SUMS.txt`.
+a recording in EDF+D with a gap, BDF, BrainVision (header, marks, samples), FIF, FIF of annotations, EEGLAB, GDF,
+Nihon Kohden (samples, marks), a FLAC file and its header, a record of segments, its layout, a table of labels,
+scores in NSRR's and Profusion's XML, in a table and in a list, as RemLogic exports them, files of an E4, with
+`--only h5` HDF5 of the Dreem Open Datasets, splits in a table and in JSON, a shard, `manifest.json`, `age-sex.csv`,
+`SHA256SUMS.txt`.
 Bytes are changed, deleted or doubled, the file is truncated, or numbers alone are changed; child processes with limits
 read it. Seed and number of a case reproduce it. The exit status is 1 if there is a finding.
 """
@@ -56,8 +57,6 @@ def main():
 
 def prepare(folder):
     """Valid files, and the function that reads each of them."""
-    import edfio
-
     from physiokeras.pipelines import Definition, Manifest, convert
     from physiokeras.pipelines.converting.checksums import read_checksums
     from physiokeras.pipelines.labels.challenge import read_targets
@@ -76,26 +75,10 @@ def prepare(folder):
     shards = convert(source, definition, folder / "out", progress=None)
     shard = shards.shard(header_path.stem)
     (source / "SHA256SUMS.txt").write_text("".join(f"{number:064x} a/file{number}\n" for number in range(9)))
-    night = folder / "edf" / "SC4001E0-PSG.edf"
-    night.parent.mkdir()
-    values = np.random.default_rng(0).normal(0, 30, 12_000).clip(-99, 99)
-    options = {"label": "EEG Fpz-Cz", "physical_dimension": "uV", "physical_range": (-100, 100)}
-    edfio.Edf([edfio.EdfSignal(values, 100, **options)]).write(night)
-    gapped = night.with_name("gapped.edf")
-    marks = [edfio.EdfAnnotation(30 * number, None, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
-    edfio.Edf([edfio.EdfSignal(values, 100, **options)], annotations=marks, data_record_duration=1).write(gapped)
-    # Data records from the 100th on begin 10 s late.
-    data = gapped.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
-    for second in range(119, 99, -1):
-        data = data.replace(f"+{second}\x14\x14".encode(), f"+{second + 10}\x14\x14".encode(), 1)
-    gapped.write_bytes(data)
-    inside = Definition.from_dict(
-        {**edf.to_dict(), "labels": {"stage": {**edf.to_dict()["labels"]["stage"], "file": "{record}.edf"}}}
-    )
-    hypnogram = night.with_name("SC4001EC-Hypnogram.edf")
-    marks = [edfio.EdfAnnotation(30 * number, 30, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
-    edfio.Edf([], annotations=marks).write(hypnogram)
-
+    night, gapped, hypnogram = write_nights(folder / "edf")
+    table = edf.to_dict()
+    stage = {**table["labels"]["stage"], "file": "{record}.edf"}
+    inside = Definition.from_dict({**table, "labels": {"stage": stage}})
     segments = write_segments(folder / "segments")
     others = write_others(folder / "others")
 
@@ -138,6 +121,27 @@ def prepare(folder):
         *score_targets(header_path, night, definition, labels),
         *split_targets(folder / "splits", definition),
     ]
+
+
+def write_nights(folder):
+    """Write a recording in EDF, one in EDF+D with a gap and scores inside, and a hypnogram in EDF+."""
+    import edfio
+
+    folder.mkdir()
+    night, gapped, hypnogram = (folder / f"{name}.edf" for name in ("SC4001E0-PSG", "gapped", "SC4001EC-Hypnogram"))
+    values = np.random.default_rng(0).normal(0, 30, 12_000).clip(-99, 99)
+    options = {"label": "EEG Fpz-Cz", "physical_dimension": "uV", "physical_range": (-100, 100)}
+    edfio.Edf([edfio.EdfSignal(values, 100, **options)]).write(night)
+    marks = [edfio.EdfAnnotation(30 * number, None, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
+    edfio.Edf([edfio.EdfSignal(values, 100, **options)], annotations=marks, data_record_duration=1).write(gapped)
+    # Data records from the 100th on begin 10 s late.
+    data = gapped.read_bytes().replace(b"EDF+C", b"EDF+D", 1)
+    for second in range(119, 99, -1):
+        data = data.replace(f"+{second}\x14\x14".encode(), f"+{second + 10}\x14\x14".encode(), 1)
+    gapped.write_bytes(data)
+    marks = [edfio.EdfAnnotation(30 * number, 30, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
+    edfio.Edf([], annotations=marks).write(hypnogram)
+    return night, gapped, hypnogram
 
 
 def score_targets(record, night, definition, labels):
@@ -236,12 +240,13 @@ def write_segments(folder):
 
 
 OTHERS = {name: name for name in ("r.bdf", "r.vhdr", "r_raw.fif", "r.set", "r.gdf")}
+OTHERS |= dict.fromkeys(("n.EEG", "n.LOG"), "n.EEG")
 OTHERS |= {"r.vmrk": "r.vhdr", "r.eeg": "r.vhdr", "r-annot.fif": "r_raw.fif"}
 """Files that `write_others` writes -> the one that names the recording."""
 
 
 def write_others(folder):
-    """Write one recording of two minutes in BDF, BrainVision, FIF, EEGLAB and GDF."""
+    """Write one recording of two minutes in BDF, BrainVision, FIF, EEGLAB and GDF, and one of Nihon Kohden."""
     import edfio
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -251,6 +256,8 @@ def write_others(folder):
     mne_files.write_brainvision(folder, "r", marks=[(1, 7500, "W")])
     mne_files.write_eeglab(folder, "r", marks=[(1, 7500, "W")])
     mne_files.write_gdf(folder, "r")
+    counts = np.random.default_rng(0).integers(-300, 300, (7500, 2))
+    mne_files.write_nihon(folder, counts, 250, {4: "C3", 5: "C4"}, marks=[("000000", "W")], name="n")
     raw = mne_files.make_raw(marks=[(0, 30, "W")])
     raw.save(folder / "r_raw.fif", verbose="ERROR")
     raw.annotations.save(folder / "r-annot.fif")

@@ -4,6 +4,9 @@
 # Recordings that a script holds as arrays need no files. `from_arrays` makes a recording of them, a definition says
 # what becomes of its channels, and `convert` checks and writes it like a recording from files. The signals here are
 # invented.
+#
+# A label of the kind `class` or `number` is one value a recording (`labels=`), `age` is the person's (`age=`), and
+# `stages`, `spans` and `events` are intervals (`scores=`). Definitions for recordings in memory name no tables.
 
 # %%
 import os
@@ -39,8 +42,14 @@ channels = ["X", "Y", "Z"]
 
 [labels.task]
 kind = "class"
-table = "tasks.csv"  # not read here: labels come with the recordings
 classes = ["rest", "walk"]
+
+[labels.mood]
+kind = "spans"
+classes = ["calm", "tense"]
+
+[labels.age]
+kind = "age"
 
 [split]
 train = ["p*"]
@@ -54,12 +63,19 @@ def recording(person, walks, seed):
     seconds = np.arange(300 * 64) / 64
     pulse = np.sin(2 * np.pi * (1.8 if walks else 1.1) * seconds) + 0.3 * draw.normal(size=len(seconds))
     motion = draw.normal(scale=0.3 if walks else 0.02, size=(3, 300 * 32)) + np.array([[0.0], [0.0], [1.0]])
+    signals = {"PPG": pulse, "X": motion[0], "Y": motion[1], "Z": motion[2]}
+    if person == "p1":  # the finger clip came off for 40 s: samples are missing
+        signals["PPG"][100 * 64 : 140 * 64] = np.nan
+    if person == "p2":  # without this sensor: leave its channels out
+        signals = {"PPG": pulse}
     return from_arrays(
-        {"PPG": pulse, "X": motion[0], "Y": motion[1], "Z": motion[2]},
-        {"PPG": 64, "X": 32, "Y": 32, "Z": 32},
-        {"PPG": "", "X": "g", "Y": "g", "Z": "g"},
+        signals,
+        {name: 64 if name == "PPG" else 32 for name in signals},
+        {name: "" if name == "PPG" else "g" for name in signals},
         name=f"{person}_{'walk' if walks else 'rest'}",
         person=person,
+        age=20 + 5 * int(person[1:]),
+        scores=[(0, 150, "calm"), (150, 90, "tense")],  # onset and duration in seconds; the last minute has no label
         labels={"task": "walk" if walks else "rest"},
     )
 
@@ -69,11 +85,22 @@ records = [recording(person, walks, 2 * i + walks) for i, person in enumerate(pe
 
 # %% [markdown]
 # ## Look first, then convert
+#
+# A stretch of NaN up to a second is interpolated. Where a longer one lies, the channel is absent in the windows that it
+# touches: two of the ten here. Whoever lacks a sensor lacks its modality in every window.
 
 # %%
-print(inspect_record(records[0], folder / "wrist.toml").verdict)
+for record in (records[0], records[2], records[4]):
+    print(inspect_record(record, folder / "wrist.toml"))
+
+# %%
 data = convert(records, folder / "wrist.toml", folder / "prepared", progress=None)
-{split: sum(record.windows for record in data.select(split)) for split in data.splits}
+print(data)
+known = windows(data, "train", labels=["mood", "age"])
+print("windows that are calm, tense, without a label:", [int((known["mood"] == value).sum()) for value in (0, 1, -1)])
+print("ages:", np.unique(known["age"]))
+present = known["present"]  # a column for each channel: PPG, X, Y, Z
+print(f"of {len(present)} windows {present[:, 0].sum()} have pulse, {present[:, 1:].any(axis=1).sum()} motion")
 
 # %% [markdown]
 # ## Train

@@ -12,7 +12,7 @@ from physiokeras.experiments import cohort
 from physiokeras.experiments.build import untrained
 from physiokeras.experiments.saved_models import model_folder
 from physiokeras.experiments.training_settings import CohortSettings
-from physiokeras.models import encoder_of, load
+from physiokeras.models import Encoder, encoder_of, load
 from physiokeras.models.saving import metadata
 from physiokeras.pipelines import Manifest
 
@@ -30,12 +30,12 @@ class AnalysedModel:
     model: object
 
     @property
-    def encoder(self):
+    def encoder(self) -> Encoder:
         """The model's encoder."""
         return encoder_of(self.model)
 
     @property
-    def reconstructs(self):
+    def reconstructs(self) -> bool:
         """Whether the model reconstructs modalities from other modalities."""
         return hasattr(self.model, "reconstruct") and len(self.encoder.modalities) > 1
 

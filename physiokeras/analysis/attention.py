@@ -73,7 +73,7 @@ class AttentionSums:
     expected: dict
     picture: np.ndarray
 
-    def total(self, condition=CONDITIONS[0]):
+    def total(self, condition: str = CONDITIONS[0]) -> tuple[np.ndarray, np.ndarray]:
         """Attention mass and uniform mass, each `(layers, modalities, modalities, time)`, summed over people."""
         return self.mass[condition].sum(axis=0), self.expected[condition].sum(axis=0)
 

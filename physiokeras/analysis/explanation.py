@@ -1,6 +1,7 @@
 """Rank correlation between a measure of explanation and the score of an encoder."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.stats import rankdata
@@ -27,7 +28,7 @@ class Correlation:
     high: float
     cells: int
 
-    def sentence(self, measure, score, within=None):
+    def sentence(self, measure: str, score: str, within: Self | None = None) -> str:
         """The result in a sentence.
 
         Args:

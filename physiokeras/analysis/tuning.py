@@ -56,17 +56,17 @@ class Tuning:
     ablation: np.ndarray
 
     @property
-    def shares(self):
+    def shares(self) -> np.ndarray:
         """`variance` as shares `(modalities, ...)` that sum to 1 over modalities; NaN for a constant unit."""
         return _normalized(self.variance)
 
     @property
-    def ablation_shares(self):
+    def ablation_shares(self) -> np.ndarray:
         """`ablation` as shares, like `shares`."""
         return _normalized(self.ablation)
 
     @property
-    def distributedness(self):
+    def distributedness(self) -> np.ndarray:
         """`(...)` of units: entropy of `shares` / log modalities; 0 if tuned to one modality, 1 if to all equally."""
         return distributedness(self.shares)
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
@@ -77,8 +78,10 @@ class Checkpoints(keras.callbacks.Callback):
             raise ValueError(f"`every` must be at least 1. Received: every={every}.")
         self.folder, self.every, self.monitor, self.patience = folder, every, monitor, patience
         self.largest_loss, self.facts, self.describe, self.advice = largest_loss, facts or {}, describe, advice
-        self.step, self.best, self.stopped = 0, None, False
-        self._saved, self._epoch_began, self._trained = None, 0, None
+        self.step, self.stopped = 0, False
+        self.best: dict | None = None
+        self._trained: Any = None
+        self._saved, self._epoch_began = None, 0
         self._watch, self._states = SignalWatch(), None
         self._others: dict = {}
         self._inside, self._fit_has_ended, self._resumes = None, False, False
@@ -114,8 +117,9 @@ class Checkpoints(keras.callbacks.Callback):
             model: The model that was trained.
         """
         if self.best is not None:
-            arrays, _ = hosts.from_first(lambda: checkpoint_folders.read(self.folder, self.best["step"]))
-            state.restore(model, arrays, checkpoint_folders.place(self.folder, self.best["step"]))
+            step = self.best["step"]
+            arrays, _ = hosts.from_first(lambda: checkpoint_folders.read(self.folder, step))
+            state.restore(model, arrays, checkpoint_folders.place(self.folder, step))
             self._fit_has_ended = False
 
     def parts(self, steps: int, interval: int) -> Iterator[dict]:
@@ -141,7 +145,7 @@ class Checkpoints(keras.callbacks.Callback):
                 break
         self._end_as_fit_does()
 
-    def on_train_begin(self, logs=None):  # noqa: D102
+    def on_train_begin(self, logs: dict | None = None) -> None:  # noqa: D102
         if hosts.is_first() and self._saved is None and checkpoint_folders.steps(self.folder):
             raise ValueError(
                 f"{self.folder} holds checkpoints already: call `restore(model)` to resume from them, or give another "
@@ -157,13 +161,13 @@ class Checkpoints(keras.callbacks.Callback):
         self._fit_has_ended = False
         self._watch.install(self._trained)
 
-    def on_epoch_begin(self, epoch, logs=None):  # noqa: D102
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:  # noqa: D102
         self._epoch_began = self.step
         if self._states is not None:
             other_callbacks.set_states(self._others, self._states, warn=self._resumes)
             self._states, self._resumes = None, False
 
-    def on_train_batch_begin(self, batch, logs=None):  # noqa: D102
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:  # noqa: D102
         if self._inside:
             # Keras has reset the metrics, and callbacks may have changed the state for a new epoch.
             state.restore(self.model, self._inside, self.folder)
@@ -171,10 +175,10 @@ class Checkpoints(keras.callbacks.Callback):
                 warnings.warn("Metrics of the interrupted epoch cover its remaining steps only.", stacklevel=2)
         self._inside = None
 
-    def on_train_batch_end(self, batch, logs=None):  # noqa: D102
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:  # noqa: D102
         self.step = self._epoch_began + batch + 1
         self._check_loss((logs or {}).get("loss", 0.0))
-        self._hear()
+        self._share_signals()
         if self._watch.count > 1:
             self._leave()
         if batch + 1 == self.params.get("steps"):
@@ -185,12 +189,12 @@ class Checkpoints(keras.callbacks.Callback):
             self._save(metrics=True)
             self._leave()
 
-    def on_test_batch_begin(self, batch, logs=None):  # noqa: D102
-        self._hear()
+    def on_test_batch_begin(self, batch: int, logs: dict | None = None) -> None:  # noqa: D102
+        self._share_signals()
         if self._watch.count > 1:
             self._leave()
 
-    def on_epoch_end(self, epoch, logs=None):  # noqa: D102
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:  # noqa: D102
         value = (logs or {}).get(self.monitor, math.nan)
         better = math.isfinite(value) and (self.best is None or value < self.best["value"])
         if better:
@@ -199,18 +203,18 @@ class Checkpoints(keras.callbacks.Callback):
         if self._patience_is_over():
             self._trained.stop_training = True
         last = self._trained.stop_training or epoch + 1 == self.params.get("epochs")
-        self._hear()
+        self._share_signals()
         if better or last or self._is_due() or self._fit_changes_weights():
             self._save()
         if self._watch.told:
             self._save()
             self._leave()
 
-    def on_train_end(self, logs=None):  # noqa: D102
+    def on_train_end(self, logs: dict | None = None) -> None:  # noqa: D102
         self._save()  # where a callback behind this one ended the training
         self._fit_has_ended, self._states = True, other_callbacks.states(self._others)
         self._watch.remove()
-        self._hear()
+        self._share_signals()
         if self._watch.told:
             self._leave()
 
@@ -229,8 +233,8 @@ class Checkpoints(keras.callbacks.Callback):
             warnings.warn(message, stacklevel=3)
         return arrays, facts
 
-    def _hear(self):
-        """Stop all hosts after the same step where one of them got a signal."""
+    def _share_signals(self):
+        """Tell all hosts of a signal to one of them, so that they stop after the same step."""
         if hosts.count() > 1:
             told, self._watch.count = hosts.largest([int(self._watch.told or 0), self._watch.count])
             self._watch.told = signal.Signals(told) if told else None
@@ -304,10 +308,10 @@ class Checkpoints(keras.callbacks.Callback):
         if self._saved == self.step:
             said = f"step {self.step} is saved in {path}. {self.advice}"
         elif self._saved is None:
-            said = f"left at step {self.step} without a checkpoint: there is none, training begins anew."
+            said = f"ended at step {self.step} without a checkpoint; there is none, so training starts again at step 0."
         else:
             last = checkpoint_folders.place(self.folder, self._saved)
-            said = f"left at step {self.step}; the last checkpoint is {last}. {self.advice}"
+            said = f"ended at step {self.step}; the last checkpoint is {last}. {self.advice}"
         print(f"\n{told.name}: {said}", file=sys.stderr, flush=True)
         self._watch.remove()
         if told == signal.SIGINT:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -24,9 +25,10 @@ class MetricsFile(keras.callbacks.Callback):
 
     def __init__(self, path: str | os.PathLike):
         super().__init__()
-        self.path, self.columns = Path(path), None
+        self.path = Path(path)
+        self.columns: Sequence[str] | None = None
 
-    def on_train_begin(self, logs=None):  # noqa: D102
+    def on_train_begin(self, logs: dict | None = None) -> None:  # noqa: D102
         self.columns, rows = None, []
         if not hosts.is_first():
             return
@@ -37,13 +39,13 @@ class MetricsFile(keras.callbacks.Callback):
                 self.columns = reader.fieldnames
         text = io.StringIO(newline="")
         if self.columns:
-            writer = csv.DictWriter(text, self.columns)
+            writer: csv.DictWriter = csv.DictWriter(text, self.columns)
             writer.writeheader()
             writer.writerows(rows)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self.path, text.getvalue())
 
-    def on_epoch_end(self, epoch, logs=None):  # noqa: D102
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:  # noqa: D102
         values = {**self._rates(), **(logs or {})}
         if not hosts.is_first():
             return

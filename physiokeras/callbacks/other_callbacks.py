@@ -11,7 +11,7 @@ _KEPT = {
     keras.callbacks.ReduceLROnPlateau: ("best", "wait", "cooldown_counter"),
     keras.callbacks.ModelCheckpoint: ("best",),
 }
-_COUNT_NOTHING = (
+_STATELESS = (
     keras.callbacks.CSVLogger,
     keras.callbacks.History,
     keras.callbacks.LearningRateScheduler,
@@ -26,8 +26,8 @@ _COUNT_NOTHING = (
 def beside(callback):
     """The other callbacks of a `fit`, by the names under which their states are kept.
 
-    To be called in `on_train_begin` of `callback`: Keras gives a callback no list of the others, but the list is what
-    calls it.
+    Call it in `on_train_begin` of `callback`. Keras gives a callback no list of the others, but the list calls it and
+    so is found on the stack.
 
     Returns: dict of name, such as "EarlyStopping" or "EarlyStopping#1", to callback, in the order of the list.
 
@@ -50,7 +50,7 @@ def beside(callback):
 
 
 def states(callbacks):
-    """Their present state.
+    """Current states of callbacks.
 
     Args:
         callbacks: dict of name to callback.
@@ -61,19 +61,19 @@ def states(callbacks):
 
 
 def set_states(callbacks, stored, warn):
-    """Let them go on from what `states` gave; with `warn`, say which cannot."""
+    """Restore what `states` returned; with `warn`, warn of callbacks that cannot be restored."""
     for name, callback in callbacks.items():
         kept = _has_state(callback)
         if kept and name in stored:
-            if _own(callback):
+            if _has_own_state(callback):
                 callback.load_state_dict(stored[name])
             else:
                 vars(callback).update(stored[name])
         elif warn and kept:
-            warnings.warn(f"The checkpoint holds nothing of {name}: it begins anew.", stacklevel=3)
-        elif warn and not isinstance(callback, _COUNT_NOTHING) and not _ours(callback):
+            warnings.warn(f"The checkpoint holds no state of {name}, which starts again.", stacklevel=3)
+        elif warn and not isinstance(callback, _STATELESS) and not _is_of_this_package(callback):
             warnings.warn(
-                f"If {name} counts anything, it begins anew: checkpoints do not hold it. Give it `state_dict()`, which "
+                f"If {name} has a state, it starts again: checkpoints do not hold it. Give it `state_dict()`, which "
                 "returns a dict of JSON values, and `load_state_dict(state)`.",
                 stacklevel=3,
             )
@@ -112,31 +112,31 @@ def has_stopped(callbacks):
 def _refuse(callback, after):
     name, reason = type(callback).__name__, None
     if isinstance(callback, keras.callbacks.BackupAndRestore):
-        reason = "it loads a state of its own when `fit` begins. Leave it out, `Checkpoints` does its work"
+        reason = "it loads a state of its own when `fit` begins. Leave it out: `Checkpoints` replaces it"
     elif isinstance(callback, keras.callbacks.SwapEMAWeights) and callback.swap_on_epoch:
         reason = "with `swap_on_epoch` checkpoints would hold averages for weights. Use `SwapEMAWeights()`"
     elif isinstance(callback, keras.callbacks.CSVLogger) and not callback.append:
-        reason = "without `append=True` each `fit` begins its file anew. Give that, or use `MetricsFile`"
+        reason = "without `append=True` each `fit` overwrites its file. Give that, or use `MetricsFile`"
     elif after and _has_state(callback):
         reason = "checkpoints would lack what it does at an epoch's end. Put it before `Checkpoints` in the list"
     if reason:
         raise ValueError(f"{name} cannot be used beside `Checkpoints` like this: {reason}.")
 
 
-def _ours(callback):
+def _is_of_this_package(callback):
     return type(callback).__module__.startswith("physiokeras.")
 
 
-def _own(callback):
+def _has_own_state(callback):
     return hasattr(callback, "state_dict") and hasattr(callback, "load_state_dict")
 
 
 def _has_state(callback):
-    return _own(callback) or isinstance(callback, tuple(_KEPT))
+    return _has_own_state(callback) or isinstance(callback, tuple(_KEPT))
 
 
 def _state_of(callback):
-    if _own(callback):
+    if _has_own_state(callback):
         return callback.state_dict()
     names = next(names for kind, names in _KEPT.items() if isinstance(callback, kind))
     return {name: _plain(getattr(callback, name)) for name in names if hasattr(callback, name)}

@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,17 +48,17 @@ class Cell:
     folder: Path
 
     @property
-    def settings(self):
+    def settings(self) -> Any:
         """The strategy's, with the seed of this repetition."""
         return self.strategy.settings
 
     @property
-    def title(self):
+    def title(self) -> str:
         """The cell in words."""
         return f"{self.strategy.name}, seed {self.seed}, fold {self.fold.number}"
 
     @property
-    def is_supervised(self):
+    def is_supervised(self) -> bool:
         """Whether it has one network for each task instead of probes on shared features."""
         return self.settings.objective == "supervised" and self.strategy.has_encoder
 

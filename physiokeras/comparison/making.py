@@ -1,4 +1,4 @@
-"""How a comparison was made: what its cells took, how their trainings went, what its numbers rest on."""
+"""The section "How it was made" of a comparison: time of the cells, losses of their trainings, basis of the numbers."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def made(manifest, cells):
 
 
 def cost(cells):
-    """A table of what each strategy's cells took; the first of a compiled program takes longer."""
+    """Table of the time of each strategy's cells; the first cell of a compiled program takes longer."""
     found = {}
     for cell in cells:
         found.setdefault(cell.strategy.name, []).append(facts(cell))
@@ -34,7 +34,7 @@ def cost(cells):
 
 
 def trained(cells):
-    """Yields lines on the losses of the cells' trainings, and whether a rise of them would be seen."""
+    """Yields lines on the training and validation losses of the cells; they say where there is no validation loss."""
     if not curves(cells):
         return
     yield "![Losses](figures/losses.png)\n"

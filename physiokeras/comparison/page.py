@@ -8,6 +8,7 @@ from physiokeras.comparison import making
 from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
 from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
 from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, label
+from physiokeras.evaluation.how_to_read import FEW_PEOPLE, INPUTS
 from physiokeras.evaluation.scores import scores_by_group, with_chance
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.markdown import markdown_table
@@ -18,9 +19,6 @@ ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out")
 """The paper's order of strategies on the aggregate; the best unimodal one comes below the first of all."""
 
 BASELINES = ("untrained", "supervised", BAND_POWER, TIME)
-FEW_PEOPLE = 10
-"""Number of test people below which the page warns: the bootstrap's intervals are too narrow."""
-
 PROBES = {
     KEPT: "the same probes, the other modalities marked absent in the test windows",
     MAPPED: "the same probes on features that a linear map, fitted without labels, predicts of all modalities",
@@ -43,17 +41,17 @@ def main(pooled, table, best, manifest, settings):
         with_chance(t, s, counts[task]) if task in counts else t for t, (task, s) in zip(titles, columns, strict=True)
     ]
     yield f"## Scores{word}\n"
-    rows = [(named(row, best), *(spread(table, *row, *column) for column in columns)) for row in rows_of(table)]
+    known = rows_of(table)
+    rows = [(named(row, best), *(mean_and_deviation(table, *row, *column) for column in columns)) for row in known]
     yield markdown_table([("strategy", *headed), *rows]) + "\n"
     names = [task.name for task in pooled.tasks if task.classes]
     aggregate = f"the mean of the balanced accuracies of {', '.join(names)}" if names[1:] else "the balanced accuracy"
     yield f"Mean ± standard deviation over seeds. The aggregate is ours, the paper's is unknown: {aggregate}.\n"
     reference = settings.reference
-    known = rows_of(table)
     rows = [
-        (named((strategy, scaling), best), *(less(table, strategy, reference, scaling, *column) for column in columns))
-        for strategy, scaling in known
-        if strategy != reference and (reference, scaling) in known
+        (named((name, scaling), best), *(difference(table, name, reference, scaling, *column) for column in columns))
+        for name, scaling in known
+        if name != reference and (reference, scaling) in known
     ]
     if rows:
         yield f"## Differences to {reference}{word}\n"
@@ -63,7 +61,7 @@ def main(pooled, table, best, manifest, settings):
         yield f"No differences: {reference} is none of the strategies. Name one of them with --reference.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
-    yield from (f"- {line}" for line in [*cautions(pooled, settings.seeds), *verdict(table, best, reference)])
+    yield from (f"- {line}" for line in [*cautions(pooled, settings), *verdict(table, best, reference)])
     yield ""
 
 
@@ -77,7 +75,9 @@ def detail(pooled, table, manifest, cells):
         titles = [with_chance(title, score, len(task.classes)) for score, title in DETAILS.items()]
         titles += [f"F1 {name}" for name in task.classes]
         known = [row for row in rows_of(table) if (*row, task.name, "accuracy") in table.pooled.index]
-        rows = [(label(*row), *(spread(table, *row, task.name, score) for score in scores)) for row in known]
+        rows = [
+            (label(*row), *(mean_and_deviation(table, *row, task.name, score) for score in scores)) for row in known
+        ]
         yield markdown_table([("strategy", *titles), *rows]) + "\n"
         for title, of_windows in groups.items():
             names = sorted(set(of_windows.tolist()) - {""})
@@ -105,17 +105,18 @@ def missing_modalities(table, task, word):
 
 
 def balanced(task):
-    """The score's name at the begin of a sentence, with what guessing gives."""
+    """Title of balanced accuracy with its chance level, to begin a sentence."""
     return with_chance("Balanced accuracy", "balanced_accuracy", len(task.classes))
 
 
 def heading(pooled, manifest, settings):
     """Yields lines that say what was scored."""
     held = f"{settings.folds} folds over people" if settings.folds else "the data's own splits"
-    people = len(np.unique(pooled.people))
+    people, read = len(np.unique(pooled.people)), INPUTS[settings.view]
     yield (
         f"{manifest.definition['name']}: {people} test people, {len(pooled.people)} windows; {held}, {settings.seeds} "
-        f"seed{'s' * (settings.seeds > 1)}, {settings.steps} steps{supervision(settings)}, {settings.backend}.\n"
+        f"seed{'s' * (settings.seeds > 1)}, {settings.steps} steps{supervision(settings)}, {settings.backend}; "
+        f"encoders read {read}.\n"
     )
 
 
@@ -143,7 +144,7 @@ def shown(pooled):
 def classes_of(tasks):
     """Number of classes of each column of the main table that has classes.
 
-    Guessing gives the aggregate the mean of 1/classes, as if it had the harmonic mean of the numbers of classes.
+    The aggregate's chance level is the mean of 1/classes: that of the harmonic mean of the numbers of classes.
     """
     counts = {task.name: len(task.classes) for task in tasks if task.classes}
     everyone = {name + OF_PEOPLE: count for name, count in counts.items()}
@@ -161,7 +162,7 @@ def named(row, best):
     return f"{label(*row)} (best unimodal)" if row == (best, RAW) else label(*row)
 
 
-def spread(table, *key):
+def mean_and_deviation(table, *key):
     """Mean ± standard deviation over seeds; the mean alone where there is one seed, "-" where no score is defined."""
     if key not in table.pooled.index:
         return "-"
@@ -175,7 +176,7 @@ def spread(table, *key):
     return f"{mean:.{digits}f}" + (f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else "")
 
 
-def less(table, strategy, other, scaling, task, score):
+def difference(table, strategy, other, scaling, task, score):
     """Difference of two strategies with its interval, "-" where it is not defined."""
     found = table.difference((strategy, scaling, task, score), (other, scaling, task, score))
     digits = 1 if score == "mae" else 3
@@ -184,16 +185,16 @@ def less(table, strategy, other, scaling, task, score):
     return f"{found.value:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
-def cautions(pooled, seeds):
+def cautions(pooled, settings):
     """List of sentences: why the intervals say less than they seem to; empty with people and seeds enough."""
     people, lines = len(np.unique(pooled.people)), []
     if people < FEW_PEOPLE:
         lines.append(
             f"Caution: {people} test {'people' if people > 1 else 'person'}. Intervals over fewer than {FEW_PEOPLE} "
-            'people are too narrow: "above" and "below" hold for these people, not for others. More people are tested '
-            "with --folds."
+            'people are too narrow: "above" and "below" hold for these people, not for others.'
+            + ("" if settings.folds else " With --folds 5 everybody is tested, in turns.")
         )
-    if seeds == 1:
+    if settings.seeds == 1:
         lines.append(
             "Caution: one seed. Intervals leave out how much a training differs from the next; give --seeds 3 or more."
         )
@@ -201,7 +202,7 @@ def cautions(pooled, seeds):
 
 
 def verdict(table, best, reference):
-    """List of sentences: whether the paper's order comes out, and what pretraining gains."""
+    """List of sentences: whether the paper's order is reproduced, and what pretraining gains."""
     pairs = [*ORDER, ("input_dropout", best)]
     compared = [(pair, aggregate_less(table, *pair)) for pair in pairs]
     compared = [(pair, less) for pair, less in compared if less is not None]
@@ -270,10 +271,10 @@ def subset_table(found, score="balanced_accuracy"):
     found = found.xs(score, level="score").droplevel("task")
     strategies = list(found.index.unique("strategy"))
     subsets = sorted(found.index.unique("subset"), key=lambda name: (name.count("+"), name))
-    rows = [(subset, *(cell_of(found, strategy, subset) for strategy in strategies)) for subset in subsets]
+    rows = [(subset, *(subset_mean(found, strategy, subset) for strategy in strategies)) for subset in subsets]
     return markdown_table([("modalities left", *strategies), *rows])
 
 
-def cell_of(found, *key):
-    """Mean over seeds in the table of subsets, "-" where there is none."""
+def subset_mean(found, *key):
+    """Mean over seeds of a score on a subset, "-" where there is none."""
     return f"{np.mean(found.loc[key].to_numpy()):.3f}" if key in found.index else "-"

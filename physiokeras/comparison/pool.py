@@ -43,7 +43,7 @@ class Pool:
     targets: dict[str, np.ndarray]
     predictions: dict[Key, np.ndarray]
 
-    def of_row(self, strategy, scaling):
+    def of_row(self, strategy: str, scaling: str) -> dict[str, np.ndarray]:
         """Task name to the predictions of a strategy with one scaling of its features and all modalities."""
         row = (strategy, scaling, "")
         return {k.task: own for k, own in self.predictions.items() if (k.strategy, k.scaling, k.probe) == row}
@@ -83,7 +83,7 @@ def pool(cells, tasks):
 def common_tasks(cells, found, tasks):
     """The tasks that all strategies with probes predict, in every seed and fold."""
     probing = {cell.strategy.name for cell in cells if not cell.is_supervised} or set(found)
-    every = set.intersection(*({task for task, _ in common(found[name], "columns")} for name in probing))
+    every = set.intersection(*({task for task, _ in common_keys(found[name], "columns")} for name in probing))
     tasks = [task for task in tasks if task.name in every]
     if not any(task.classes for task in tasks):
         raise DataError("no task with classes has labels of two kinds in the training people of every fold.")
@@ -98,16 +98,16 @@ def of_strategy(strategy, seeds, tasks):
         seeds: Seed to list of `Predictions`, one for each fold.
         tasks: Names of tasks.
     """
-    columns = [(scaling, task) for task, scaling in common(seeds, "columns") if task in tasks]
+    columns = [(scaling, task) for task, scaling in common_keys(seeds, "columns") if task in tasks]
     found = {
-        Key(strategy.name, scaling, task): together(seeds, "columns", (task, scaling))
+        Key(strategy.name, scaling, task): stacked(seeds, "columns", (task, scaling))
         for scaling in dict.fromkeys(scaling for scaling, _ in columns)
         for task in [task for other, task in columns if other == scaling]
     }
-    for probe, task, subset in common(seeds, "subsets"):
+    for probe, task, subset in common_keys(seeds, "subsets"):
         if task in tasks:
             key = Key(strategy.name, predictions.RAW, task, probe, subset)
-            found[key] = together(seeds, "subsets", (probe, task, subset))
+            found[key] = stacked(seeds, "subsets", (probe, task, subset))
     return found
 
 
@@ -128,12 +128,12 @@ def whole_as_subset(strategy, pooled):
     }
 
 
-def common(seeds, what):
+def common_keys(seeds, what):
     """Keys of the predictions that every seed and fold has, in order."""
     folds = [getattr(fold, what) for folds in seeds.values() for fold in folds]
     return [key for key in folds[0] if all(key in fold for fold in folds)]
 
 
-def together(seeds, what, key):
+def stacked(seeds, what, key):
     """Predictions of all seeds and folds, `(seeds, windows, classes)`."""
     return np.stack([np.concatenate([getattr(fold, what)[key] for fold in folds]) for folds in seeds.values()])

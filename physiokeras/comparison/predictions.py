@@ -5,7 +5,9 @@ import csv
 import io
 import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -13,9 +15,11 @@ from physiokeras.evaluation.extraction import EncoderFeatures, TimeAlone
 from physiokeras.evaluation.probe import Probe
 from physiokeras.evaluation.scores import class_scores, number_scores
 from physiokeras.evaluation.subset_maps import SubsetMap
+from physiokeras.evaluation.tasks import Task
 from physiokeras.experiments.supervised import predict_proba
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.files import write_atomic, write_csv
+from physiokeras.pipelines import Manifest
 
 PREDICTIONS, SUBSETS = "predictions.csv", "subsets.npz"
 KEYS = ("person", "record", "window")
@@ -49,7 +53,7 @@ class Predictions:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of_test_windows(cls, cell, manifest, tasks):
+    def of_test_windows(cls, cell: Any, manifest: Manifest, tasks: list[Task]) -> Self:
         """Keys and targets of a cell's test windows, and no predictions yet."""
         test = TimeAlone(manifest).features(manifest.records_of(cell.fold.test))
         records = [manifest.records[index].name for index in test.labels["record"]]
@@ -57,7 +61,7 @@ class Predictions:
         return cls(keys, {task.name: task.targets(test.labels[task.label]) for task in tasks})
 
     @contextlib.contextmanager
-    def timed(self, step):
+    def timed(self, step: str) -> Iterator[None]:
         """Adds the time inside it to `seconds`."""
         began = time.monotonic()
         yield

@@ -40,7 +40,7 @@ def report(run, cells, pooled, table, manifest, settings):
     else:
         (folder / "subsets.csv").unlink(missing_ok=True)  # of an earlier state of the comparison
     draw(folder / "figures", strategies, cells, pooled, table, best, manifest, settings)
-    verdict = [*pages.cautions(pooled, settings.seeds), *pages.verdict(table, best, settings.reference)]
+    verdict = [*pages.cautions(pooled, settings), *pages.verdict(table, best, settings.reference)]
     run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
 
 

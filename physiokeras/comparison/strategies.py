@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from physiokeras.experiments import flags
-from physiokeras.experiments.settings import CommonSettings, from_toml
+from physiokeras.experiments.settings import from_toml
 
 UNIMODAL = "unimodal"
 """Has an encoder for each modality, each a `Strategy` of its own."""
@@ -25,26 +26,26 @@ class Strategy:
     Args:
         name: Such as "input_dropout" or "unimodal_eeg".
         family: The name by which it was chosen, such as "unimodal".
-        settings: The run's, with the strategy's laid over them.
+        settings: The run's, of `recipes.compare.Settings`, with the strategy's laid over them.
         modalities: Names of those that it reads; empty for `TIME`.
     """
 
     name: str
     family: str
-    settings: CommonSettings
+    settings: Any
     modalities: tuple[str, ...]
 
     @property
-    def is_unimodal(self):
+    def is_unimodal(self) -> bool:
         """Whether it is one of the encoders of one modality."""
         return self.name != self.family
 
     @property
-    def has_encoder(self):
+    def has_encoder(self) -> bool:
         """Whether an encoder makes its features."""
         return self.name not in WITHOUT_ENCODER
 
-    def source(self, encoder, manifest):
+    def source(self, encoder: Any, manifest: Any) -> Any:
         """The source of the features that its probes read.
 
         Args:

@@ -11,7 +11,7 @@ from physiokeras.comparison import seed_scores
 from physiokeras.comparison.cells import FACTS
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.predictions import RAW
-from physiokeras.evaluation.bootstrap import Draws, interval
+from physiokeras.evaluation.bootstrap import Draws, Interval, interval
 from physiokeras.evaluation.scores import main_scores
 
 AGGREGATE = "aggregate"
@@ -37,22 +37,22 @@ class ScoreTable:
     draws: pd.DataFrame
 
     @functools.cached_property
-    def pooled(self):
+    def pooled(self) -> pd.DataFrame:
         """Scores of all modalities pooled over folds: a row for each `KEY`, a column for each seed."""
         chosen = self.values[(self.values["fold"] == ALL) & (self.values["subset"] == ALL)]
         return wide(chosen, KEY)
 
     @functools.cached_property
-    def subsets(self):
+    def subsets(self) -> pd.DataFrame:
         """Scores with some modalities left: a row for each probe, strategy, task, subset and score, a column a seed."""
         return wide(self.values[self.values["probe"] != ""], ["probe", "strategy", "task", "subset", "score"])
 
-    def interval(self, strategy, scaling, task, score):
+    def interval(self, strategy: str, scaling: str, task: str, score: str) -> Interval:
         """`Interval` over people of the mean over seeds."""
         key = strategy, scaling, task, score
         return interval(self.mean(*key), self.draws.loc[key].to_numpy())
 
-    def difference(self, first, second):
+    def difference(self, first: tuple, second: tuple) -> Interval | None:
         """`Interval` over people of the first score less the second, the same people drawn on both sides.
 
         Args:
@@ -66,7 +66,7 @@ class ScoreTable:
         value = self.mean(*first) - self.mean(*second)
         return interval(value, self.draws.loc[first].to_numpy() - self.draws.loc[second].to_numpy())
 
-    def mean(self, *key):
+    def mean(self, *key: str) -> float:
         """Mean over seeds."""
         return float(np.mean(self.pooled.loc[key].to_numpy()))
 

@@ -1,7 +1,9 @@
 """Arousal by the second: features and targets of every second, probabilities at every sample."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from physiokeras.evaluation import extraction
 from physiokeras.evaluation.extraction import predict
 from physiokeras.evaluation.features import Features, neighbours
 from physiokeras.evaluation.tasks import Task
-from physiokeras.pipelines import stream
+from physiokeras.pipelines import Manifest, stream
 from physiokeras.pipelines.converting.record_list import find_records
 from physiokeras.pipelines.definitions.definition import Definition, Label
 from physiokeras.pipelines.labels.challenge import per_token
@@ -37,7 +39,7 @@ class Reader:
     patch: float
 
     @classmethod
-    def of(cls, manifest, source):
+    def of(cls, manifest: Manifest, source: str | os.PathLike) -> Self:
         """For the recordings of prepared data.
 
         Args:
@@ -68,7 +70,7 @@ class Reader:
             )
         return cls(headers, labels[0], definition.window / definition.tokens)
 
-    def targets(self, name):
+    def targets(self, name: str) -> tuple[np.ndarray | None, float]:
         """A record's target vector `(frames,)`, or None where it has none, and its frames a second."""
         header = read_header(self.headers[name])
         return arousal_targets(header, self.label), header.rate

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.signal import spectrogram
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.constants import INT16_SCALE
 from physiokeras.evaluation.extraction import features_by
+from physiokeras.evaluation.features import Features
 from physiokeras.pipelines import Manifest
 from physiokeras.recent import Recent
 
@@ -36,7 +38,7 @@ class BandPowers:
     modalities: tuple[str, ...]
     parameters = 0
 
-    def features(self, records, left=None):
+    def features(self, records: Sequence[str], left: Sequence[str] | None = None) -> Features:
         """As `EncoderFeatures.features`."""
         return features_of_records(self.manifest, records, self.modalities, left)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Draws:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, people, draws=1000, seed=0):
+    def of(cls, people: Sequence[str] | np.ndarray, draws: int = 1000, seed: int = 0) -> Self:
         """Draw as many people as there are, again and again.
 
         Args:
@@ -66,7 +67,7 @@ class Draws:
         generator = np.random.default_rng(derive(seed, "bootstrap"))
         return cls(names, generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws))
 
-    def index(self, people):
+    def index(self, people: Sequence[str] | np.ndarray) -> np.ndarray:
         """Each window's person as a place in `people`."""
         return np.searchsorted(self.people, np.asarray(people))
 

@@ -74,16 +74,16 @@ class EncoderFeatures:
     pooling: str
 
     @property
-    def modalities(self):
+    def modalities(self) -> tuple[str, ...]:
         """Names of the modalities that can be missing."""
         return tuple(self.encoder.modalities)
 
     @property
-    def parameters(self):
+    def parameters(self) -> int:
         """Number of the encoder's weights."""
         return self.encoder.count_params()
 
-    def features(self, records, left=None):
+    def features(self, records: Sequence[str], left: Sequence[str] | None = None) -> Features:
         """`Features` of all windows of records; of the modalities only those in `left` are read, None for all."""
         if left is None:
             return features_of_windows(shared_extractor(self.encoder, self.pooling), self.manifest, records=records)
@@ -129,7 +129,7 @@ class TimeAlone:
     modalities = ()
     parameters = 0
 
-    def features(self, records):
+    def features(self, records: Sequence[str]) -> Features:
         """`Features` of width 1 of all windows of records."""
 
         def of_batch(_, labels):

@@ -1,6 +1,8 @@
 """Features of windows with their labels and people; context, means over people, shares of people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -68,7 +70,7 @@ class Features:
         values = neighbours(self.values, self.labels["record"], self.labels["window"], context, mode)
         return replace(self, values=values, context=context, context_mode=mode)
 
-    def of_people(self, people):
+    def of_people(self, people: Sequence[str]) -> Self:
         """The windows of some people."""
         rows = np.isin(self.people, people)
         labels = {name: label[rows] for name, label in self.labels.items()}

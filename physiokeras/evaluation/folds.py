@@ -1,5 +1,6 @@
 """People of each fold: who pretrains, trains, validates and tests."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +31,11 @@ class Fold:
     pretrain: tuple[str, ...]
 
     @property
-    def labelled(self):
+    def labelled(self) -> set[str]:
         """All people with labels: those who train, validate and test."""
         return {*self.train, *self.validation, *self.test}
 
-    def apart(self, learners):
+    def apart(self, learners: Iterable[str]) -> set[str]:
         """Validation people who are not among the learners, so that a training can be validated on them."""
         return set(self.validation) - set(learners)
 

@@ -5,11 +5,28 @@ import math
 FEW_STEPS = 200
 """Steps below which a reconstruction cannot be expected to show anything."""
 
+FEW_PEOPLE = 10
+"""Test people below which pages warn: the bootstrap's intervals are too narrow, and scores cannot be told apart."""
+
+MISSING = (
+    "Balanced accuracy of the same test people where a modality is missing: *mapped* as `predict`, `score` and "
+    "`extract` do it, by a linear map from the features of the others to those of all, fitted without labels; *not "
+    "mapped* as a run with `--no-subset-maps` does it. Where mapping loses more than it helps, `physiokeras probe "
+    "--run RUN --data PREPARED --no-subset-maps` makes a run without maps."
+)
+
+INPUTS = {
+    "samples": "samples",
+    "spectrum": "log band powers",
+    "both": "samples and log band powers",
+}
+"""What an encoder reads, by its `view`."""
+
 _COLUMNS = {
     "pretrained": "a linear layer on the features of the frozen, pretrained encoder",
-    "untrained": "the same encoder with the weights that it began with, so what pretraining has to beat",
+    "untrained": "the same encoder with its initial weights, which pretraining has to exceed",
     "band power": "the same linear layer on the signals' log power in frequency bands, without any network: the floor "
-    "that an encoder has to beat",
+    "that an encoder has to exceed",
     "fine-tuned": "encoder and linear layer trained together on the labels",
     "frozen probe": "a linear layer on the features of the same encoder, frozen",
 }
@@ -28,10 +45,10 @@ _SPECTRA = (
 
 
 def in_words(columns):
-    """The balanced accuracies in sentences: the first column against each other one.
+    """The balanced accuracies in sentences: the first column against each other one, and class by class.
 
-    Two scores are called level if they are equal in two digits. Whether a difference is more than chance is for the
-    intervals of `physiokeras compare`.
+    Two scores are called level if they are equal in two digits, or if there are fewer than `FEW_PEOPLE` test people.
+    Whether a difference is more than chance is for the intervals of `physiokeras compare`.
 
     Args:
         columns: dict of title -> dict of task name -> `ProbeResult`.
@@ -44,24 +61,52 @@ def in_words(columns):
         value = result.windows.get("balanced_accuracy", math.nan)
         if not result.task.classes or math.isnan(value):
             continue
+        few = test_people(result) < FEW_PEOPLE
         said = []
         for title, baseline in others:
             if name in baseline:
                 other = baseline[name].windows["balanced_accuracy"]
-                difference = round(value, 2) - round(other, 2)
+                difference = 0 if few else round(value, 2) - round(other, 2)
                 how = "above" if difference > 0 else "below" if difference < 0 else "level with"
-                said.append(f"{how} {title} ({other:.2f})")
-        lines.append(
-            f"- **{name}**: {first}, balanced accuracy {value:.2f}" + "".join(f", {text}" for text in said) + "."
-        )
+                said.append(f"{'' if few else how + ' '}{title} {'' if few else '('}{other:.2f}{'' if few else ')'}")
+        lines.append(f"- **{name}**: {', '.join([f'{first}, balanced accuracy {value:.2f}', *said])}.{_found(result)}")
     return "\n".join(lines)
 
 
-def scores(columns):
+def _found(result):
+    """Share of the windows of each class that are found, as a sentence."""
+    rows = zip(result.task.classes, result.windows.get("confusion", ()), strict=False)
+    shares = [f"{name} {row[number] / sum(row):.0%}" for number, (name, row) in enumerate(rows) if sum(row)]
+    return f" Found of the windows of each class: {', '.join(shares)}." if shares else ""
+
+
+def test_people(result):
+    """Number of people on whom a probe was tested."""
+    return len(set(result.predictions["people"].tolist()))
+
+
+def caution(columns):
+    """A paragraph where the test people are few, or "".
+
+    Args:
+        columns: As of `in_words`.
+    """
+    people = [test_people(result) for result in next(iter(columns.values())).values()]
+    if not people or min(people) >= FEW_PEOPLE:
+        return ""
+    some = "1 test person" if min(people) == 1 else f"{min(people)} test people"
+    return (
+        f"**Caution: {some}.** Intervals over fewer than {FEW_PEOPLE} people are too narrow, and these scores "
+        "cannot be told apart. `physiokeras compare --folds 5` tests everybody, in turns."
+    )
+
+
+def scores(columns, view=None):
     """How to read the table of scores.
 
     Args:
         columns: dict of title -> dict of task name -> `ProbeResult`.
+        view: What the encoder reads, as in `Encoder`; None: not said.
 
     Returns: Markdown paragraphs.
     """
@@ -77,6 +122,7 @@ def scores(columns):
     if any(not result.task.classes for result in results):
         lines += ["- Of a mean absolute error, **lower is better**."]
     lines += [f"- *{title}*: {_COLUMNS[title]}." for title in columns if title in _COLUMNS]
+    lines += [f"- The encoder reads {INPUTS[view]}."] if view else []
     lines += ["- In brackets: 95 % intervals over test people. `physiokeras compare` tests differences."]
     return "\n".join(lines)
 
@@ -93,14 +139,20 @@ def reconstruction(found, targets, steps=None):
     """
     parts = [
         "Each modality is left out of the input in turn and predicted from the others. 100 % is a perfect prediction, "
-        "and predicting the mean gives 0 %. **The first number should be above the second**, which takes the others of "
-        "another window and should not be above 0: then what is predicted is of this window. "
+        "and predicting the mean gives 0 %. **The first number should be above the second**, for which the others are "
+        "taken from another window, and the second should not be above 0: then the prediction depends on the window. "
         + (_SAMPLES if targets == "samples" else _SPECTRA)
     ]
     worse = [name for name, numbers in found.items() if per_cent(numbers["explained"]).startswith("-")]
     if worse:
-        trained = "" if steps is None else f"; trained for {steps} steps" + (" only" if steps < FEW_STEPS else "")
-        parts.append(f"**{', '.join(worse)} below 0: worse than predicting the mean{trained}.**")
+        trained = "" if steps is None else f" after {steps} steps"
+        advice = (
+            "So few steps cannot show anything."
+            if steps is not None and steps < FEW_STEPS
+            else "If the validation loss in metrics.csv still falls, train longer; if it rises, there are too few "
+            "people to learn this from."
+        )
+        parts.append(f"**{', '.join(worse)} below 0: worse than predicting the mean{trained}.** {advice}")
     return parts
 
 

@@ -15,7 +15,7 @@ SCORES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
 
 
 def probe_each_person(features, manifest, settings):
-    """A probe for each task and person, fitted on all other people, its strength not chosen.
+    """A probe for each task and person, fitted on all other people, at the default strength.
 
     Args:
         features: dict of title -> `Features` of all windows.

@@ -1,12 +1,15 @@
 """Subset maps of an encoder, fitted on training windows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
-from physiokeras.evaluation.extraction import FULL_BATCH, batches, predict
+from physiokeras.channel_layout import ChannelLayout
+from physiokeras.evaluation.evaluate import score_task
+from physiokeras.evaluation.extraction import FULL_BATCH, batches, features_by, predict
 from physiokeras.evaluation.subset_maps import FILE, SubsetMaps, mapped_subsets
-from physiokeras.models import digest
+from physiokeras.models import FeatureExtractor, digest
 from physiokeras.models.subsets import PatchFeatures, PatchReader
 
 LEARNED_FROM = ("pretrain", "train")
@@ -33,12 +36,12 @@ class SubsetReader:
     features: PatchFeatures
 
     @classmethod
-    def of(cls, extractor):
+    def of(cls, extractor: FeatureExtractor) -> Self:
         """The reader of the features of a `FeatureExtractor`."""
         encoder = extractor.encoder
-        return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, extractor.skip))
+        return cls(PatchReader(encoder), PatchFeatures(encoder, extractor.pooling, skip=extractor.skip))
 
-    def patches(self, inputs):
+    def patches(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What `PatchReader` makes of at most `FULL_BATCH` windows, as arrays."""
         return predict(self.reader, inputs, FULL_BATCH)
 
@@ -102,6 +105,54 @@ def _features(read, names, subsets, windows):
         whole = patches["present"][:, masks[0]].all(axis=1)
         found.append(np.stack([read(patches, mask)[whole] for mask in masks]))
     return np.concatenate(found, axis=1) if sum(part.shape[1] for part in found) else None
+
+
+def scores_without_each(extractor, manifest, results, folder):
+    """Balanced accuracy on the test people where one modality is missing, with the saved maps and without them.
+
+    Args:
+        extractor: `FeatureExtractor`.
+        manifest: `Manifest`.
+        results: dict of task name -> `ProbeResult` of the extractor's features of all modalities.
+        folder: The run's folder, with `subset_maps.npz`.
+
+    Returns: dict of modality -> dict of task name -> dict of "mapped" and "kept", the features as they are; empty where
+        there is no map, or no probe of a task with classes.
+    """
+    probes = {name: result.probe for name, result in results.items() if result.probe and result.task.classes}
+    if not probes or not (folder / FILE).exists() or "test" not in manifest.splits:
+        return {}
+    maps, found = SubsetMaps.load(folder / FILE, encoder=digest(extractor.encoder)), {}
+    for missing in extractor.encoder.modalities:
+        some = _features_without(missing, extractor, manifest)
+        values, known = maps.apply(some.values, some.present)
+        if known.any():
+            kinds = {"mapped": replace(some, values=values), "kept": some}
+            found[missing] = {
+                name: {kind: _balanced_accuracy(probe, features) for kind, features in kinds.items()}
+                for name, probe in probes.items()
+            }
+    return found
+
+
+def _features_without(missing, extractor, manifest):
+    """`Features` of the test windows with a modality marked absent."""
+    names = list(extractor.encoder.modalities)
+    columns = ChannelLayout.of(extractor.encoder.modalities).columns[missing]
+
+    def of_batch(inputs, _):
+        present = np.array(inputs["present"])
+        present[:, columns] = False
+        return predict(extractor, {**inputs, "present": present}, FULL_BATCH)
+
+    found = features_by(of_batch, manifest, names, "test")
+    return replace(found, present=found.present & (np.array(names) != missing))
+
+
+def _balanced_accuracy(probe, features):
+    features = features.with_context(probe.context, probe.context_mode)
+    found = score_task(probe.task, features, probe.predict_proba(features.values), draws=0)
+    return found.windows["balanced_accuracy"]
 
 
 def names_of(modalities, absent):

@@ -88,7 +88,7 @@ class Probe:
                 and distorts calibration) or None (windows weigh alike).
             label_share: Share of the labelled people to fit on that is used, as `some_people` draws it.
             folds: Groups of people that are held out in turn to choose the strength, by scikit-learn's `GroupKFold`;
-                as many as there are people where these are fewer. 0: the validation people choose.
+                as many as there are people where these are fewer. 0: the loss on the validation people decides.
             seed: Seed of that draw and of the batches of gradient descent.
             encoder: Digest of the encoder that made the features.
 
@@ -99,7 +99,7 @@ class Probe:
         """
         if class_weight not in ("balanced", None):
             raise ValueError(f"`class_weight` must be 'balanced' or None. Received: {class_weight!r}.")
-        path, grid, default = _way(task, classifier)
+        path, grid, default = _method(task, classifier)
         strengths = sorted(strengths or (grid if validation or folds else default))
         if len(strengths) > 1 and validation is None and not folds:
             raise ValueError(f"Choosing among strengths needs validation people. Received: strengths={strengths}.")
@@ -148,7 +148,7 @@ class Probe:
 
 
 def _rows(task, train, validation, label_share, folds, seed):
-    """Features, targets and people to fit on, and features and targets of the people who choose, or None."""
+    """Features, targets and people to fit on, and features and targets of those who choose the strength, or None."""
     rows, targets, people = labelled(task, train, "training")
     other = None
     if validation is not None:
@@ -205,7 +205,9 @@ def labelled(task, features, what):
         rows, people = mean_per_person(rows, people)
     if what == "training" and len(np.unique(targets)) < 2:
         only = task.classes[targets[0]] if task.classes else f"{targets[0]:g}"
-        raise ValueError(f"Task {task.name!r}: all {len(targets)} training labels are {only}; it takes two to tell.")
+        raise ValueError(
+            f"Task {task.name!r}: all {len(targets)} training labels are {only}; a probe needs two different ones."
+        )
     return rows, targets, people
 
 
@@ -216,8 +218,8 @@ def _standard(rows):
     return mean, np.where(scale > 1e-6 * np.maximum(np.abs(mean), 1e-6), scale, 1).astype(np.float32)
 
 
-def _way(task, classifier):
-    """How a task is fitted: function, strengths to choose among, and the one without a choice."""
+def _method(task, classifier):
+    """How a task is fitted: function, strengths to choose among, and the strength where none is chosen."""
     if not task.classes:
         return _ridge, ALPHA_GRID, (1.0,)
     if classifier == "logistic":

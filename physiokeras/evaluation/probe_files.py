@@ -63,7 +63,7 @@ def load_probe(path, *, encoder=None):
 
 @contextlib.contextmanager
 def reading(path, what):
-    """Open an `.npz` file of arrays and "facts", a JSON text; inside, what is damaged is a `DataError`.
+    """Open an `.npz` file of arrays and "facts", a JSON text; damage that is found inside raises `DataError`.
 
     Args:
         path: The file.

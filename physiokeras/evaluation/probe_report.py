@@ -96,7 +96,9 @@ def save_all(folder, model, manifest, results, pooling, earlier=None):
         save_probe(result.probe, folder / "probes" / f"{name}.npz")
 
 
-def report(run, columns, manifest, reconstruction, left_out=None, targets="samples", steps=None):
+def report(
+    run, columns, manifest, reconstruction, left_out=None, *, targets="samples", steps=None, view=None, without=None
+):
     """Print the table of scores, and keep it and the numbers in the run's folder.
 
     Args:
@@ -107,11 +109,16 @@ def report(run, columns, manifest, reconstruction, left_out=None, targets="sampl
         left_out: dict of task name -> why it has no probe.
         targets: What was reconstructed, as in `MaskedAutoencoder`.
         steps: Number of steps of the training.
+        view: What the encoder reads, as in `Encoder`.
+        without: Result of `missing_modalities.scores_without_each`.
     """
     parts = []
     if any(columns.values()):
-        parts += [how_to_read.in_words(columns), table(columns), how_to_read.scores(columns)]
+        explained = how_to_read.scores(columns, view)
+        parts += [how_to_read.in_words(columns), how_to_read.caution(columns), table(columns), explained]
     parts += [f"No probe of {name}: {reason}" for name, reason in (left_out or {}).items()]
+    if without:
+        parts += [_missing_table(without), how_to_read.MISSING]
     if reconstruction:
         parts += [_reconstruction_table(reconstruction, targets)]
         parts += how_to_read.reconstruction(reconstruction, targets, steps)
@@ -119,7 +126,7 @@ def report(run, columns, manifest, reconstruction, left_out=None, targets="sampl
             parts += ["**Nobody is in the split test: these are people of the training, so the shares are too high.**"]
     publish(run.folder, [part for part in parts if part] or ["No probes: the data have no labels."], manifest)
     scores = {title: summary(results) for title, results in columns.items()}
-    run.note(scores=scores, reconstruction=reconstruction)
+    run.note(scores=scores, reconstruction=reconstruction, without=without or {})
 
 
 def table(columns):
@@ -131,10 +138,18 @@ def table(columns):
     rows = [["task (test people)", "score", *columns]]
     first = next(iter(columns.values()))
     for name, result in first.items():
-        people = len(np.unique(result.predictions["people"]))
+        people = how_to_read.test_people(result)
         for score, title in _shown(result):
             cells = [_cell(results.get(name), score) for results in columns.values()]
             rows.append([f"{name} ({people})", title, *cells])
+    return markdown_table(rows)
+
+
+def _missing_table(without):
+    tasks = list(next(iter(without.values())))
+    rows = [["missing modality", *(f"{task}: {kind}" for task in tasks for kind in ("mapped", "not mapped"))]]
+    for name, found in without.items():
+        rows.append([name, *(f"{found[task][kind]:.3f}" for task in tasks for kind in ("mapped", "kept"))])
     return markdown_table(rows)
 
 
@@ -148,9 +163,18 @@ def _reconstruction_table(found, targets):
 
 def _shown(result):
     if not result.task.classes:
-        return [("mae", "mean absolute error" + (", years" if result.task.kind == "years" else ""))]
+        unit = ", years" if result.task.kind == "years" else ""
+        return [("mae", f"mean absolute error{unit} ({best_constant(result):.1f} if all had their median)")]
     shown = [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC"), ("kappa", "Cohen's kappa")]
     return [(score, with_chance(title, score, len(result.task.classes))) for score, title in shown]
+
+
+def best_constant(result):
+    """Mean absolute error over the test people of the one number that suits them best, their median."""
+    found = result.predictions
+    _, first = np.unique(found["people"], return_index=True)
+    targets = np.asarray(found["targets"], float)[first]
+    return float(np.mean(np.abs(targets - np.median(targets))))
 
 
 def _cell(result, score):

@@ -7,7 +7,10 @@ regression per subset, fitted without labels, predicts the features of all modal
 import io
 import itertools
 import json
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -50,7 +53,7 @@ class SubsetMap:
             raise ValueError(f"A map's arrays contradict each other. Received: {np.shape(self.into)} and {shapes}.")
 
     @classmethod
-    def fit(cls, some, full, strength=STRENGTH):
+    def fit(cls, some: np.ndarray, full: np.ndarray, strength: float = STRENGTH) -> Self:
         """Ridge regression in closed form, then the factors of least rank that keep `KEPT_SHARE`.
 
         Args:
@@ -101,7 +104,15 @@ class SubsetMaps:
         object.__setattr__(self, "whole", self.whole or (self.modalities,))
 
     @classmethod
-    def fit(cls, modalities, full, some, *, encoder="", strength=STRENGTH):
+    def fit(
+        cls,
+        modalities: Sequence[str],
+        full: np.ndarray,
+        some: dict[tuple[str, ...], np.ndarray],
+        *,
+        encoder: str = "",
+        strength: float = STRENGTH,
+    ) -> Self:
         """Fit all maps, on windows that have all modalities.
 
         Args:
@@ -114,7 +125,7 @@ class SubsetMaps:
         """
         return cls(tuple(modalities), {left: SubsetMap.fit(own, full, strength) for left, own in some.items()}, encoder)
 
-    def apply(self, values, present):
+    def apply(self, values: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Map the features of windows that lack modalities; the others stay as they are.
 
         Args:
@@ -134,7 +145,7 @@ class SubsetMaps:
                 known[rows] = False
         return values, known
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike) -> None:
         """Write to `path` (ending in `.npz`), whole or not at all, without pickles."""
         subsets = list(self.maps)
         facts = {"format": FORMAT, "modalities": self.modalities, "subsets": subsets, "encoder": self.encoder}
@@ -149,7 +160,7 @@ class SubsetMaps:
         write_atomic(path, content.getvalue())
 
     @classmethod
-    def load(cls, path, *, encoder=None):
+    def load(cls, path: str | os.PathLike, *, encoder: str | None = None) -> Self:
         """Read what `save` wrote.
 
         Args:

@@ -9,7 +9,9 @@ from physiokeras.pipelines import Definition, Manifest, convert, simulate
 from physiokeras.pipelines.definitions.definition import SPLITS
 from physiokeras.pipelines.prepared.checking import check_sizes
 from physiokeras.pipelines.prepared.manifest import TRAINING
+from physiokeras.pipelines.prepared.notes import without_labels
 from physiokeras.pipelines.prepared.selection import Selection
+from physiokeras.wording import counted
 
 SIMULATED = "simulated"
 """The definition of the simulated cohorts."""
@@ -47,7 +49,7 @@ def prepared(settings):
 
 
 def _say_experiment(settings):
-    """Say which experiment holds where the user, who gave data, named none."""
+    """Print whose settings are used where data are given without `--config`."""
     default = default_config(type(settings))
     if default and settings.config == default:
         size = f"{settings.steps} steps, width {settings.width}, depth {settings.depth}"
@@ -79,7 +81,7 @@ def training_splits(settings, manifest):
     splits = settings.pretrain_on or tuple(name for name in TRAINING if name in manifest.splits) or TRAINING
     lacking = [name for name in splits if name not in manifest.splits]
     if lacking:
-        there = ", ".join(f"{name} ({windows} windows)" for name, windows in manifest.splits.items()) or "none"
+        there = ", ".join(f"{name} ({counted(count, 'window')})" for name, count in manifest.splits.items()) or "none"
         advice = "Name some of them: --pretrain-on train." if "train" in manifest.splits else "Prepare more people."
         message = f"no people in the split {' and '.join(lacking)} to pretrain on. There are: {there}. {advice}"
         raise DataError(message, file=manifest.folder)
@@ -114,6 +116,12 @@ def check(settings, manifest, splits=None, *, records=None, validation=()):
         message = "early_stopping needs a validation loss: people in the split validation, and no comparison of folds."
         raise DataError(message, file=manifest.folder)
     check_sizes(manifest, chosen.records)
+
+
+def warn_without_labels(manifest):
+    """Print which splits lack labels that others have: pretraining needs none, the probes after it do."""
+    for line in without_labels(manifest):
+        print(f"Warning: {line}. Then prepare again; until then that label has no probe.", flush=True)
 
 
 def amount(settings, manifest, splits):

@@ -17,34 +17,34 @@ weights, embeddings and tokenizers among them, lie whole on each device.
 """
 
 
-def check(count, model=1):
+def check(settings):
     """Refuse more devices than the backend can use here, before anything is read.
 
     Raises:
         SystemExit: As for `sharing`.
     """
-    sharing(count, model=model)
+    sharing(settings)
 
 
-def sharing(count, hosts=1, model=1):
-    """Context in which models are built whose training splits every batch, and with `model` the weights, over devices.
+def sharing(settings, hosts=1):
+    """Context in which models are built and trained on the devices of the settings.
 
-    The batch size must be a multiple of the number of devices over `model`. A step computes the same as on one device,
+    The devices split every batch, and with `model_parallel` the weights. A step computes the same as on one device,
     except on TensorFlow: there every device draws the same masks for its part of the batch and contrasts only the
     windows of its part.
 
     Args:
-        count: Number of devices of each host.
+        settings: With `devices`, the number of devices of each host, and `model_parallel`, the number of them that hold
+            the weights of one model together, see `SPLIT`; more than one on JAX only, and on one host.
         hosts: Number of hosts, which `hosts.joined` has brought together; more than one on JAX only. Each host brings
             its own part of the batch.
-        model: Number of devices that hold the weights of one model together, see `SPLIT`; it divides `count`. More than
-            one on JAX only, and on one host.
 
     Returns: a context manager.
 
     Raises:
         SystemExit: The backend trains on one device only, or there are fewer; one sentence says what to do.
     """
+    count = settings.devices
     if count == hosts == 1:
         return contextlib.nullcontext()
     backend = keras.config.backend()
@@ -59,7 +59,7 @@ def sharing(count, hosts=1, model=1):
         name = {"jax": "JAX", "tensorflow": "TensorFlow"}[backend]
         raise SystemExit(f"--devices {count}, but {name} finds {len(found)} here: {', '.join(found)}.")
     if backend == "jax":
-        return _split(found[:count], model).scope()
+        return _split(found[:count], settings.model_parallel).scope()
     return _mirrored(tuple(found[:count])).scope()
 
 

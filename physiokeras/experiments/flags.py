@@ -71,7 +71,7 @@ def parse(parser, kind, argv):
 
 
 def _example(kind, word):
-    """A flag with a value: the one that a word without flag is most likely meant for."""
+    """Example of a flag with a value: the flag to which a word without one most likely belongs."""
     names = [item.name for item in fields(kind)]
     likely = next((name for name in ("run", "data", "source") if name in names), None)
     return f"{flag(likely)} {word}" if likely else "--seed 1"

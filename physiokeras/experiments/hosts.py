@@ -1,4 +1,4 @@
-"""Training on several hosts with JAX: who takes part, how they meet and part.
+"""Training on several hosts with JAX: which hosts take part, how they connect and disconnect.
 
 The first host writes the run folder, the others train with it and write nothing.
 """
@@ -84,8 +84,8 @@ def place(settings):
 def joined(here, settings, data_hash, folder=None):
     """A context in which the hosts train together; with one host it does nothing.
 
-    At its beginning they meet, and are refused if their settings, data, code or versions differ. Where one host fails,
-    the process ends at once, so that the others notice; where another is lost, it ends with a sentence that says so.
+    At its beginning they connect, and are refused if their settings, data, code or versions differ. Where one host
+    fails, its process ends at once, so that the others notice; where another is lost, it ends with a message.
 
     Args:
         here: `Place`.
@@ -94,31 +94,31 @@ def joined(here, settings, data_hash, folder=None):
         folder: The run's folder, for the sentence; None on hosts that have none.
 
     Raises:
-        SystemExit: A host did not come, or differs.
+        SystemExit: A host did not connect, or differs.
     """
     if here.count == 1:
         yield
         return
-    _meet(here, folder)
+    _connect(here, folder)
     try:
         _compare(here, settings, data_hash)
         yield
     except (TrainingError, KeyboardInterrupt, SystemExit):  # all hosts end like this, at the same step
-        _part()
+        _leave_together()
         raise
     except BaseException as error:
         # An ordinary end would wait for the other hosts, which wait for this one.
-        _end(_of_loss(error, here, folder) or _of_failure(error))
-    _part()
+        _end(_of_lost_host(error, here, folder) or _of_failure(error))
+    _leave_together()
 
 
-def _meet(here, folder):
+def _connect(here, folder):
     import jax
 
     name, _, port = here.coordinator.rpartition(":")
     if here.index:
         _wait_for(name, int(port), here)
-    stage = [f"not all hosts came within {FIRST_WAITS_S} s to {here.coordinator}: look at what the others say"]
+    stage = [f"not all hosts came within {FIRST_WAITS_S} s to {here.coordinator}: see what the others print"]
     _at_abort(lambda: _end(_lost(here, folder, stage[0])))
     # It would take SIGTERM away from `Checkpoints`, which saves first.
     jax.config.update("jax_enable_preemption_service", False)
@@ -171,7 +171,7 @@ def _compare(here, settings, data_hash):
         raise SystemExit("The hosts do not agree and cannot train together:\n  " + "\n  ".join(differ))
 
 
-def _part():
+def _leave_together():
     """Wait for the other hosts to come here too, and leave them."""
     import jax
 
@@ -179,8 +179,8 @@ def _part():
     signal.signal(signal.SIGABRT, signal.SIG_DFL)
 
 
-def _of_loss(error, here, folder):
-    """The sentence where an error says that another host is gone, or None."""
+def _of_lost_host(error, here, folder):
+    """Message for an error which says that another host is gone; None for other errors."""
     import jax
 
     while error is not None:

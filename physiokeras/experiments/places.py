@@ -81,7 +81,7 @@ def without_model(path):
         cells = sorted({found.parents[1] for found in path.glob(f"cells/*/model*/{_MODEL}")})
         if cells:
             return f"this is a comparison. Give one of its cells with a model, such as {cells[0]}."
-        return f"this is a comparison of which no cell has a model yet. Let it end: compare --resume {path}."
+        return f"this is a comparison of which no cell has a model yet. Finish it: compare --resume {path}."
     if (path / "cell.json").is_file():
         return "this cell of a comparison has no encoder: its probes read other features. Give another cell."
     facts = _facts(path)
@@ -93,7 +93,7 @@ def without_model(path):
             "splits train and test. For a probe that can be used: give the definition a [split], with test = 0.2 or "
             "the names of test people, prepare the data again, and repeat `probe`."
         )
-    return f"this run has no model (yet). Let it end: the same command with --resume {path}."
+    return f"this run has no model (yet). Finish it: the same command with --resume {path}."
 
 
 def _facts(path):
@@ -111,7 +111,7 @@ def _not_prepared(path):
     if (path / "prepared" / "manifest.json").is_file():
         return f"the prepared data are in its subfolder. Give {path / 'prepared'}."
     if (path / "records").is_dir():
-        return "its conversion has not ended. Give the command `prepare` once more to finish it."
+        return "its conversion has not ended. Run `prepare` again to finish it."
     return f"this is no folder that `prepare` wrote. {_what(path)}"
 
 

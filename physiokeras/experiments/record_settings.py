@@ -1,6 +1,7 @@
 """Settings of a command in which a model reads a folder of recordings."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from physiokeras.experiments.settings import CommonSettings, setting
 
@@ -41,7 +42,7 @@ class RecordSettings(CommonSettings):
                 f"shard_index must lie in [0, num_shards). Received: {self.shard_index} of {self.num_shards}."
             )
 
-    def options(self):
+    def options(self) -> dict[str, Any]:
         """These settings as arguments of `score_folder` and `extract_folder`."""
         from physiokeras.pipelines import Definition, dask
 

@@ -14,9 +14,11 @@ import os
 import platform
 import shlex
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import physiokeras
 from physiokeras import interruption
@@ -52,7 +54,7 @@ class Run:
         """The command that resumes this run."""
         return f"physiokeras {self.recipe} --resume {shlex.quote(str(self.folder))}"
 
-    def note(self, **values):
+    def note(self, **values: Any) -> None:
         """Add values, such as final scores, to the run's `run.json`.
 
         Args:
@@ -61,7 +63,7 @@ class Run:
         path = self.folder / "run.json"
         write_atomic(path, to_json({**json.loads(path.read_text(encoding="utf-8")), **values}))
 
-    def locked(self):
+    def locked(self) -> AbstractContextManager:
         """A context in which no other process writes into the folder of a shared run; it waits for the others."""
         return _lock_in_turn(self.folder)
 
@@ -102,8 +104,7 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=(), shared=Fal
 
     Raises:
         SystemExit: The folder cannot be written, is in use, holds another run, or holds one that differs from what is
-            to be resumed; the message shows the difference. A run that fails before it has written anything leaves the
-            folder free for the next.
+            to be resumed; the message shows the difference.
     """
     folder = _make(settings.out, recipe)
     may_differ = {*of_role(settings, *FREE, *free), *getattr(settings, "accept", ())}
@@ -130,7 +131,7 @@ def start(settings, *, recipe, data_hash=None, resume=False, free=(), shared=Fal
         run = Run(folder, recipe)
         if hasattr(settings, "resume"):
             stack.enter_context(interruption.explained(folder, f"Go on with: {run.resume_command}"))
-        stack.enter_context(_free_if_nothing_came(folder))
+        stack.enter_context(_free_unless_written(folder))
         yield run
         with run.locked() if shared else contextlib.nullcontext():
             write_run(folder)
@@ -177,8 +178,8 @@ def _way_out(folder, settings):
 
 
 @contextlib.contextmanager
-def _free_if_nothing_came(folder):
-    """A context from which an error, when no file was written yet, leaves the folder free for another run."""
+def _free_unless_written(folder):
+    """Context: an error before the first file is written leaves the folder free for another run."""
     before = set(folder.iterdir())
     try:
         yield
@@ -262,8 +263,8 @@ def _check(folder, settings, data_hash, may_differ):
     changed = [name for name in now if before.get(name) != now[name] and name not in may_differ]
     if changed:
         shown = [f"  {name}: {before.get(name)!r} then, {now[name]!r} now" for name in changed]
-        accept = f"To go on all the same, though not as the run would have: --accept {' '.join(changed)}"
-        lines = [f"{folder}: its run was made otherwise and cannot be resumed:", *shown, accept]
+        accept = f"To resume it nevertheless, with other results than it would have had: --accept {' '.join(changed)}"
+        lines = [f"{folder}: its run has other settings, data, code or versions and cannot be resumed:", *shown, accept]
         raise SystemExit("\n".join(lines))
     return then
 

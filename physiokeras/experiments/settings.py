@@ -186,7 +186,9 @@ def to_toml(settings, *, note=None):
 def _of_run(folder):
     path = Path(folder) / "settings.toml"
     if not path.is_file():
-        raise ValueError(f"{folder} holds no run to resume: there is no settings.toml. Start it by its first command.")
+        raise ValueError(
+            f"{folder} holds no run to resume: there is no settings.toml. Start it with its original command."
+        )
     return {"config": (str(path),), "out": folder}
 
 

@@ -36,7 +36,7 @@ def train(task, manifest, settings, run, *, folder=None, records, validation, ti
     own = replace(settings, steps=settings.supervised_steps, interval=settings.supervised_interval)
     name = f"supervised_{task.name}"
     people = {"records": records, "validation": validation}
-    with devices.sharing(settings.devices, model=settings.model_parallel):
+    with devices.sharing(settings):
         network = build_network(settings, manifest, task)
         training.adapt(network.encoder, manifest, settings, records=records)
         return fit(network, task, manifest, own, run, folder=folder, **people, name=name, title=title)

@@ -33,15 +33,12 @@ def pretrained(settings, manifest, run, *, folder, records, title, validation=()
     Returns: the trained model; with the objective "untrained" an `Encoder` with its initial weights.
     """
     if settings.objective == "untrained":
-        with devices.sharing(settings.devices, model=settings.model_parallel):
+        with devices.sharing(settings):
             encoder = build_encoder(settings, manifest)
             adapt(encoder, manifest, settings, records=records)
         return encoder
     model = untrained_model(settings, manifest, records=records)
-    with (
-        devices.sharing(settings.devices, model=settings.model_parallel),
-        compiled_models.compiled_before(model, settings) as compiled,
-    ):
+    with devices.sharing(settings), compiled_models.compiled_before(model, settings) as compiled:
         own = {"folder": folder, "records": records, "validation": validation, "title": title}
         fit(compiled, manifest, settings, run, **own)
     return model
@@ -49,7 +46,7 @@ def pretrained(settings, manifest, run, *, folder, records, title, validation=()
 
 def untrained_model(settings, manifest, splits=None, *, records=None):
     """The compiled model of an objective without labels, whose spectra have their statistics from splits or records."""
-    with devices.sharing(settings.devices, model=settings.model_parallel):
+    with devices.sharing(settings):
         model = build_model(settings, manifest)
         adapt(model, manifest, settings, splits, records=records)
         compile_model(model, settings)
@@ -145,7 +142,7 @@ def fit_together(here, manifest, settings, run, splits):
         model = untrained_model(replace(settings, devices=1, hosts=1), manifest, splits)
         state.build_optimizer(model)
         begin = state.arrays(model)
-    with devices.sharing(settings.devices, settings.hosts):
+    with devices.sharing(settings, settings.hosts):
         shared = build_model(settings, manifest)
         compile_model(shared, settings)
         arrays, _ = hosts.from_first(lambda: (begin, None))
@@ -169,7 +166,7 @@ def _take_best(checkpoints, model, steps):
 
 
 def restore(checkpoints, model, steps, resumed):
-    """Let a model go on from its last checkpoint, and say from which step; `resumed`: also say where there is none."""
+    """Restore a model's last checkpoint and print its step; with `resumed`, also print that there is none."""
     step = checkpoints.restore(model)
     if not hosts.is_first():
         return

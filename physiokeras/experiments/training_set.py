@@ -50,10 +50,12 @@ def split_of(identity, facts, manifest=None, record=None):
     Returns: one of `SEEN`; "none" where the model has not seen it; None where that is not known.
     """
     known = facts.get("seen")
+    if identity is None and manifest is not None and manifest.data_hash == facts.get("data_hash"):
+        known = None  # recordings that came from memory are known by their place in the data alone
     if known and identity is not None:
         return next((s for s in SEEN if identity in known.get(s, ())), None if known.get("unknown") else "none")
     if not known and manifest is not None and manifest.data_hash == facts.get("data_hash"):
-        (found,) = manifest.select(records=[record])  # models of earlier versions
+        (found,) = manifest.select(records=[record])
         return found.split if found.split in SEEN else "none"
     return None
 

@@ -133,16 +133,9 @@ def export(
         write(form, network, signature, file, batch is None)
         difference = _difference(form.open(file), source, inputs, batch)
         _refuse_above(bound, difference, source.reference, out / form.file)
-        loss = None
-        if int8:
-            real = parity.stored(windows, encoder, dtype)
-            real = {name: values[: len(values) // size * size] for name, values in real.items()}
-            eight_bits.quantize(format, file, real, size)
-            loss = _difference(form.open(file), source, real, batch)
+        int8_difference = _quantized(format, file, source, windows, dtype, batch) if int8 else None
         first = {name: values[:size] for name, values in inputs.items()}
-        in_keras = lambda some: source.predicted(np.asarray(source.extractor.predict_on_batch(some)), some)  # noqa: E731
-        both = form.open(file), in_keras
-        ms, keras_ms = (parity.milliseconds(run, first) / size for run in both)
+        ms, keras_ms = (parity.milliseconds(run, first) / size for run in (form.open(file), source.in_keras))
         result = Exported(
             folder=str(out),
             file=str(out / form.file),
@@ -151,7 +144,7 @@ def export(
             output=next(iter(network.output)),
             classes=source.head.task.classes if source.head else (),
             difference=difference,
-            int8_difference=loss,
+            int8_difference=int8_difference,
             compared_with=source.reference,
             windows=len(inputs["present"]),
             incomplete=parity.incomplete(encoder, inputs),
@@ -160,8 +153,7 @@ def export(
             keras_ms=keras_ms,
             missing=source.note,
         )
-        operators = form.operators(file) if form.operators else None
-        _write_facts(written / _FACTS, result, source, operators)
+        _write_facts(written / _FACTS, result, source, form.operators(file) if form.operators else None)
         _put_in_place(written, out)
     return result
 
@@ -198,6 +190,14 @@ def _put_in_place(written, out):
         remove_folder(out)
     os.rename(written, out)
     sync_folder(out.parent)
+
+
+def _quantized(format, file, source, windows, dtype, batch):
+    """Quantize the file, and return its difference on the windows of the calibration."""
+    size, real = batch or 1, parity.stored(windows, source.extractor.encoder, dtype)
+    real = {name: values[: len(values) // size * size] for name, values in real.items()}
+    eight_bits.quantize(format, file, real, size)
+    return _difference(usable(format).open(file), source, real, batch)
 
 
 def _difference(run, source, inputs, batch):

@@ -1,6 +1,7 @@
 """The model that is exported: a window's signals in, features or predictions out."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import keras
 import numpy as np
@@ -34,7 +35,15 @@ class Head:
     subsets: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
-    def of(cls, task, mean, scale, weights, bias, maps: SubsetMaps | None = None):
+    def of(
+        cls,
+        task: Task,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        weights: np.ndarray,
+        bias: np.ndarray,
+        maps: SubsetMaps | None = None,
+    ) -> Self:
         """The head of standardised features: `((features - mean) / scale) @ weights + bias`, folded in float64."""
         mean, scale, weights, bias = (np.asarray(values, np.float64) for values in (mean, scale, weights, bias))
         folded = weights / scale[:, None]
@@ -45,7 +54,7 @@ class Head:
         return cls(task, all_weights.astype("float32"), np.maximum(all_bias, _NEVER).astype("float32"), tuple(subsets))
 
     @classmethod
-    def of_probe(cls, probe: Probe, maps: SubsetMaps | None = None):
+    def of_probe(cls, probe: Probe, maps: SubsetMaps | None = None) -> Self:
         """The head of a fitted probe.
 
         Raises:
@@ -59,7 +68,7 @@ class Head:
         return cls.of(probe.task, probe.mean, probe.scale, probe.weights, probe.bias, maps)
 
     @classmethod
-    def of_network(cls, network: LinearProbe, task: Task, maps: SubsetMaps | None = None):
+    def of_network(cls, network: LinearProbe, task: Task, maps: SubsetMaps | None = None) -> Self:
         """The head of one task of a fine-tuned or supervised model."""
         norm, head = network.standardize, network.heads[list(network.classes).index(task.label)]
         mean, variance, weights, bias = map(

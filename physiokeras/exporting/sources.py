@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,18 +39,18 @@ class Source:
 
     extractor: FeatureExtractor
     head: Head | None
-    facts: dict
+    facts: dict[str, Any]
     maps: SubsetMaps | None
     trained: TrainedModel | None = None
     task: str | None = None
 
     @property
-    def reference(self):
+    def reference(self) -> str:
         """What the exported model is compared with, in words."""
         return "physiokeras.load(...).predict" if self.trained else "Keras"
 
     @property
-    def note(self):
+    def note(self) -> str:
         """What the exported model does with windows that lack modalities, in a sentence."""
         if self.head is None:
             mapped = "; extract and load(...).features map those of windows that lack modalities" if self.maps else ""
@@ -61,7 +62,7 @@ class Source:
         none = "there are no subset maps, and predictions may be of one class only, as in predict"
         return f"Where modalities are missing, {mapped if count else none}; where nothing is present, NaN."
 
-    def expected(self, inputs, size):
+    def expected(self, inputs: dict[str, np.ndarray], size: int) -> np.ndarray:
         """What the exported model has to give: `predict` itself, or features of Keras and the linear layer in NumPy.
 
         Args:
@@ -76,7 +77,11 @@ class Source:
         found, _ = self.trained.features_of(self.extractor, slices(inputs))
         return self.trained.prediction(self.trained.head(self.task), found, window=1.0).probabilities
 
-    def predicted(self, features, inputs):
+    def in_keras(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Outputs for one batch, to be timed: the compiled extractor, then the linear layer in NumPy."""
+        return self.predicted(np.asarray(self.extractor.predict_on_batch(inputs)), inputs)
+
+    def predicted(self, features: np.ndarray, inputs: dict[str, np.ndarray]) -> np.ndarray:
         """Outputs of the head for features `(windows, width)` of Keras, in NumPy and float64; or the features."""
         if self.head is None:
             return features

@@ -29,7 +29,7 @@ def conversion(classes, present, amplitudes, *, name):
                 panel.set_axis_off()
             else:
                 _classes(panel, label, splits)
-    title(figure, f"Conversion of {name}")
+    title(figure, name)
     return figure
 
 

@@ -87,7 +87,7 @@ def hypnogram(scored, predicted, *, classes=("W", "N1", "N2", "N3", "R"), window
     panels[2].set_yticks([])
     panels[2].set_ylim(0, 1)
     panels[2].set_ylabel("differ", rotation=0, ha="right", va="center")
-    meaning = "Thick red: REM sleep. Red below: windows in which the two differ." if "R" in order else ""
+    meaning = "Thick orange: REM sleep. Orange below: windows in which the two differ." if "R" in order else ""
     panels[2].set_xlabel(f"time ({unit})\n{meaning}".strip())
     panels[2].set_xlim(0, edges[-1] if len(scored) else 1)
     agreed = f"{1 - wrong.sum() / both.sum():.0%} of {both.sum():,} windows agree" if both.any() else "no scored window"

@@ -27,7 +27,7 @@ def recording(channels, labels, *, start, span, window, name, note=None):
     for panel, (label, (values, classes)) in zip(panels, labels.items(), strict=False):
         _labels(panel, np.asarray(values), classes, window / 3600)
         panel.axvspan(start / 3600, (start + span) / 3600, color=VERMILION, alpha=0.5)
-        panel.set_title(f"{label}, hours; red: the piece below", loc="left")
+        panel.set_title(f"{label}, hours; orange: the piece below", loc="left")
     for panel, (channel, piece) in zip(panels[len(labels) :], channels.items(), strict=True):
         panel.set_ylabel(channel, rotation=0, ha="right", va="center")
         panel.set_xlim(0, span)

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from physiokeras.figures.style import BLACK, GREEN, GREY, PAGE, SERIES, VERMILION, new_figure, styled, title
 
 STAGE_COLOURS = {"W": "#E8C547", "R": VERMILION, "REM": VERMILION, "N1": "#A6CEE3", "N2": "#4C8FC4", "N3": "#14406B"}
-"""Sleep gets darker with depth; REM is red, as in the hypnograms."""
+"""Sleep gets darker with depth; REM is orange, as in the hypnograms."""
 
 _ORDER = ("W", "R", "REM", "N1", "N2", "N3")
 

@@ -9,7 +9,7 @@ from physiokeras.figures.style import BLUE, COLUMN, PAGE, VERMILION, new_figure,
 
 @styled
 def trials(values, scores, *, name, note=None):
-    """Score of each trial over each searched setting; the best trial is red.
+    """Score of each trial over each searched setting; the best trial is orange.
 
     Args:
         values: dict of setting -> list of its value in each trial, numbers or texts.
@@ -28,7 +28,7 @@ def trials(values, scores, *, name, note=None):
         panel.scatter(column, scores, s=14, c=colours)
         panel.set_xlabel(setting)
     panels[0].set_ylabel(textwrap.fill(name, 30))
-    title(figure, "Trials of the search; red: the best", note)
+    title(figure, "Trials of the search; orange: the best", note)
     return figure
 
 

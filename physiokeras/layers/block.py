@@ -1,5 +1,7 @@
 """The transformer block of encoder and decoders."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -125,6 +127,6 @@ class TransformerBlock(keras.layers.Layer):
         key_value = unflatten(self.key_value(self.norm_context(flatten(context))), context.shape[1])
         return query, *ops.split(key_value, 2, axis=-1)
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         names = ("width", "heads", "mlp_ratio", "dropout", "cross", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

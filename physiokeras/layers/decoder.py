@@ -1,5 +1,7 @@
 """Decoder of one modality: encoder tokens to samples."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -79,6 +81,6 @@ class ModalityDecoder(keras.layers.Layer):
             tokens = block(tokens)
         return ops.reshape(self.samples(flatten(tokens)), (-1, self.time * self.patch, self.channels))
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         names = ("time", "patch", "channels", "width", "depth", "heads", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

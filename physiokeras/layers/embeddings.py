@@ -1,5 +1,7 @@
 """Embeddings of time and modality."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -52,5 +54,5 @@ class TokenEmbedding(keras.layers.Layer):
         where = ops.cast(self.modality, self.compute_dtype) + ops.cast(self.positions, self.compute_dtype)
         return tokens + ops.reshape(where, (1, self.modalities * self.time, tokens.shape[-1]))
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         return {**super().get_config(), "modalities": self.modalities, "time": self.time}

@@ -1,7 +1,8 @@
 """Modality dropout: random removal of whole modalities."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -102,7 +103,7 @@ class ModalityDropout(SeedState, keras.layers.Layer):
         rates = np.maximum(np.array(self.drop_weights) / max(self.drop_weights), _NEVER).astype("float32")
         return ops.divide(-ops.log(ops.maximum(draws, 1e-9)), rates)
 
-    def in_order(self, names):
+    def in_order(self, names: Iterable[str]) -> None:
         """Put weights by name in the order of a model's modalities; `MaskedAutoencoder` calls it.
 
         Args:
@@ -121,7 +122,7 @@ class ModalityDropout(SeedState, keras.layers.Layer):
             raise ValueError(f"`weights` must be one for each of {names}. Received: weights={weights}.")
         self.drop_weights = weights
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         return {
             **super().get_config(),
             "rate": self.rate,

@@ -3,12 +3,13 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.constants import INT16_SCALE
+from physiokeras.constants import INT16_SCALE, Tensor
 from physiokeras.layers.fourier import rfft_by_products
 
 _FLOOR = 1e-3
@@ -75,17 +76,35 @@ class PatchSpectrum(keras.layers.Layer):
         return self.add_weight(shape=shape, initializer=initializer, trainable=False, name=name)
 
     @property
-    def numbers(self):
+    def numbers(self) -> int:
         """Numbers of one channel and patch; known once the layer is built."""
         return self.mean.shape[1]
 
     @property
-    def width(self):
+    def width(self) -> int:
         """Numbers of all channels of a patch; known once the layer is built."""
         return self.channels * self.numbers
 
+    def number_names(self, channels: Sequence[str], seconds: float) -> list[str]:
+        """What each number of a patch is, such as "C3-M2 0.25 to 0.75 Hz of 4 s" or "C3-M2 mean of 4 s".
+
+        Args:
+            channels: Names of the channels.
+            seconds: Length of a patch.
+
+        Returns: `width` names; known once the layer is built.
+        """
+        lengths = [width * seconds / self.patch for width in self.widths]
+        powers = [
+            f"{low / length:.3g} to {(high - 1) / length:.3g} Hz of {length:g} s"
+            for length, edges in zip(lengths, self.edges, strict=True)
+            for low, high in itertools.pairwise(edges)
+        ]
+        numbers = [*powers, *(f"mean of {length:g} s" for length in lengths)]
+        return [f"{channel} {number}" for channel in channels for number in numbers]
+
     @property
-    def adapted(self):
+    def adapted(self) -> bool:
         """Whether the layer has its statistics, from `adapt` or from a file."""
         # Under a `tf.distribute` strategy a variable is several, and no array before it is read.
         return bool(np.isfinite(ops.convert_to_numpy(ops.convert_to_tensor(self.mean))).all())
@@ -133,7 +152,7 @@ class PatchSpectrum(keras.layers.Layer):
             found = np.fft.rfft(cut)
         return found.real, found.imag
 
-    def adapt(self, data):
+    def adapt(self, data: Any) -> None:
         """Learn floors, means and variances from training windows; earlier ones are forgotten.
 
         Args:
@@ -148,11 +167,11 @@ class PatchSpectrum(keras.layers.Layer):
             self.update_state(*batch if isinstance(batch, tuple) else (batch,))
         self.finalize_state()
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Forget the windows that `update_state` collected."""
-        self._collected = []
+        self._collected: list[tuple] = []
 
-    def update_state(self, signal, present=None):
+    def update_state(self, signal: Tensor, present: Tensor | None = None) -> None:
         """Collect a batch of training windows; arguments as in the call."""
         if not self.built:
             self.build(tuple(signal.shape))
@@ -160,7 +179,7 @@ class PatchSpectrum(keras.layers.Layer):
         present = np.ones(powers.shape[:2], bool) if present is None else ops.convert_to_numpy(present)
         self._collected.append((powers, means, present))
 
-    def finalize_state(self):
+    def finalize_state(self) -> None:
         """Set the statistics to those of the windows that `update_state` collected, and forget the windows."""
         if not sum(len(present) for *_, present in self._collected):
             raise ValueError(f"{self.name}: `adapt` needs at least one window. Received: none.")
@@ -170,7 +189,7 @@ class PatchSpectrum(keras.layers.Layer):
         for weight, values in zip((self.floor, self.mean, self.variance), zip(*found, strict=True), strict=True):
             weight.assign(np.stack(values).astype("float32"))
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         return {**super().get_config(), "time": self.time, "spans": self.spans, "bands": self.bands}
 
 

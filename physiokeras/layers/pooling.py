@@ -1,5 +1,7 @@
 """Pooling of tokens to one feature vector per window."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -43,5 +45,5 @@ class TokenPooling(keras.layers.Layer):
             merged = ops.sum(means, axis=1) / ops.maximum(ops.sum(weight, axis=1), 1.0)
         return merged if self.keep_time else merged[:, 0]
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         return {**super().get_config(), "time": self.time, "how": self.how, "keep_time": self.keep_time}

@@ -1,5 +1,7 @@
 """Token masks: random choice of the tokens that the encoder sees."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -70,7 +72,7 @@ class TokenMask(SeedState, keras.layers.Layer):
         self.generator = keras.random.SeedGenerator(derive(seed, "token mask", "train"), name="generator")
         self.built = True
 
-    def capacity(self, modalities):
+    def capacity(self, modalities: int) -> int:
         """Number of slots for visible tokens in a row of `modalities` modalities; unused slots are padding."""
         return round((1 - self.ratio) * (modalities * self.time))
 
@@ -129,6 +131,6 @@ class TokenMask(SeedState, keras.layers.Layer):
     def _next(self, seed):
         return seed if seed is self.generator else derive(seed, "second draw")
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         names = ("time", "ratio", "scheme", "alpha", "span", "budget", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,5 +1,7 @@
 """Patch tokenizer: samples of a modality to tokens."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -44,5 +46,5 @@ class PatchTokenizer(keras.layers.Layer):
         patches = ops.reshape(signal, (-1, self.time, signal.shape[1] // self.time * signal.shape[2]))
         return unflatten(self.linear(self.patch(flatten(patches))), self.time)
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         return {**super().get_config(), "time": self.time, "width": self.width}

@@ -1,4 +1,4 @@
-"""Checks of arrays before a training on them, which says else only later, or not at all, what is wrong with them."""
+"""Checks of arrays before training on them; without these, their faults show late or never."""
 
 import warnings
 

@@ -2,13 +2,15 @@
 
 import types
 from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
+from physiokeras.constants import Tensor
 from physiokeras.layers import ModalityDecoder, ModalityDropout, PatchSpectrum, TokenMask
-from physiokeras.layers.constants import Constants
+from physiokeras.layers.loss_constants import Constants
 from physiokeras.losses import hidden_patch_error, normalize_patches
 from physiokeras.models.encoder import VIEWS, Encoder
 from physiokeras.models.own_loss import OwnLoss
@@ -131,7 +133,7 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
             decoder.build((None, self.mask.capacity(len(self.encoder.modalities)), self.encoder.width))
         self.built = True
 
-    def patch_spectra(self):
+    def patch_spectra(self) -> list[PatchSpectrum]:
         """List of the `PatchSpectrum` layers of view and targets, one for each modality."""
         return self.spectra or self.encoder.patch_spectra()
 
@@ -198,11 +200,18 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         return self.predict_on_batch({**inputs, "kept": np.tile(keep, (rows, 1))})
 
     @property
-    def dropout(self):
+    def dropout(self) -> ModalityDropout | None:
         """The earlier name of `modality_dropout`."""
         return self.modality_dropout
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
         """Mean over the counted modalities of the error of hidden patches divided by the modality's variance."""
         signals, present = self.encoder.read(x)
         hidden = ops.reshape(y_pred["hidden"], (-1, len(self.trackers), self.encoder.time))
@@ -233,14 +242,14 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         return errors
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.Metric]:
         """The total loss, and the loss of each modality."""
         found = super().metrics
         return [*found, *(t for t in self.trackers if t not in found)]
 
-    def get_config(self):  # noqa: D102
-        names = ("drop_from", "loss_on_dropped", "normalize_targets")
-        names += ("decoder_width", "decoder_depth", "decoder_heads", "seed", "targets")
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        names = ["drop_from", "loss_on_dropped", "normalize_targets"]
+        names += ["decoder_width", "decoder_depth", "decoder_heads", "seed", "targets"]
         return {
             **super().get_config(),
             "encoder": self.encoder.get_config(),
@@ -251,8 +260,9 @@ class MaskedAutoencoder(OwnLoss, SpectralModel):
         }
 
     @classmethod
-    def from_config(cls, config):  # noqa: D102
-        parts = {"encoder": Encoder, "mask": TokenMask, "modality_dropout": ModalityDropout, "dropout": ModalityDropout}
+    def from_config(cls, config: dict[str, Any]) -> Self:  # noqa: D102
+        parts: dict[str, Any] = {"encoder": Encoder, "mask": TokenMask}
+        parts |= dict.fromkeys(("modality_dropout", "dropout"), ModalityDropout)
         return cls(**{k: parts[k].from_config(v) if k in parts and v else v for k, v in config.items()})
 
 

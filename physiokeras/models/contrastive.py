@@ -1,8 +1,11 @@
 """Contrastive pretraining of a late-fusion encoder."""
 
+from typing import Any, Self
+
 import keras
 from keras import ops
 
+from physiokeras.constants import Tensor
 from physiokeras.layers import TokenPooling
 from physiokeras.losses import leave_one_out_contrast, pairwise_contrast
 from physiokeras.models.encoder import Encoder
@@ -65,7 +68,14 @@ class ContrastiveModel(OwnLoss, SpectralModel):
         pooled = self.pool(self.encoder(inputs, training=training), present)
         return {"embeddings": ops.reshape(pooled, (-1, present.shape[1], self.encoder.width)), "present": present}
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
         """The contrastive loss of a batch.
 
         Raises:
@@ -79,9 +89,9 @@ class ContrastiveModel(OwnLoss, SpectralModel):
         # Keras sums the gradients of the replicas.
         return _LOSSES[self.objective](y_pred["embeddings"], y_pred["present"], self.log_scale) / replicas(self)
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         return {**super().get_config(), "encoder": self.encoder.get_config(), "objective": self.objective}
 
     @classmethod
-    def from_config(cls, config):  # noqa: D102
+    def from_config(cls, config: dict[str, Any]) -> Self:  # noqa: D102
         return cls(**{**config, "encoder": Encoder.from_config(config["encoder"])})

@@ -1,13 +1,13 @@
 """Multimodal transformer encoder."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import ops
 
 from physiokeras.channel_layout import ChannelLayout
-from physiokeras.constants import INT16_SCALE
+from physiokeras.constants import INT16_SCALE, Tensor
 from physiokeras.layers import PatchSpectrum, PatchTokenizer, TokenEmbedding, TransformerBlock
 from physiokeras.layers.token_matrix import flatten, unflatten
 from physiokeras.models.spectral import SpectralModel
@@ -170,7 +170,7 @@ class Encoder(SpectralModel):
             return out
         return {**(out if isinstance(out, dict) else {"tokens": out}), "spectra": spectra}
 
-    def read(self, inputs):
+    def read(self, inputs: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """Convert signals to float32 in scaled units, zero where absent, and `present` to booleans.
 
         Args:
@@ -210,15 +210,15 @@ class Encoder(SpectralModel):
             read[name] = ops.where(own[:, None], signal, 0.0)
         return read, present
 
-    def present_modalities(self, present):
+    def present_modalities(self, present: Tensor) -> Tensor:
         """Boolean `(batch, modalities)` from `(batch, channels)`: true where a modality has any present channel."""
         return ops.stack([ops.any(own, axis=1) for own in self.layout.split(present).values()], axis=1)
 
-    def patch_spectra(self):
+    def patch_spectra(self) -> list[PatchSpectrum]:
         """List of the `PatchSpectrum` layers, one for each modality; empty with the view "samples"."""
         return self.spectra
 
-    def tokenize(self, signals, spectra):
+    def tokenize(self, signals: dict[str, Tensor], spectra: dict[str, Tensor]) -> Tensor:
         """Tokens `(batch, tokens, width)` with their embeddings, from what `read` and `measure` return."""
         tokens = []
         for tokenizer, (name, m) in zip(self.tokenizers, self.modalities.items(), strict=True):
@@ -229,7 +229,15 @@ class Encoder(SpectralModel):
             tokens.append(tokenizer(ops.cast(patches, self.compute_dtype)))
         return self.embedding(ops.concatenate(tokens, axis=1))
 
-    def transform(self, tokens, valid, modality=None, return_attention=False, return_layers=False, training=False):
+    def transform(
+        self,
+        tokens: Tensor,
+        valid: Tensor,
+        modality: Tensor = None,
+        return_attention: bool = False,
+        return_layers: bool = False,
+        training: bool = False,
+    ) -> Tensor:
         """Apply the transformer to a set of tokens.
 
         Args:
@@ -284,27 +292,29 @@ class Encoder(SpectralModel):
             return self
         modalities = {name: self.modalities[name] for name in names}
         smaller = type(self).from_config({**self.get_config(), "modalities": modalities})
-        for parts, own_parts in ((smaller.tokenizers, self.tokenizers), (smaller.spectra, self.spectra)):
-            for part, name in zip(parts, names, strict=False):
-                part.set_weights(own_parts[own.index(name)].get_weights())
-        for mine, its in zip((*self.blocks, self.norm), (*smaller.blocks, smaller.norm), strict=True):
-            its.set_weights(mine.get_weights())
+        parts: list[tuple] = [(smaller.tokenizers, self.tokenizers), (smaller.spectra, self.spectra)]
+        for new, old in parts:
+            for part, name in zip(new, names, strict=False):
+                part.set_weights(old[own.index(name)].get_weights())
+        for block, own_block in zip(smaller.blocks, self.blocks, strict=True):
+            block.set_weights(own_block.get_weights())
+        smaller.norm.set_weights(self.norm.get_weights())
         rows = self.embedding.get_weights()[0][[own.index(name) for name in names]]
         smaller.embedding.set_weights([rows])
         return smaller
 
-    def untrained(self):
+    def untrained(self) -> Self:
         """A new encoder like this one, its weights drawn anew; statistics of the training windows are kept."""
         fresh = type(self).from_config(self.get_config())
         for mine, its in zip(self.spectra, fresh.spectra, strict=True):
             its.set_weights(mine.get_weights())
         return fresh
 
-    def get_config(self):  # noqa: D102
-        names = ("modalities", "time", "width", "depth", "heads", "mlp_ratio", "dropout", "seed", "fusion")
-        names += ("view", "spans")
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        names = ["modalities", "time", "width", "depth", "heads", "mlp_ratio", "dropout", "seed", "fusion"]
+        names += ["view", "spans"]
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     @classmethod
-    def from_config(cls, config):  # noqa: D102
+    def from_config(cls, config: dict[str, Any]) -> Self:  # noqa: D102
         return cls(**config)

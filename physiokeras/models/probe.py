@@ -1,13 +1,15 @@
 """Feature extractor and linear probe on an encoder."""
 
 import contextlib
+from collections.abc import Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from physiokeras.layers import TokenPooling
-from physiokeras.layers.constants import Constants
+from physiokeras.layers.loss_constants import Constants
 from physiokeras.models.encoder import Encoder
 from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
@@ -56,6 +58,21 @@ class FeatureExtractor(SpectralModel):
         width = self.encoder.width * (len(self.encoder.modalities) if self.pooling == "concatenate" else 1)
         return width + sum(spectrum.width for spectrum in self.encoder.spectra if self.skip)
 
+    def feature_names(self, channels: dict[str, Sequence[str]], seconds: float) -> list[str]:
+        """What each feature is, such as "token mean 17" or "eeg: C3-M2 0.25 to 0.75 Hz of 4 s".
+
+        Args:
+            channels: Modality -> names of its channels.
+            seconds: Length of a patch.
+
+        Returns: `width` names.
+        """
+        kinds = [f"{name}: token" for name in self.encoder.modalities] if self.pooling == "concatenate" else ["token"]
+        names = [f"{kind} mean {number}" for kind in kinds for number in range(self.encoder.width)]
+        for name, spectrum in zip(self.encoder.modalities, self.encoder.spectra if self.skip else (), strict=False):
+            names += [f"{name}: {number}" for number in spectrum.number_names(channels[name], seconds)]
+        return names
+
     def call(self, inputs, training=False):  # noqa: D102
         _, present = self.encoder.read(inputs)
         present = self.encoder.present_modalities(present)
@@ -65,13 +82,13 @@ class FeatureExtractor(SpectralModel):
             return pooled
         return ops.concatenate([pooled, *pooled_spectra(found["spectra"], present, self.keep_time)], axis=-1)
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         names = ("pooling", "keep_time", "skip")
         own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "encoder": self.encoder.get_config(), **own}
 
     @classmethod
-    def from_config(cls, config):  # noqa: D102
+    def from_config(cls, config: dict[str, Any]) -> Self:  # noqa: D102
         return cls(**{**config, "encoder": Encoder.from_config(config["encoder"])})
 
 
@@ -150,26 +167,26 @@ class LinearProbe(SpectralModel):
     # Keras trains these variables. Setting `extractor.trainable` would freeze the encoder in all models that share it.
 
     @property
-    def trainable_variables(self):
+    def trainable_variables(self) -> list[keras.Variable]:
         """Trainable variables, without the encoder's if it is frozen."""
         return self._but_frozen(super().trainable_variables)
 
     @property
-    def non_trainable_variables(self):  # noqa: D102
+    def non_trainable_variables(self) -> list[keras.Variable]:  # noqa: D102
         return _others(self.variables, self.trainable_variables)
 
     @property
-    def trainable_weights(self):  # noqa: D102
+    def trainable_weights(self) -> list[keras.Variable]:  # noqa: D102
         return self._but_frozen(super().trainable_weights)
 
     @property
-    def non_trainable_weights(self):  # noqa: D102
+    def non_trainable_weights(self) -> list[keras.Variable]:  # noqa: D102
         return _others(self.weights, self.trainable_weights)
 
     def _but_frozen(self, variables):
         return _others(variables, self.extractor.weights) if self.frozen else variables
 
-    def get_config(self):  # noqa: D102
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
         extractor = self.extractor
         return {
             **super().get_config(),
@@ -180,7 +197,7 @@ class LinearProbe(SpectralModel):
         }
 
     @classmethod
-    def from_config(cls, config):  # noqa: D102
+    def from_config(cls, config: dict[str, Any]) -> Self:  # noqa: D102
         return cls(**{**config, "encoder": Encoder.from_config(config["encoder"])})
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from physiokeras.errors import DataError
 from physiokeras.files import remove_temporaries, sha256, write_atomic
 from physiokeras.keras_internals import sublayers
-from physiokeras.layers.constants import Constants
+from physiokeras.layers.loss_constants import Constants
 from physiokeras.models.autoencoder import MaskedAutoencoder
 from physiokeras.models.contrastive import ContrastiveModel
 from physiokeras.models.encoder import Encoder

@@ -1,9 +1,12 @@
 """Models whose spectra learn their statistics from training windows."""
 
 import itertools
+from typing import Any
 
 from keras import ops
 
+from physiokeras.constants import Tensor
+from physiokeras.layers import PatchSpectrum
 from physiokeras.models.array_checks import check_classes, check_windows
 from physiokeras.models.replicas import ReplicatedModel
 
@@ -11,22 +14,22 @@ from physiokeras.models.replicas import ReplicatedModel
 class SpectralModel(ReplicatedModel):
     """A model with an `encoder`, or an encoder, that needs `adapt` where it has spectra."""
 
-    def patch_spectra(self):
+    def patch_spectra(self) -> list[PatchSpectrum]:
         """List of the model's `PatchSpectrum` layers, one for each modality; empty where it has none."""
         return self.encoder.patch_spectra()
 
-    def measure(self, signals, present):
+    def measure(self, signals: dict[str, Tensor], present: Tensor) -> dict[str, Tensor]:
         """The spectra of windows, from what the encoder's `read` returns.
 
         Returns: dict of name -> float32 `(batch, time, numbers)`, zeros where absent; empty without spectra.
         """
-        encoder = getattr(self, "encoder", self)
+        encoder: Any = getattr(self, "encoder", self)
         return {
             name: layer(signals[name], present=present[:, columns])
             for layer, (name, columns) in zip(self.patch_spectra(), encoder.layout.columns.items(), strict=False)
         }
 
-    def adapt(self, data, steps=None):
+    def adapt(self, data: Any, steps: int | None = None) -> None:
         """Learn the statistics of all spectra in one pass; without spectra nothing is read.
 
         Args:
@@ -41,7 +44,7 @@ class SpectralModel(ReplicatedModel):
         layers = self.patch_spectra()
         if not layers:
             return
-        encoder = getattr(self, "encoder", self)
+        encoder: Any = getattr(self, "encoder", self)
         for batch in itertools.islice([data] if isinstance(data, dict) else data, steps):
             signals, present = encoder.read(batch[0] if isinstance(batch, tuple | list) else batch)
             for layer, (name, columns) in zip(layers, encoder.layout.columns.items(), strict=True):

@@ -2,11 +2,11 @@
 
 from keras import ops
 
-from physiokeras.layers import TokenPooling
+from physiokeras.models.probe import FeatureExtractor
 from physiokeras.models.spectral import SpectralModel, pooled_spectra
 
 
-class SubsetExtractor(SpectralModel):
+class SubsetExtractor(FeatureExtractor):
     """`FeatureExtractor` of a subset of the modalities, which computes the tokens of that subset only.
 
     Subsets of equal size share one compiled program.
@@ -14,7 +14,7 @@ class SubsetExtractor(SpectralModel):
     Args:
         encoder: The encoder.
         pooling: "mean" over the present modalities, or "concatenate", with zeros for those that are not read.
-        skip: As in `FeatureExtractor`.
+        skip: As in `FeatureExtractor`, whose `keep_time` must stay False.
 
     Call arguments:
         inputs: As in `Encoder`, and "left", a tuple of integers `(batch,)`: numbers of the subset's modalities, in
@@ -22,12 +22,6 @@ class SubsetExtractor(SpectralModel):
 
     Returns: float32 `(batch, width)` as of `FeatureExtractor`; numbers of spectra that are not read are 0.
     """
-
-    def __init__(self, encoder, pooling="mean", skip=None, **kwargs):
-        super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
-        self.encoder, self.skip = encoder, bool(encoder.spectra) if skip is None else skip
-        self.pool = TokenPooling(encoder.time, pooling, name="pool", dtype="float32")
-        self.built = True
 
     def call(self, inputs):  # noqa: D102
         encoder, left = self.encoder, ops.stack(inputs["left"], axis=1)
@@ -77,7 +71,7 @@ class PatchReader(SpectralModel):
         return {"tokens": tokens, "present": present, "spectra": means}
 
 
-class PatchFeatures(SpectralModel):
+class PatchFeatures(FeatureExtractor):
     """Second half of `FeatureExtractor`, of any subset of the modalities in each window.
 
     Args:
@@ -90,12 +84,6 @@ class PatchFeatures(SpectralModel):
 
     Returns: float32 `(batch, width)` as of `FeatureExtractor` where the other modalities are absent.
     """
-
-    def __init__(self, encoder, pooling="mean", skip=None, **kwargs):
-        super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
-        self.encoder, self.skip = encoder, bool(encoder.spectra) if skip is None else skip
-        self.pool = TokenPooling(encoder.time, pooling, name="pool", dtype="float32")
-        self.built = True
 
     def call(self, patches):  # noqa: D102
         encoder, present = self.encoder, ops.cast(patches["present"], "bool")

@@ -49,6 +49,7 @@ class Settings(CommonSettings):
     )  # fmt: skip
 
     def __post_init__(self):
+        super().__post_init__()
         if (self.run is None) == (self.compare is None):
             raise ValueError("Give --run or --compare, the folder of a finished run.")
 

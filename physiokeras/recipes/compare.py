@@ -107,7 +107,7 @@ def main(argv=None):
     from physiokeras.evaluation import folds
     from physiokeras.experiments import cohort, devices, loggers, progress
 
-    devices.check(settings.devices, settings.model_parallel)
+    devices.check(settings)
     loggers.check(settings)
     manifest = cohort.prepared(settings)
     tasks = chosen_tasks(settings, manifest)

@@ -4,10 +4,10 @@
     physiokeras extract ... --dask tcp://HOST:8786
 
 `features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording), `missing`
-(modalities that the window lacks). `predictions.csv` has the predictions for the same rows, and
-`hypnogram_RECORD.png` shows the sleep stages. Features of windows that lack modalities are mapped to those of all by
-the run's `subset_maps.npz`; `predictions.csv` has a column `missing` then. FEATURES/records keeps the rows of each
-record, so that a rerun reads only records that are missing, failed or changed.
+(modalities that the window lacks); `columns` names the features. `predictions.csv` has the predictions for the same
+rows, and `hypnogram_RECORD.png` shows the sleep stages. Features of windows that lack modalities are mapped to those of
+all by the run's `subset_maps.npz`; `predictions.csv` has a column `missing` then. FEATURES/records keeps the rows of
+each record, so that a rerun reads only records that are missing, failed or changed.
 """
 
 from dataclasses import dataclass
@@ -43,8 +43,7 @@ def main(argv=None):
     """
     settings = read(Settings, argv, prog="physiokeras extract", description=__doc__.split("\n")[0])
     use(settings.backend)
-    from physiokeras.scoring import load
-    from physiokeras.scoring.extract_folder import extract_folder
+    from physiokeras.scoring import extract_folder, load
 
     done = extract_folder(load(settings.run), settings.source, settings.out, **settings.options())
     print(f"{done.windows} windows of {done.records} recordings are in {settings.out}")

@@ -13,7 +13,7 @@ from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
 from physiokeras.experiments.settings import read, setting
-from physiokeras.experiments.training_settings import OptimizerSettings, ProbeSettings, SubsetSettings
+from physiokeras.experiments.training_settings import OptimizerSettings, ProbeSettings, SubsetSettings, probe_options
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,6 @@ def main(argv=None):
     from physiokeras.experiments.build import build_network, untrained
     from physiokeras.experiments.compatibility import laid_out
     from physiokeras.experiments.saved_models import located, model_folder
-    from physiokeras.experiments.training_settings import probe_options
     from physiokeras.figures import pretraining_run
     from physiokeras.models import FeatureExtractor, digest, save
     from physiokeras.models.saving import metadata
@@ -116,7 +115,6 @@ def records_to_learn_from(manifest, task, settings):
     """
     from physiokeras.evaluation import extraction
     from physiokeras.evaluation.features import some_people
-    from physiokeras.experiments.training_settings import probe_options
     from physiokeras.pipelines.prepared.selection import Selection
 
     missing = [split for split in extraction.SPLITS if split not in manifest.splits]

@@ -9,8 +9,9 @@ Without a definition it lists what is there, and drafts one. With one, run it fi
 predictions for a new device. It writes nothing except the figure and the draft.
 """
 
+import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from physiokeras.experiments import exit_status
 from physiokeras.experiments.settings import read, setting
@@ -21,13 +22,14 @@ from physiokeras.pipelines.definitions.montage import find_sources
 from physiokeras.pipelines.inspecting.draft import write_draft
 from physiokeras.pipelines.inspecting.folder import look
 from physiokeras.pipelines.inspecting.folder_text import aligned, describe_folder
-from physiokeras.pipelines.inspecting.inspection import inspect_record, label_counts
+from physiokeras.pipelines.inspecting.inspection import inspect_record, label_text
 from physiokeras.pipelines.people.label_tables import read_tables
-from physiokeras.pipelines.people.people import without_missing_people
+from physiokeras.pipelines.people.people import check_tables, without_missing_people
 from physiokeras.pipelines.prepared.remote import local_folder
 from physiokeras.pipelines.readers.e4 import is_export
 from physiokeras.pipelines.readers.units import convert_unit
 from physiokeras.pipelines.signals.derivation import Reader
+from physiokeras.wording import counted
 
 _MINUTE = 60.0
 MOST_DOUBTS = 3
@@ -58,14 +60,17 @@ class Settings:
     )
     limit: int = setting(10, "number of records to read from a folder, evenly spread; 0: all", "data", "extent")
     figure: str | None = setting(
-        None, "PNG file for a figure of the first record: labels and a minute of each channel", "data", "place"
+        None,
+        "PNG file for a figure of the first record: labels and a minute of each channel; needs --dataset or --draft",
+        "data",
+        "place",
     )
 
     def __post_init__(self):
         if self.limit < 0:
             raise ValueError(f"limit must be at least 0. Received: {self.limit}.")
-        if self.figure and self.dataset is None:
-            raise ValueError("figure needs a definition. Give --dataset, or leave --figure out.")
+        if self.figure and self.dataset is None and self.draft is None:
+            raise ValueError("figure needs a definition. Give --dataset or --draft, or leave --figure out.")
         if self.draft and self.dataset is not None:
             raise ValueError("draft is a new definition. Leave --dataset or --draft out.")
 
@@ -94,6 +99,8 @@ def run(settings):
     source, definition = local_folder(settings.source), Definition.read(settings.dataset)
     several = source.is_dir() and not is_export(source)
     folder = source if several else _root(source, definition)
+    if several:
+        check_tables(definition)
     definition = without_missing_people(definition, folder)
     paths = find_records(source, definition) if several else [source]
     notes = []
@@ -127,8 +134,13 @@ def list_folder(settings):
         print(line)
     if settings.draft:
         guesses = write_draft(found, settings.draft)
-        print(f"\nDrafted: {settings.draft}, with {guesses} guesses to check.")
-        print(f"Then: physiokeras inspect {settings.source} --dataset {settings.draft}")
+        print(f"\nDrafted: {settings.draft}, with {guesses} {'guess' if guesses == 1 else 'guesses'} to check.")
+        dataset, source = shlex.quote(settings.draft), shlex.quote(settings.source)
+        if settings.figure:
+            status = run(replace(settings, dataset=settings.draft, draft=None))
+            print(f"Then: physiokeras prepare --dataset {dataset} --source {source} --out DIR")
+            return max(int(bool(found.bad)), status)
+        print(f"Then: physiokeras inspect {source} --dataset {dataset}")
     return int(bool(found.bad))
 
 
@@ -152,7 +164,7 @@ def draw(found, path):
         values = convert_unit(reader.read(source)[0], signal.unit, wanted)
         pieces[channel_text(channel.name, wanted or (signal.unit if signal.unit_stated else None))] = values
     labels = {name: (values, definition.labels[name].classes) for name, values in dict(found.labels).items()}
-    labels = {name: (values, classes) for name, (values, classes) in labels.items() if classes}
+    labels = {name: (values, classes) for name, (values, classes) in labels.items() if classes and (values >= 0).any()}
     shown = found.doubts[:MOST_DOUBTS]
     more = [f"{len(found.doubts) - MOST_DOUBTS} more"] if len(found.doubts) > MOST_DOUBTS else []
     note = "; ".join([found.verdict, *shown, *more])
@@ -167,10 +179,10 @@ def details(found):
     if found.header:
         lines.append(_size(found))
         lines += _table(found)
-        lines += [f"Label {line}" for line in _labels(found)]
+        lines += [f"Label {label_text(found, name)}" for name in dict(found.labels)]
         lines += [f"Note: {note}" for note in found.notes]
     lines += [f"Look at: {doubt}." for doubt in found.doubts]
-    return [*lines, f"Verdict: {found.verdict}" + (f": {found.error}" if found.error else "")]
+    return [*lines, f"Verdict: {found.verdict_text}"]
 
 
 def summary(found):
@@ -178,16 +190,22 @@ def summary(found):
     if found.error:
         return f"{found.path.stem}: unusable: {found.error}"
     absent = [name for name, share in found.modalities.items() if not share]
-    text = f"{found.path.stem}: {found.verdict}: {found.windows} windows"
+    text = f"{found.path.stem}: {found.verdict}: {counted(found.windows, 'window')}"
     text += f", without {', '.join(absent)}" if absent else ""
-    text += f"; {len(found.doubts)} doubts, the first: {found.doubts[0]}" if found.doubts else ""
-    return text + (f"; {len(found.notes)} notes, the first: {found.notes[0]}" if found.notes else "")
+    return text + _first(found.doubts, "doubt") + _first(found.notes, "note")
+
+
+def _first(found, thing):
+    """How many doubts or notes there are, and the first."""
+    if not found:
+        return ""
+    return f"; {counted(len(found), thing)}" + (", the first: " if len(found) > 1 else ": ") + found[0]
 
 
 def _size(found):
     header, window = found.header, found.definition.window
-    channels = f"{len(header.signals)} channels"
-    return f"{header.seconds / 3600:.2f} h, {channels}, {found.windows} windows of {window:g} s"
+    channels, windows = counted(len(header.signals), "channel"), counted(found.windows, "window")
+    return f"{header.seconds / 3600:.2f} h, {channels}, {windows} of {window:g} s"
 
 
 def _table(found):
@@ -211,13 +229,6 @@ def _table(found):
     used = {name for channel in found.channels for name in channel.get("parts", [channel.get("source")])}
     others = [signal.name for signal in found.header.signals if signal.name not in used]
     return lines + ([f"In the file, not in the definition: {', '.join(others)}"] if others else [])
-
-
-def _labels(found):
-    for name, values in dict(found.labels).items():
-        label = found.definition.labels[name]
-        counts = label_counts(values, label.classes)
-        yield f"{name}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def _number(value):

@@ -109,6 +109,8 @@ def run(settings):
         from physiokeras.figures.conversion_report import write_report
 
         print(f"Read {write_report(manifest)} before you train on it.")
+    if manifest and manifest.records:
+        print(f"Then: physiokeras pretrain --data {shlex.quote(settings.out)} --backend jax")
     return int(bool(manifest and (manifest.set_aside or manifest.problems)))
 
 

@@ -84,7 +84,7 @@ def main(argv=None):
     from physiokeras.models import FeatureExtractor
 
     if here.count == 1:
-        devices.check(settings.devices, settings.model_parallel)
+        devices.check(settings)
     loggers.check(settings)
     manifest = cohort.prepared(settings)
     splits = cohort.training_splits(settings, manifest)
@@ -95,6 +95,7 @@ def main(argv=None):
         with hosts.joined(here, settings, manifest.data_hash):
             training.fit_together(here, manifest, settings, run, splits)
         return 0
+    cohort.warn_without_labels(manifest)
     print(cohort.amount(settings, manifest, splits), flush=True)
     with run_folder.start(settings, recipe="pretrain", **known) as run:
         if here.count > 1:
@@ -107,7 +108,7 @@ def main(argv=None):
         if here.count > 1:
             state.restore(model, trained, run.folder)
         else:
-            with devices.sharing(settings.devices, model=settings.model_parallel):
+            with devices.sharing(settings):
                 training.fit(model, manifest, settings, run, splits)
         write_results(run, model, extractor, untrained, manifest, settings)
     return 0
@@ -132,11 +133,18 @@ def write_results(run, model, extractor, untrained, manifest, settings):
     probe_report.save_all(run.folder, model, manifest, pretrained, settings.pooling)
     if settings.subset_maps:
         missing_modalities.save_maps(run.folder, extractor, manifest)
+    without = missing_modalities.scores_without_each(extractor, manifest, pretrained, run.folder)
     pretraining_run.draw_all(run.folder, model, extractor, manifest, pretrained)
     powers, _ = probe_report.probe_band_powers(list(model.encoder.modalities), manifest, settings)
     columns = {"pretrained": pretrained, "untrained": untrained, "band power": powers}
     reconstruction = held_out_reconstruction(model, manifest, settings.seed)
-    probe_report.report(run, columns, manifest, reconstruction, left_out, settings.targets, settings.steps)
+    about = {"targets": settings.targets, "steps": settings.steps, "view": settings.view}
+    probe_report.report(run, columns, manifest, reconstruction, left_out, without=without, **about)
+    if pretrained:
+        command = (
+            f"physiokeras score --model {run.folder} --source RECORDINGS --out SCORES --backend {settings.backend}"
+        )
+        print(f"To score recordings: {command}", flush=True)
 
 
 if __name__ == "__main__":

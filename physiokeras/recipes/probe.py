@@ -72,7 +72,10 @@ def main(argv=None):
         )
         if settings.subset_maps:
             missing_modalities.save_maps(run.folder, extractors["pretrained"], manifest)
-        probe_report.report(run, columns, manifest, {}, left_out)
+        own = columns["pretrained"]
+        without = missing_modalities.scores_without_each(extractors["pretrained"], manifest, own, run.folder)
+        columns["band power"], _ = probe_report.probe_band_powers(list(encoder.modalities), manifest, settings)
+        probe_report.report(run, columns, manifest, {}, left_out, without=without)
     return 0
 
 

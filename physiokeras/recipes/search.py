@@ -76,7 +76,7 @@ def main(argv=None):
     from physiokeras.experiments import cohort, devices, loggers
     from physiokeras.search import grid, tuner
 
-    devices.check(settings.devices, settings.model_parallel)
+    devices.check(settings)
     loggers.check(settings)
     dimensions = [Dimension.parse(text) for text in settings.space]
     trials = extremes(settings, dimensions)

@@ -8,7 +8,7 @@ _MODULES = {
     "TrainedModel": "trained_model",
     "agreement": "statistics",
     "events_of": "events",
-    "extract_folder": "extract_folder",
+    "extract_folder": "feature_table",
     "load": "trained_model",
     "push": "hub_upload",
     "score_folder": "score_folder",

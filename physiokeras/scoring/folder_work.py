@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from physiokeras.experiments.run_folder import to_json, versions
-from physiokeras.files import locked, remove_temporaries, write_atomic
+from physiokeras.files import part_locked, remove_temporaries, write_atomic
 from physiokeras.pipelines.converting import pool
 from physiokeras.scoring import one_record
 from physiokeras.scoring.sources import Source
@@ -43,7 +43,9 @@ class FolderWork:
         """The model's digest."""
         return self.model.digest
 
-    def run(self, verb, workers=1, engine=None, say=print):
+    def run(
+        self, verb: str, workers: int = 1, engine: Callable | None = None, say: Callable[[str], object] = print
+    ) -> tuple[list[str], list[str], dict[str, str]]:
         """Work on the records that are missing, failed or changed.
 
         Args:
@@ -131,9 +133,7 @@ def held(out, folder, shard_index, num_shards):
         num_shards: Number of parts.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as locks:
-        locks.enter_context(locked(out / ".lock", shared=num_shards > 1))
-        locks.enter_context(locked(out / f".lock-{shard_index}-of-{num_shards}"))
+    with part_locked(out, shard_index, num_shards):
         if num_shards == 1:
             remove_temporaries(folder)
         yield

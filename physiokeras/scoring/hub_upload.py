@@ -90,7 +90,7 @@ def _write(model: TrainedModel, folder: Path, run) -> None:
 
 
 def _without_people(definition):
-    """A definition without names of records and people, which nobody needs who reads other recordings by it."""
+    """A definition without names of records and people: reading other recordings does not need them."""
     split = {name: value for name, value in definition.get("split", {}).items() if name not in ("pretrain", "people")}
     kept = {name: value for name, value in definition.items() if name != "same_person"}
     return {**kept, **({"split": split} if split else {})}

@@ -41,7 +41,7 @@ class RecordFiles:
         """Path of a record's file."""
         return self.folder / f"{name}.{kind}"
 
-    def remove(self, name: str):
+    def remove(self, name: str) -> None:
         """Remove a record's files; JSON first."""
         for kind in ("json", *self.kinds):
             self.path(name, kind).unlink(missing_ok=True)
@@ -152,7 +152,9 @@ def _loaded(folder, digest, backend):
 
     model = load(folder)
     if model.digest != digest:
-        raise DataError("a worker finds another model here than the command does; give all of them one.", file=folder)
+        raise DataError(
+            "the model that a worker finds here is not the command's; give all workers the same folder.", file=folder
+        )
     return model
 
 

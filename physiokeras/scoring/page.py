@@ -43,11 +43,13 @@ def write(out, model, digest, found):
         write_csv(Path(out) / EVENTS, rows)
     else:  # one of an earlier scoring would be taken for this one's
         (Path(out) / EVENTS).unlink(missing_ok=True)
+    agreed = sorted(_names(scored, "agreement"), key=lambda task: task != "stage")
     text = _template().render(
         model=model,
         card=model.card,
+        expected=list(expected(model.card.get("scores", {}), model.heads)),
         columns=COLUMNS,
-        rows=[_row(out, facts) for facts in scored],
+        rows=[_row(out, facts, agreed) for facts in scored],
         set_aside=set_aside,
         unknown=sum(facts["seen"] is None for facts in scored),
         others=len(found) - len(own),
@@ -57,14 +59,37 @@ def write(out, model, digest, found):
         event_tasks=_names(scored, "events"),
         fine_tasks={task for facts in scored for task in record_files.finer(facts)},
         value_tasks=_names(scored, "value"),
-        scorer=any("agreement" in one for facts in scored for one in facts["tasks"].values()),
+        scorer_tasks=agreed,
+        scorer=bool(agreed),
     )
     write_atomic(Path(out) / PAGE, text)
     return Path(out) / PAGE
 
 
+def expected(scores, heads):
+    """Yields a sentence for each task with classes on how the model's run scored on people whom it had not seen.
+
+    Args:
+        scores: The run's scores, as in `TrainedModel.card`; the first column is the model's own.
+        heads: Task name to `Head`.
+    """
+    own = next(iter(scores.values()), {})
+    for task, head in heads.items():
+        found = own.get(task, {}).get("windows", {})
+        if not head.task.classes or not found.get("confusion"):
+            continue
+        rows = zip(head.task.classes, found["confusion"], strict=True)
+        shares = ", ".join(f"{name} {row[n] / sum(row):.0%}" for n, (name, row) in enumerate(rows) if sum(row))
+        interval = own[task].get("intervals", {}).get("kappa")
+        between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+        yield (
+            f"{task}: kappa {found['kappa']:.2f}{between}, balanced accuracy {found['balanced_accuracy']:.2f} on "
+            f"{found['windows']:,} windows; found of each class: {shares}"
+        )
+
+
 def distrust(facts):
-    """Sorting key of scored records: those to distrust first."""
+    """Sorting key of scored records, the most doubtful first."""
     return -len(facts["doubts"]), -(facts["distance"] or math.inf), facts["record"]
 
 
@@ -131,8 +156,8 @@ def _cells(facts) -> Iterator[tuple[str, object]]:
             yield f"{task}_scorer", _number(one["scorer_value"]) if "scorer_value" in one else ""
 
 
-def _row(out, facts):
-    """Values that the template shows of a record."""
+def _row(out, facts, agreed):
+    """Values that the template shows of a record; `agreed` are the tasks that a scorer has scored too."""
     staged = next(((task, one) for task, one in facts["tasks"].items() if is_staging(one["classes"])), None)
     row = {**facts, "seen_text": described(facts["seen"]), "picture": None, "statistics": {}, "agreement": {}}
     files, name = record_files.of_scores(out), facts["record"]
@@ -142,7 +167,8 @@ def _row(out, facts):
         probabilities = record_files.read_probabilities(files.path(name, "csv"), task, one["classes"])
         image = thumbnail(probabilities, one["classes"])
         row |= {"picture": base64.b64encode(image).decode(), "statistics": one["statistics"]}
-        row["agreement"] = one.get("agreement", {})
+    if agreed:
+        row["agreement"] = facts["tasks"].get(agreed[0], {}).get("agreement", {})
     return row
 
 

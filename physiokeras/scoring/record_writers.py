@@ -69,14 +69,21 @@ def missing_of(model, night):
 
 
 def _draw(night, staged, order):
-    from physiokeras.figures.predictions import hypnogram
+    from physiokeras.figures.scored_night import scored_night
     from physiokeras.figures.style import save
     from physiokeras.scoring.record_files import targets_of
 
-    scored = targets_of(night, staged.task)
-    scored = np.full(len(night), -1) if scored is None else scored
-    figure = hypnogram(scored, staged.values, classes=staged.classes, window=night.window, note=order.note)
-    save(figure, order.files.folder.parent / HYPNOGRAM.format(night.name))
+    figure = scored_night(
+        staged.probabilities,
+        staged.classes,
+        staged.starts,
+        window=staged.window,
+        name=night.name,
+        scored=targets_of(night, staged.task),
+        clock=night.clock,
+        notes=[order.note] if order.note else [],
+    )
+    save(figure, order.files.folder.parent / HYPNOGRAM.format(night.name), dpi=110)
 
 
 def predict_all(model, night):

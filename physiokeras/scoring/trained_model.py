@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ class TrainedModel:
         """The `metadata.json` of the first model."""
         return next(iter(self.facts.values()))
 
-    def features(self, x) -> np.ndarray:
+    def features(self, x: Any) -> np.ndarray:
         """Features of windows, as the linear layers read them: those of missing modalities are mapped.
 
         Args:
@@ -143,7 +144,7 @@ class TrainedModel:
         """
         return self.features_of(self.extractor, self._batches(x)[0])[0].values
 
-    def predict(self, x, task: str | None = None) -> Prediction:
+    def predict(self, x: Any, task: str | None = None) -> Prediction:
         """Predict a task for every window.
 
         Args:
@@ -182,7 +183,9 @@ class TrainedModel:
             raise DataError(f"no task {name!r}. Its tasks: {', '.join(self.heads)}.", file=self.folder)
         return self.heads[name]
 
-    def prediction(self, head: Head, found: Features, *, window: float, start: float = 0.0, clock=None) -> Prediction:
+    def prediction(
+        self, head: Head, found: Features, *, window: float, start: float = 0.0, clock: datetime | None = None
+    ) -> Prediction:
         """Predictions of a head from features.
 
         Args:

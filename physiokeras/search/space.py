@@ -1,7 +1,7 @@
 """The settings that a search varies, with ranges or lists of values."""
 
 from dataclasses import dataclass
-from typing import get_origin
+from typing import Any, Self, get_origin
 
 from physiokeras.experiments.flags import closest
 from physiokeras.experiments.settings import of_role
@@ -30,7 +30,7 @@ class Dimension:
     step: float | None = None
 
     @classmethod
-    def parse(cls, text):
+    def parse(cls, text: str) -> Self:
         """Parse a text such as `drop_rate=0:1`, `mask_ratio=0.5:0.9:0.1` or `drop_from=input,output`.
 
         Raises:
@@ -66,7 +66,7 @@ class Dimension:
                 f"values as {name}=A,B{' among ' + ', '.join(map(str, allowed)) if allowed else ''}."
             ) from None
 
-    def declare(self, hyperparameters):
+    def declare(self, hyperparameters: Any) -> Any:
         """Add the setting to `keras_tuner.HyperParameters`."""
         if self.values:
             return hyperparameters.Choice(self.name, list(self.values))

@@ -54,7 +54,7 @@ def score(run, folder, settings, task, manifest):
         return json.loads(done.read_text())["score"]
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.clear_session()
-    with devices.sharing(settings.devices, model=settings.model_parallel):
+    with devices.sharing(settings):
         model, splits = build_model(settings, manifest), training_splits(settings, manifest)
         training.adapt(model, manifest, settings, splits)
         compile_model(model, settings)

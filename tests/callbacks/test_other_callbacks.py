@@ -140,11 +140,11 @@ def test_training_that_early_stopping_ended_stays_ended_until_told(tmp_path):
 def test_callbacks_whose_state_is_lost_are_named(tmp_path):
     with pytest.raises(Interrupted):
         train(tmp_path, adam, lambda: [Halve()], 12, stop=7)
-    with pytest.warns(UserWarning, match="begins anew") as told:
+    with pytest.warns(UserWarning, match="starts again") as told:
         train(tmp_path, adam, lambda: [Halve(), plateau()], 12)
     told = [str(warning.message) for warning in told]
-    assert any("If Halve counts anything" in message for message in told)
-    assert any("holds nothing of ReduceLROnPlateau" in message for message in told)
+    assert any("If Halve has a state" in message for message in told)
+    assert any("holds no state of ReduceLROnPlateau" in message for message in told)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_second_signal_ends_after_the_batch_unsaved(tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "run", Arm(False, signal.SIGINT, signal.SIGINT))
     assert checkpoint_folders.steps(tmp_path / "run") == []
-    assert "SIGINT: left at step 4 without a checkpoint" in capsys.readouterr().err
+    assert "SIGINT: ended at step 4 without a checkpoint" in capsys.readouterr().err
     resumed, whole = train(tmp_path / "run"), train(tmp_path / "whole")
     assert [name for name in whole if not np.array_equal(whole[name], resumed[name])] == []
 

@@ -45,9 +45,13 @@ def test_score_that_is_not_defined_is_a_dash_and_compared_with_nothing():
     found = table(mae=0.7, untrained=np.nan)
     assert pages.verdict(found, None, "mae") == []
     score = "raw", AGGREGATE, SCORE
-    assert pages.less(found, "mae", "untrained", *score) == "-"
-    assert pages.less(found, "mae", "supervised", *score) == "-"
-    assert [pages.spread(found, name, *score) for name in ("mae", "untrained", "supervised")] == ["0.700", "-", "-"]
+    assert pages.difference(found, "mae", "untrained", *score) == "-"
+    assert pages.difference(found, "mae", "supervised", *score) == "-"
+    assert [pages.mean_and_deviation(found, name, *score) for name in ("mae", "untrained", "supervised")] == [
+        "0.700",
+        "-",
+        "-",
+    ]
 
 
 def test_scores_of_modalities_left_are_one_row_a_subset_and_a_dash_where_a_strategy_lacks_it():

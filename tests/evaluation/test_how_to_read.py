@@ -23,10 +23,30 @@ def result(*classes):
 
 def test_nothing_below_0_stands_without_a_warning():
     *_, warning = how_to_read.reconstruction(told(eeg=-2.053, emg=0.2), "spectrum", 4)
-    assert warning == "**eeg below 0: worse than predicting the mean; trained for 4 steps only.**"
+    assert warning.startswith("**eeg below 0: worse than predicting the mean after 4 steps.** So few steps")
     *_, warning = how_to_read.reconstruction(told(eeg=-0.01, emg=-0.02), "samples", 5000)
-    assert warning == "**eeg, emg below 0: worse than predicting the mean; trained for 5000 steps.**"
+    assert warning.startswith(
+        "**eeg, emg below 0: worse than predicting the mean after 5000 steps.** If the validation"
+    )
     assert len(how_to_read.reconstruction(told(eeg=0.1, emg=-0.0004), "samples", 500)) == 1
+
+
+def column(people, accuracy, confusion=()):
+    found = {"balanced_accuracy": accuracy, "confusion": confusion}
+    return {"stage": SimpleNamespace(task=Task("stage", "stage", classes=("W", "R")), windows=found,
+                                     predictions={"people": np.arange(people)})}  # fmt: skip
+
+
+def test_few_test_people_are_said_and_no_score_is_called_better():
+    said = how_to_read.in_words({"pretrained": column(20, 0.8, [[3, 1], [1, 1]]), "untrained": column(20, 0.7)})
+    assert said == (
+        "- **stage**: pretrained, balanced accuracy 0.80, above untrained (0.70). "
+        "Found of the windows of each class: W 75%, R 50%."
+    )
+    few = {"pretrained": column(9, 0.8), "untrained": column(9, 0.7)}
+    assert how_to_read.in_words(few) == "- **stage**: pretrained, balanced accuracy 0.80, untrained 0.70."
+    assert how_to_read.caution(few).startswith("**Caution: 9 test people.**")
+    assert how_to_read.caution({"pretrained": column(10, 0.8)}) == ""
 
 
 @pytest.mark.parametrize(

@@ -229,8 +229,8 @@ def relabelled(features, **labels):
     ("task", "train", "validation", "message"),
     [
         (STAGE, relabelled(TRAIN, stage=-1), None, "none of the 900 training windows is labelled"),
-        (STAGE, relabelled(TRAIN, stage=2), None, "training labels are N2; it takes two"),
-        (AGE, relabelled(TRAIN, age=70.0), None, "training labels are over 55; it takes two"),
+        (STAGE, relabelled(TRAIN, stage=2), None, "training labels are N2; a probe needs two"),
+        (AGE, relabelled(TRAIN, age=70.0), None, "training labels are over 55; a probe needs two"),
         (YEARS, relabelled(TRAIN, age=np.nan), None, "none of the 900 training windows is labelled"),
         (STAGE, TRAIN, relabelled(VALIDATION, stage=-1), "none of the 360 validation windows is labelled"),
         (STAGE, TRAIN, TRAIN, r"in training and validation both. Received: \['p000'"),

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -18,13 +19,18 @@ from physiokeras.optimizers import AdamW
 BACKEND = keras.config.backend()
 
 
+def on(devices):
+    """The settings that `sharing` reads."""
+    return SimpleNamespace(devices=devices, model_parallel=1)
+
+
 def train(devices):
     """A model, losses of its training, and on how many devices its weights lie.
 
     On JAX it draws masks, drops and dropout. TensorFlow's devices draw each for themselves, so there one modality is to
     be told from all of the other.
     """
-    with sharing(devices):
+    with sharing(on(devices)):
         if BACKEND == "jax":
             model, more = drawing(), {}
         else:
@@ -58,7 +64,7 @@ def train_on(folder, *stops):
     """Train to each of these steps, each time with a new model that goes on; what there is in the end."""
     for stop in stops:
         keras.utils.set_random_seed(0)
-        with sharing(2):
+        with sharing(on(2)):
             model, checkpoints = Line(), Checkpoints(folder, every=2)
             model.compile(AdamW(0.1, global_clipnorm=1.0), "mse")
             checkpoints.restore(model)
@@ -89,8 +95,8 @@ def test_two_devices_train_as_one_does(tmp_path):
 def test_devices_that_are_not_there_are_refused_in_a_sentence():
     words = {"jax": "JAX finds 1 here", "tensorflow": "TensorFlow finds 1 here", "torch": "Keras on torch"}
     with pytest.raises(SystemExit, match=f"--devices 2.*{words[BACKEND]}"):
-        sharing(2)
-    with sharing(1):
+        sharing(on(2))
+    with sharing(on(1)):
         pass
 
 

@@ -75,7 +75,7 @@ def test_folders_that_hold_what_they_must_are_accepted(root, flag, place):
             "this is a comparison. Give one of its cells with a model, such as {root}/compared/cells/mae-seed-0.",
         ),
         ("run", "compared/cells/band_power-seed-0", "this cell of a comparison has no encoder"),
-        ("run", "early", "of which no cell has a model yet. Let it end: compare --resume {root}/early."),
+        ("run", "early", "of which no cell has a model yet. Finish it: compare --resume {root}/early."),
         ("run", "people", "its probes were fitted for each person in turn and are not kept"),
         ("run", "rnu", "there is no such folder, and no preset of that name. Did you mean {root}/run?"),
         ("any", "nihgt", "there is no such folder. Did you mean {root}/night?"),

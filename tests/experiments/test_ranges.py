@@ -1,7 +1,12 @@
+import importlib
+import pkgutil
+from dataclasses import MISSING, fields
+
 import pytest
 
+from physiokeras import recipes
 from physiokeras.experiments.ranges import check
-from physiokeras.experiments.settings import read
+from physiokeras.experiments.settings import CommonSettings, read
 from physiokeras.recipes import pretrain
 
 pytestmark = pytest.mark.once
@@ -38,3 +43,13 @@ def test_settings_out_of_range_end_the_command_before_anything_is_imported(words
     with pytest.raises(SystemExit):
         read(pretrain.Settings, words.split())
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [module.name for module in pkgutil.iter_modules(recipes.__path__)])
+def test_every_command_checks_all_of_its_ranges(command):
+    kind = importlib.import_module(f"physiokeras.recipes.{command}").Settings
+    given = {item.name: "x" for item in fields(kind) if item.default is MISSING and item.default_factory is MISSING}
+    for item in fields(kind):
+        if issubclass(kind, CommonSettings) and item.metadata.get("within"):
+            with pytest.raises(ValueError, match=f"^{item.name} must"):
+                kind(**{**given, item.name: -0.5})

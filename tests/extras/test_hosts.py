@@ -153,7 +153,7 @@ def alone(data, folder, model=None, **changes):
     checkpoints = Checkpoints(folder / "checkpoints", every=2)
     checkpoints.restore(model)
     for part in checkpoints.parts(settings.steps, 4):
-        with devices.sharing(settings.devices, model=settings.model_parallel):
+        with devices.sharing(settings):
             model.fit(
                 batches(data, settings, SPLITS, "stream", checkpoints.step),
                 validation_data=(valid, None),

@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,21 @@ def test_a_tone_raises_its_band_alone():
     numbers = to_numpy(layer(tone.astype("float32"))).mean(axis=(0, 1))
     # 11 Hz are 44 cycles in 4 s; bands of 4 s at 100 Hz are log-spaced from 1 to 201 cycles.
     assert numbers[:8].argmax() == int(8 * np.log(44) / np.log(201))
+
+
+@pytest.mark.once
+def test_a_tone_raises_most_the_numbers_whose_names_hold_its_frequency():
+    layer, draw = PatchSpectrum(10, (1, 4)), np.random.default_rng(0)
+    still = draw.normal(size=(4, 640, 2)).astype("float32")  # patches of 64 samples, half a second
+    layer.adapt(still)
+    names = layer.number_names(["C3", "C4"], 0.5)
+    still[..., 1] += 3 * np.sin(2 * np.pi * 10 * np.arange(640) / 128)
+    rose = to_numpy(layer(still)).mean(axis=(0, 1))
+    for length in ("0.5", "2"):
+        own = [n for n, name in enumerate(names) if name.endswith(f"Hz of {length} s")]
+        low, high = re.fullmatch(r"C4 (\S+) to (\S+) Hz .*", names[max(own, key=rose.__getitem__)]).groups()
+        assert float(low) <= 10 <= float(high)
+    assert names[-2:] == ["C4 mean of 0.5 s", "C4 mean of 2 s"]
 
 
 def test_spans_at_the_edges_are_moved_inside_and_long_ones_are_the_window():

@@ -28,7 +28,7 @@ from physiokeras.experiments import compiled_models, progress, run_folder, super
 from physiokeras.experiments.settings import read
 from physiokeras.experiments.training_settings import probe_options
 from physiokeras.files import locked
-from physiokeras.layers.constants import Constants
+from physiokeras.layers.loss_constants import Constants
 from physiokeras.models import FeatureExtractor, MaskedAutoencoder, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.pipelines.converting.conversion import examples

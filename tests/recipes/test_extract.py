@@ -49,6 +49,12 @@ def test_features_are_those_of_the_windows_with_record_and_time(pretrained, reco
     names = sorted(path.stem for path in recordings.rglob("*.hea"))
     manifest = Manifest.read(pretrained.cohort / "prepared")
     assert sorted(set(found["record"].tolist())) == names
+    assert found["columns"].shape == found["features"].shape[1:]
+    assert found["columns"][[0, encoder.width, -1]].tolist() == [
+        "token mean 0",
+        "eeg: F3-M2 1 to 1 Hz of 1 s",
+        "ecg: ECG mean of 16 s",
+    ]
     for name in names:
         here = found["record"] == name
         inputs = windows(manifest, records=[name], modalities=list(encoder.modalities))

@@ -71,7 +71,7 @@ def test_another_device_is_told_what_is_missing_and_which_alias_was_used(record,
     assert eeg.split()[1:3] == ["C3-A2", "C3-M2"]
     assert "Look at: pulse is absent: none of its names is in the header" in text
     assert "In the file, not in the definition: F3-M2, " in text
-    assert text.endswith("Verdict: doubtful\n")
+    assert "Verdict: doubtful: pulse is absent" in text.splitlines()[-1]
 
 
 def test_a_gain_that_is_a_thousand_times_wrong_is_doubted(record, capsys):
@@ -190,6 +190,50 @@ def test_a_draft_loads_and_converts_the_folder(tmp_path, capsys):
     assert manifest.records[0].labels["stage"] == {"-1": 3, "0": 2, "1": 1, "2": 1, "3": 2, "4": 1}
     with pytest.raises(DataError, match="exists already"):
         run(capsys, folder, "--draft", path)
+
+
+def nights(folder, scored, names):
+    """Nights of 300 s of one channel; those of the names in `scored` with hypnograms of every stage."""
+    for seed, name in enumerate(names):
+        edf_bytes.write(folder / f"{name}.edf", [edf_bytes.channel("EEG Fpz-Cz", 100, seed=seed)])
+        if name in scored:
+            marks = [(30 * place, 30, f"Sleep stage {stage}") for place, stage in enumerate("WW1233RR22")]
+            edf_bytes.write_scores(folder / f"{name}-Hypnogram.edf", marks)
+    return folder
+
+
+def test_a_draft_lets_recordings_without_scores_pretrain_only(tmp_path, capsys):
+    folder = nights(tmp_path, ("n1", "n2", "n3"), ("n1", "n2", "n3", "n[4]"))
+    run(capsys, folder, "--draft", folder / "mine.toml", "--figure", folder / "f.png")
+    assert (folder / "f.png").exists()
+    said = []
+    manifest = convert(folder, folder / "mine.toml", tmp_path / "out", progress=said.append)
+    assert [r.name for r in manifest.records if r.split == "pretrain"] == ["n[4]"]
+    assert not any("no window of the split" in line for line in said)
+    status, text = run(capsys, folder / "n[4].edf", "--dataset", folder / "mine.toml")
+    assert status == 0
+    assert "without the label stage" in text
+    assert text.endswith("Verdict: good\n")
+
+
+def test_a_draft_divides_nobody(tmp_path, capsys):
+    nights(tmp_path, ("A_1",), ("A_1", "A_2", "B_1", "B_2"))
+    run(capsys, tmp_path, "--draft", tmp_path / "mine.toml")
+    assert Definition.read(tmp_path / "mine.toml").split.pretrain == ("B_1", "B_2")
+    text = (tmp_path / "mine.toml").read_text()
+    assert '# Without scores, of people who have some in other recordings: "A_2".' in text
+    convert(tmp_path, tmp_path / "mine.toml", tmp_path / "out", progress=None)
+
+
+def test_the_figure_of_an_unscored_recording_has_no_panel_of_labels(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("physiokeras.figures.style.save", lambda *_: None)
+    drawn = []
+    monkeypatch.setattr(recordings, "recording", lambda _, labels, **__: drawn.append(list(labels)))
+    nights(tmp_path, ("n1",), ("n1", "n2"))
+    run(capsys, tmp_path, "--draft", tmp_path / "mine.toml")
+    for name in ("n1", "n2"):
+        run(capsys, tmp_path / f"{name}.edf", "--dataset", tmp_path / "mine.toml", "--figure", tmp_path / "f.png")
+    assert drawn == [["stage"], []]
 
 
 def test_a_draft_of_wfdb_with_annotations_finds_them(source, tmp_path, capsys):

@@ -136,7 +136,7 @@ def test_files_that_were_not_fetched_are_counted(run, source):
     count = len(list(folder.iterdir()))
     shutil.rmtree(folder)
     for arguments in (["--dry-run"], []):
-        assert f"SHA256SUMS.txt names {count} files that are not here, training/" in run(*arguments)[1]
+        assert f"SHA256SUMS.txt names {count} files not found here, training/" in run(*arguments)[1]
 
 
 def test_a_damaged_list_of_sums_is_an_error_with_its_line(run, source):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
+import physiokeras
 from physiokeras.comparison.strategies import strategies_of
 from physiokeras.errors import DataError
 from physiokeras.evaluation import extraction, probe_report
@@ -60,6 +61,22 @@ def training_alone(monkeypatch):
     """Leave out probes and figures, which take longer than a few steps."""
     monkeypatch.setattr(probe_report, "probe_encoder", lambda *_: ({}, {}))
     monkeypatch.setattr(pretraining_run, "draw_all", lambda *_: None)
+
+
+@pytest.mark.once
+def test_scores_without_a_modality_are_those_of_what_predict_gives_without_it(pretrained):
+    found = json.loads((pretrained.folder / "run.json").read_text())["without"]
+    model, data = physiokeras.load(pretrained.folder), pretrained.cohort / "prepared"
+    assert set(found) == {"eeg", "ecg"}
+    table = (pretrained.folder / "scores.md").read_text()
+    inputs = windows(data, "test", modalities=["eeg", "ecg"], labels=["stage"])
+    for missing, kept in (("eeg", "ecg"), ("ecg", "eeg")):
+        columns = slice(0, 6) if kept == "eeg" else slice(6, 7)
+        night = {kept: inputs[kept], "present": inputs["present"][:, columns]}
+        prediction, scored = model.predict(night, task="stage"), inputs["stage"] >= 0
+        expected = balanced_accuracy_score(inputs["stage"][scored], prediction.values[scored])
+        np.testing.assert_allclose(found[missing]["stage"]["mapped"], expected, atol=1e-6)
+        assert f"{expected:.3f}" in next(line for line in table.splitlines() if line.startswith(f"| {missing} "))
 
 
 @pytest.mark.once  # on each backend, the run that `test_resume.py` interrupts ends with the same metrics

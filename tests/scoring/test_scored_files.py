@@ -77,6 +77,25 @@ def test_tasks_of_people_have_no_column_of_windows(predictions):
     assert not [name for name in head if "age" in name.replace("stage", "")]
 
 
+def test_a_prediction_prints_in_a_line_and_as_a_table(predictions):
+    stage = predictions["stage"]
+    assert repr(stage) == "Prediction(stage: 6 windows of 30 s; W 1, N1 1, N2 1, N3 1, R 1, none 1)"
+    table = stage.to_frame()
+    assert list(table) == ["onset", "stage", "W", "N1", "N2", "N3", "R", "missing", "distance"]
+    assert table["stage"].tolist() == stage.labels
+    np.testing.assert_array_equal(table["N3"], stage.probabilities[:, 3])
+    years = Prediction(Task("age_years", "age", kind="years"), np.full((2, 1), 41.25), np.arange(2), 30.0, [""] * 2, 0)
+    assert repr(years) == "Prediction(age_years: 2 windows of 30 s; 41.25 on average)"
+
+
+def test_the_page_says_what_to_expect_of_new_people():
+    scores = {"kappa": 0.5, "balanced_accuracy": 0.625, "windows": 12, "confusion": [[3, 1], [4, 4]]}
+    own = {"arousal": {"windows": scores, "intervals": {"kappa": [0.4, 0.6]}}}
+    (line,) = page.expected({"pretrained": own, "untrained": {}}, {"arousal": SimpleNamespace(task=AROUSAL)})
+    assert line.startswith("arousal: kappa 0.50 [0.40, 0.60], balanced accuracy 0.62 on 12 windows")
+    assert line.endswith("found of each class: no arousal 75%, arousal 50%")
+
+
 def test_doubted_records_are_counted_and_the_first_explained():
     doubts = {f"n{number}": ["ecg is missing", "unsure"] for number in range(7)}
     first, *rest, last = doubted(doubts, 9)
@@ -119,7 +138,7 @@ def test_a_scoring_that_dies_in_a_record_leaves_no_json_that_vouches_for_it(pred
 
 def test_events_of_an_earlier_scoring_do_not_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "_template", lambda: SimpleNamespace(render=lambda **given: ""))
-    model = SimpleNamespace(card={}, definition=SimpleNamespace(name="d"))
+    model = SimpleNamespace(card={}, heads={}, definition=SimpleNamespace(name="d"))
     facts = {"record": "n1", "model": {"digest": "d"}, "set_aside": "broken"}
     (tmp_path / page.EVENTS).write_text("earlier")
     page.write(tmp_path, model, "d", [facts])

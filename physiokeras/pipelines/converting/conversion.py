@@ -25,7 +25,7 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _SHAPES_NOTHING = ("name", "description", "records", "people", "person", "person_column", "same_person", "split")
 """Keys of a definition on which no byte of a shard depends."""
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same record and definition would give other bytes; shards of another format are made again."""
 
 

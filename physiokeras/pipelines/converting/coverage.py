@@ -1,9 +1,7 @@
 """How much of its definition the records of a data set have, and the names of records that lack something."""
 
 from physiokeras.pipelines.signals.channels import is_absent
-
-_NAMED = 3
-"""Records that a line names."""
+from physiokeras.wording import counted, first_few
 
 
 def channel_sources(records):
@@ -27,7 +25,7 @@ def source_rows(records):
     """Rows of a table: modality, channel, its source in words, number of records, their names."""
     for (modality, name), sources in channel_sources(records).items():
         for source, names in sorted(sources.items(), key=lambda item: -len(item[1])):
-            yield modality, name, "missing" if source is None else source, len(names), some(names)
+            yield modality, name, "missing" if source is None else source, len(names), first_few(names)
 
 
 def channel_lines(records):
@@ -42,7 +40,7 @@ def channel_lines(records):
             continue
         others = [(source, names) for source, names in sources.items() if source not in (None, name)]
         if others:
-            ways = "; ".join(f"{source} in {of(names, records)}" for source, names in others)
+            ways = "; ".join(f"{source} in {how_many(names, records)}" for source, names in others)
             yield f"Channel {name} is taken from {ways}"
         if None in sources:
             missing.setdefault(tuple(sources[None]), []).append(name)
@@ -51,7 +49,9 @@ def channel_lines(records):
         if bad:
             unusable.setdefault(tuple(bad), []).append(name)
     for what, groups in (("Missing", missing), ("Without a usable window", unusable)):
-        yield from (f"{what} in {of(names, records)}: {', '.join(channels)}" for names, channels in groups.items())
+        yield from (
+            f"{what} in {how_many(names, records)}: {', '.join(channels)}" for names, channels in groups.items()
+        )
 
 
 def shortfalls(records, definition):
@@ -67,7 +67,7 @@ def shortfalls(records, definition):
         counts = {record.name: _counts(record.labels.get(name, {})) for record in labelled}
         none = [record for record, found in counts.items() if not sum(found.values())]
         if none and len(none) < len(labelled):
-            yield f"Label {name}: no window has one in {of(none, labelled)}"
+            yield f"Label {name}: no window has one in {how_many(none, labelled)}"
         seen = set().union(*counts.values())
         never = [kind for number, kind in enumerate(label.classes) if str(number) not in seen]
         if never and len(none) < len(labelled):
@@ -79,13 +79,8 @@ def _counts(found):
     return {key: count for key, count in found.items() if key not in ("-1", "value") and count}
 
 
-def of(names, records):
+def how_many(names, records):
     """How many records, and which: "2 of 9 records (a, b)", or "all records"."""
     if len(names) == len(records):
         return "all records" if len(names) > 1 else f"the record {names[0]}"
-    return f"{len(names)} of {len(records)} records ({some(names)})"
-
-
-def some(names):
-    """The first few names, and how many more there are."""
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return f"{len(names)} of {counted(len(records), 'record')} ({first_few(names)})"

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from physiokeras.errors import DataError
-from physiokeras.files import locked, remove_temporaries, write_csv
+from physiokeras.files import locked, part_locked, remove_temporaries, write_csv
 from physiokeras.pipelines.converting import pool
 from physiokeras.pipelines.converting.checksums import FILE as SUMS
 from physiokeras.pipelines.converting.conversion import convert_one, set_aside
@@ -22,8 +22,9 @@ from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.people.split import assign_splits
 from physiokeras.pipelines.prepared.combining import combine
 from physiokeras.pipelines.prepared.manifest import FILE, Manifest
-from physiokeras.pipelines.prepared.notes import kinds_of_notes, lacking
+from physiokeras.pipelines.prepared.notes import kinds_of_notes, lacking, uneven_splits, without_labels
 from physiokeras.pipelines.signals.channels import ABSENT
+from physiokeras.wording import counted
 
 SPLITS_FILE = "splits.csv"
 """File beside the manifest: whose split is which."""
@@ -75,11 +76,12 @@ def convert(
     work = Work.of(source, definition, out, shard_index, num_shards, strict)
     say = progress or (lambda line: None)
     (work.out / "records").mkdir(parents=True, exist_ok=True)
-    with _hold(work, shard_index, num_shards, wait):
+    with part_locked(work.out, shard_index, num_shards, wait):
+        remove_temporaries(work.out / "records", [path.stem for path in work.mine])
         _refuse_other(work.out, work.definition)
         found = [entry for entry in survey(work.mine, work.definition) if not work.done(entry.path)]
-        by = "by an engine" if engine else f"by {workers} worker(s)"
-        say(f"{work.definition.name}: {len(work.headers)} records, {len(found)} to convert {by}.")
+        by = "by an engine" if engine else f"by {counted(workers, 'worker')}"
+        say(f"{work.definition.name}: {counted(len(work.headers), 'record')}, {len(found)} to convert {by}.")
         _say_names(work, say)
         lines = Progress(found, say)
         arguments = [work.arguments(entry.path) for entry in found]
@@ -88,7 +90,7 @@ def convert(
                 path = found[number].path
                 outcome = set_aside(work.out, path, outcome, work.key(path))
             reason = outcome.get("set_aside")
-            lines.done(number, f"set aside: {reason}" if reason else f"{outcome['windows']} windows")
+            lines.done(number, f"set aside: {reason}" if reason else counted(outcome["windows"], "window"))
         with locked(work.out / ".lock-manifest", wait=True):
             manifest = _write_manifest(work, say)
     if progress is None and manifest and not manifest.records:
@@ -141,7 +143,7 @@ def _say_names(work, say):
         say(f"Set aside by its name: {path.stem}: {reason}")
     missing = work.missing()
     if missing:
-        say(f"{SUMS} names {len(missing)} files that are not here, {missing[0]} among them.")
+        say(f"{SUMS} names {counted(len(missing), 'file')} not found here, {missing[0]} among them.")
 
 
 def _people_of(out, definition):
@@ -160,7 +162,7 @@ def _write_manifest(work, say):
     sidecars = [work.sidecar(path) for path in work.headers]
     missing = [name for name, sidecar in zip(names, sidecars, strict=True) if sidecar is None]
     if missing:
-        say(f"The manifest waits for {len(missing)} records of other parts, {missing[0]} among them.")
+        say(f"The manifest waits for {counted(len(missing), 'record')} of other parts, {missing[0]} among them.")
         return None
     splits = assign_splits(definition, work.persons, kept=_people_of(out, definition))
     manifest = combine(out, definition, sidecars, work.persons, splits, _versions())
@@ -169,8 +171,7 @@ def _write_manifest(work, say):
     by_person = sorted({person: splits[record] for record, person in work.persons.items()}.items())
     write_csv(out / SPLITS_FILE, [("person", "split"), *by_person])
     windows = sum(record.windows for record in manifest.records)
-    splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
-    say(f"{len(manifest.records)} records, {windows} windows ({splits}) in {out}.")
+    say(f"{counted(len(manifest.records), 'record')}, {counted(windows, 'window')} in {out}: {_by_split(manifest)}.")
     kinds = [found for found in kinds_of_notes(manifest.records) if not found[0].startswith(ABSENT)]
     for _, count, example in kinds[:_SHOWN]:
         say(f"Note: {example}" + (f" ({count} such)" if count > 1 else ""))
@@ -185,17 +186,17 @@ def _write_manifest(work, say):
         say(f"{len(lines) - _LINES} more lines of this kind are in report.md.")
     for line in (*lacking(manifest.records, definition)[1], *manifest.problems):
         say(f"In the whole data set: {line}.")
+    for line in (*uneven_splits(manifest.records, definition.split), *without_labels(manifest)):
+        say(f"Warning: {line}.")
     return manifest
 
 
-@contextlib.contextmanager
-def _hold(work, shard_index, num_shards, wait):
-    """Lock the folder: different shards may be converted concurrently, the same shard may not."""
-    with contextlib.ExitStack() as held:
-        held.enter_context(locked(work.out / ".lock", shared=num_shards > 1, wait=wait))
-        held.enter_context(locked(work.out / f".lock-{shard_index}-of-{num_shards}", wait=wait))
-        remove_temporaries(work.out / "records", [path.stem for path in work.mine])
-        yield
+def _by_split(manifest):
+    """Windows and people of each split."""
+    people = {name: {record.person for record in manifest.select(name)} for name in manifest.splits}
+    found = manifest.splits.items()
+    found = [f"{name} {counted(count, 'window')} of {counted(len(people[name]), 'person')}" for name, count in found]
+    return ", ".join(found) or "none"
 
 
 def _refuse_other(out, definition):

@@ -1,9 +1,11 @@
 """Checks of a data set by names of files alone, before any file is read."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.files import LONGEST_NAME
 from physiokeras.pipelines.converting.record_list import claimed_by
 from physiokeras.pipelines.people.people import spelling
 from physiokeras.pipelines.people.split import assign_splits, check_lists, is_unlabelled
@@ -27,6 +29,7 @@ def check_names(source, headers, definition, people):
             a person in two splits or, where each must be listed, in none; a pattern of people that nobody matches.
     """
     files, refused = claimed_by(headers, definition)
+    refused |= {path: too_long(path.stem) for path in headers if too_long(path.stem)}
     persons = {}
     for path in headers:
         try:
@@ -46,6 +49,24 @@ def check_names(source, headers, definition, people):
     persons = {path.stem: persons[path.stem] for path in headers if path not in refused}
     assign_splits(definition, persons)
     return refused, persons
+
+
+def too_long(name):
+    """Why a record's name is too long for the files that bear it; None where it is not."""
+    size = len(os.fsencode(name))
+    rule = f"a record's name may have {LONGEST_NAME} bytes. Received: {size}. Rename it."
+    return rule if size > LONGEST_NAME else None
+
+
+def unmatched(headers, definition):
+    """Lines on what a definition says of records that are not there: a typing error, or a part of the data set."""
+    names = {path.stem for path in headers}
+    for pattern in definition.split.pretrain:
+        if not any(is_unlabelled(name, replace(definition.split, pretrain=(pattern,))) for name in names):
+            yield f"no record matches [split] pretrain = {pattern!r}"
+    lacking = sorted(set(definition.same_person) - names)
+    if lacking and not definition.person_column:
+        yield f"same_person names records that are not here: {', '.join(lacking[:5])}"
 
 
 def _check_spelling(persons, source):

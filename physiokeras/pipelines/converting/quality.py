@@ -6,7 +6,8 @@ from physiokeras.markdown import markdown_table
 from physiokeras.pipelines.converting.coverage import shortfalls, source_rows
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.definitions.parts import NUMBER_KINDS, SPLITS
-from physiokeras.pipelines.prepared.notes import kinds_of_notes
+from physiokeras.pipelines.prepared.notes import kinds_of_notes, uneven_splits, without_labels
+from physiokeras.wording import counted
 
 _SHOWN = 20
 
@@ -32,6 +33,9 @@ def page(manifest, classes, present, amplitudes):
     yield from _size(manifest)
     yield "## Windows by split\n"
     yield markdown_table([("split", "people", "records", "windows", "hours"), *_splits(manifest)]) + "\n"
+    split = Definition.from_dict(manifest.definition).split
+    warnings = (*uneven_splits(manifest.records, split), *without_labels(manifest))
+    yield from (f"Warning: {line}.\n" for line in warnings)
     for name, counts in classes.items():
         yield f"## Windows by {name}\n"
         names = list(dict.fromkeys(key for split in counts.values() for key in split))
@@ -63,8 +67,9 @@ def _size(manifest):
     people, size = len({r.person for r in records}), sum(r.bytes for r in records) / 1e9
     yield f"# Conversion of {manifest.definition['name']}\n"
     yield f"{manifest.definition.get('description', '')}\n"
-    yield f"{len(records)} records of {people} people, {hours:.1f} h, {windows} windows of"
-    yield f"{manifest.definition['window']:g} s, {size:.2f} GB; {len(manifest.set_aside)} records set aside."
+    yield f"{counted(len(records), 'record')} of {counted(people, 'person')}, {hours:.1f} h,"
+    yield f"{counted(windows, 'window')} of {manifest.definition['window']:g} s, {size:.2f} GB;"
+    yield f"{counted(len(manifest.set_aside), 'record')} set aside."
     yield f"Data hash {manifest.data_hash[:16]}; {', '.join(f'{k} {v}' for k, v in manifest.versions.items())}.\n"
     if records:
         yield "![Windows by class, modalities present, amplitudes](report.png)\n"

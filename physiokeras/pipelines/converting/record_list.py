@@ -45,12 +45,13 @@ def find_records(source, definition):
         raise DataError(f"{mne_files.NO_FOLDERS}.", file=source, place=f"records = {definition.records!r}")
     _inside(definition.records, source, "records")
     is_pattern = escaped(definition.records) != definition.records
-    if is_pattern and re.search(r"\.\w+$", definition.records) and not definition.records.lower().endswith(SUFFIXES):
+    known = definition.records.lower().endswith((*SUFFIXES, mne_files.NIHON))
+    if is_pattern and re.search(r"\.\w+$", definition.records) and not known:
         rule = "`records` must be a pattern that ends in the suffix of a format, or the name of a list of records."
         advice = f"Suffixes: {', '.join(SUFFIXES)}. Write recordings of another format as EDF first."
         advice += " Folders of an E4 have a pattern that ends in a slash." * definition.records.lower().endswith(".csv")
         raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
-    if is_pattern or definition.records.lower().endswith(SUFFIXES):
+    if is_pattern or known:
         found = _matching(source, definition.records)
         paths = [path for path in found if not _hidden(path, source) and not holds_scores_alone(path)]
     else:
@@ -71,7 +72,12 @@ def find_records(source, definition):
 def _matching(source, pattern):
     """Files that match a pattern, and exports of an E4; the latter alone where the pattern ends in a slash."""
     paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
-    return [path for path in paths if e4.is_export(path) or (path.is_file() and not pattern.endswith("/"))]
+    return [path for path in paths if e4.is_export(path) or (_is_file(path) and not pattern.endswith("/"))]
+
+
+def _is_file(path):
+    """Whether it is a file, or a link to one that is not there: a record that is to be named, not passed over."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _other_files(source):
@@ -98,17 +104,22 @@ def left_out(source, paths, definition):
     others = sorted(file for file in set(files) - set(paths) - claimed if not holds_scores_alone(file))
     if others:
         yield f"Left out by records = {definition.records!r}: {_names(others, source)}."
+    for name, own in files_of.items():
+        for file, owners in own.items():
+            if len(owners) > 1:
+                several = ", ".join(path.stem for path in owners)
+                yield f"{file.name} is taken for the annotations of several records, by [labels.{name}]: {several}."
     alike = {file for name, own in files_of.items() for file in _alike(own, definition.labels[name])}
     orphans = sorted((alike | set(files)) - set(paths) - claimed - set(others))
     if orphans:
         yield f"Annotations of no record, by their names: {_names(orphans, source)}."
     links = [link for link in links if not any(path.is_relative_to(link) for path in paths)]
     if links:
-        yield f"Not followed, for they are links: {_names(links, source)}. Copy them, or make them the source."
+        yield f"Not followed, because they are links: {_names(links, source)}. Copy them, or make them the source."
 
 
 def _alike(claimed, label):
-    """Files beside those that a label claims whose names fit its pattern for some record, tables left out."""
+    """Files in the folders of a label's annotations that fit its pattern for any record; none for tables."""
     if not claimed:
         return set()
     pattern = re.sub(r"\{record[^}]*\}", "*", (label.file or f"{{record}}.{label.annotator}").rpartition("/")[2])
@@ -144,7 +155,8 @@ def recordings_below(source):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(folder)
         links += [here / name for name in folders if (here / name).is_symlink()]
-        files += [here / name for name in sorted(names) if not name.startswith(".") and name.lower().endswith(SUFFIXES)]
+        shown = [here / name for name in sorted(names) if not name.startswith(".")]
+        files += [file for file in shown if file.name.lower().endswith(SUFFIXES) or mne_files.is_nihon(file)]
         files += [here] if e4.is_export(here) else []
     return [file for file in files if not mne_files.is_part(file)], links
 
@@ -164,7 +176,7 @@ def _hidden(path, source):
 
 
 def holds_scores_alone(path):
-    """Whether a file is EDF+ without any signal; what cannot be read is left for whoever reads it."""
+    """Whether a file is EDF+ without any signal; false for a file that cannot be read, which its reader reports."""
     if path.suffix.lower() not in edf.SUFFIXES:
         return mne_files.is_part(path) or mne_files.holds_marks_alone(path)
     try:
@@ -185,7 +197,7 @@ def _listed(source, path):
         if not name or name.startswith("#"):
             continue
         _inside(name, path, f"line {number}")
-        header = source / (name if name.lower().endswith(SUFFIXES) else f"{name}.hea")
+        header = source / (name if name.lower().endswith((*SUFFIXES, mne_files.NIHON)) else f"{name}.hea")
         if name.endswith("/"):
             header = source / name / f"{Path(name).name}.hea"
         yield header

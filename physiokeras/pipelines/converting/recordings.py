@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS, check
-from physiokeras.pipelines.people.people import Person
+from physiokeras.pipelines.people.people import Person, read_age, read_sex
 from physiokeras.pipelines.people.split import assign_splits, check_lists
 from physiokeras.pipelines.readers.memory import Recording, from_raw
 
@@ -57,7 +57,7 @@ def about_people(recordings, definition):
             rule = f"`labels` must be those of the definition of the kinds {', '.join(TABLE_KINDS)}"
             message = f"{rule}: {', '.join(known) or 'none'}. Received also: {', '.join(unknown)}."
             raise DataError(message, file=one.name)
-    people = {one.name: Person(one.sex, math.nan if one.age is None else float(one.age)) for one in recordings}
+    people = {one.name: _person(one) for one in recordings}
     for name, label in definition.labels.items():
         if label.kind not in TABLE_KINDS:
             continue
@@ -72,9 +72,15 @@ def about_people(recordings, definition):
     return definition, people
 
 
+def _person(one):
+    """`Person` of a recording, by the rules of tables."""
+    sex, age = ("" if value is None else str(value).strip() for value in (one.sex, one.age))
+    return Person(read_sex(sex, one.name, "sex"), read_age(age, one.name, "age"))
+
+
 def _label(label, value, record):
     """A class number or -1; a number or NaN."""
-    place = f"[labels.{label.name}]"
+    place, value = f"[labels.{label.name}]", None if value != value else value  # NaN is how pandas writes none
     if label.kind == "number":
         try:
             return math.nan if value is None else float(value)
@@ -97,7 +103,9 @@ def check_recordings(recordings, definition):
     split = definition.split
     given = split.file or split.column
     check(not given, "[split]", "recordings in memory have no tables; list people under test, validation, train", given)
-    persons = {one.name: one.person or definition.person_of(one.name) for one in recordings}
+    unnamed = {one.name for one in recordings if one.person in (None, "")}
+    persons = {one.name: str(one.person) for one in recordings}
+    persons |= {name: definition.person_of(name) for name in unnamed}
     needed = [name for name, label in definition.labels.items() if label.is_annotated]
     if needed and not any(one.annotations for one in recordings):
         message = f"no recording has scores for [labels.{needed[0]}]. Give `scores`, or annotations of the mne.io.Raw"

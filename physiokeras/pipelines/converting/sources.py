@@ -25,7 +25,7 @@ def source_files(header_path, definition):
 
 
 def fingerprint(header_path, definition):
-    """Size, times and SHA-256 of each of a record's files, by its path from the header's folder on.
+    """Size, times and SHA-256 of each of a record's files, by its path relative to the header's folder.
 
     Of a recording in memory, its SHA-256.
     """
@@ -36,7 +36,7 @@ def fingerprint(header_path, definition):
 
 
 def from_record(file, header_path):
-    """Path of a file from the folder of a record's header on: its name, where it lies beside it."""
+    """Path of a file relative to the folder of a record's header."""
     return Path(os.path.relpath(file, Path(header_path).parent)).as_posix()
 
 

@@ -16,6 +16,7 @@ from physiokeras.pipelines.converting.sources import source_files
 from physiokeras.pipelines.definitions.montage import find_sources
 from physiokeras.pipelines.readers.records import read_header
 from physiokeras.pipelines.signals.channels import absence, channel_windows, refuse_strange
+from physiokeras.wording import counted
 
 _NAMED = 20
 """Channels of files, not asked for, that are named."""
@@ -51,7 +52,7 @@ class Found:
     unused: tuple = ()
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The record's name."""
         return self.path.stem
 
@@ -109,8 +110,8 @@ def seconds_per_hour(found, definition):
     header, total = read_header(good.path), 0.0
     random, sources = np.random.default_rng(0), find_sources(header, definition)
     for modality in definition.modalities.values():
-        found = [sources[channel.name].signals for channel in modality.channels]
-        rates = [header.signals[places[0]].rate for places in found if places]
+        places = [sources[channel.name].signals for channel in modality.channels]
+        rates = [header.signals[own[0]].rate for own in places if own]
         if rates:
             out = np.zeros((definition.windows(_PROBE) or 1, definition.samples(modality.name)), np.int16)
             noise = random.normal(modality.offset, 1, round(max(_PROBE, definition.window) * rates[0]))
@@ -139,13 +140,15 @@ def describe(found, done, definition, out, workers):
     free, memory = shutil.disk_usage(existing).free, worker_bytes(todo, definition)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     total = hours * seconds_per_hour(todo, definition) / max(1, min(workers, cores, len(todo)))
-    yield f"{definition.name}: {len(found)} records, {len(done)} converted already."
-    yield f"Would read {len(todo)} records: {hours:.1f} h in {size / 1e9:.2f} GB."
+    yield f"{definition.name}: {counted(len(found), 'record')}, {len(done)} converted already."
+    yield f"Would read {counted(len(todo), 'record')}: {hours:.1f} h in {size / 1e9:.2f} GB."
     disk = windows * window_bytes(definition)
     short = "" if disk < free else " THAT IS NOT ENOUGH."
-    yield f"Would write {windows} windows: about {disk / 1e9:.2f} GB of shards; {free / 1e9:.0f} GB are free.{short}"
+    size = f"about {disk / 1e9:.2f} GB of shards; {free / 1e9:.0f} GB are free.{short}"
+    yield f"Would write {counted(windows, 'window')}: {size}"
     yield f"Memory: about {memory / 1e6:.0f} MB a worker, {workers * memory / 1e6:.0f} MB for {workers}."
-    yield f"Time: about {duration(total)} with {workers} worker(s), as measured here on noise; slow disks add to it."
+    by = counted(workers, "worker")
+    yield f"Time: about {duration(total)} with {by}, as measured here on noise; slow disks add to it."
     good = [entry for entry in found if not entry.error]
     for line in channel_lines(good):
         yield f"{line}."

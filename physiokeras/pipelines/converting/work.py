@@ -3,10 +3,11 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from physiokeras.pipelines.converting.checksums import by_folder, check_file, contradiction, read_checksums
 from physiokeras.pipelines.converting.conversion import conversion_key, read_sidecar
-from physiokeras.pipelines.converting.names import check_names
+from physiokeras.pipelines.converting.names import check_names, unmatched
 from physiokeras.pipelines.converting.record_list import find_records
 from physiokeras.pipelines.converting.recordings import about_people, check_recordings, recordings_of
 from physiokeras.pipelines.converting.sources import from_record, unchanged
@@ -33,7 +34,7 @@ class Work:
         notes: What was found in the tables besides: messages.
     """
 
-    source: Path
+    source: Any
     definition: Definition
     out: Path
     strict: bool
@@ -46,8 +47,10 @@ class Work:
     notes: list
 
     @classmethod
-    def of(cls, source, definition, out, shard_index, num_shards, strict):
-        """Look for it; the arguments are those of `physiokeras.pipelines.converting.driver.convert`."""
+    def of(
+        cls, source: Any, definition: Any, out: str | os.PathLike, shard_index: int, num_shards: int, strict: bool
+    ) -> Self:
+        """Find records, people and checksums; arguments as of `physiokeras.pipelines.converting.driver.convert`."""
         if not 0 <= shard_index < num_shards:
             raise ValueError(f"`shard_index` must lie in [0, num_shards). Received: {shard_index} of {num_shards}.")
         if not isinstance(definition, Definition):
@@ -62,33 +65,34 @@ class Work:
         tables = {definition.people, definition.split.file, *tables_of(definition).values()} - {None}
         for table in sorted(tables) if strict else ():
             check_file(source / table, source, sums)
-        notes = []
+        notes: list[str] = []
         definition, people = read_tables(source, definition, [path.stem for path in headers], notes)
         refused, persons = check_names(source, headers, definition, people)
+        notes += unmatched(headers, definition)
         mine = [path for path in headers[shard_index::num_shards] if path not in refused]
         sums = by_folder(sums)
         return cls(source, definition, Path(out), strict, headers, mine, people, refused, persons, sums, notes)
 
-    def arguments(self, path):
+    def arguments(self, path: Path) -> tuple:
         """Arguments of `convert_one` for a record."""
         person = {name: self.people[name] for name in (path.stem,) if name in self.people}
         return path, self.definition, person, self.out, self.strict, self._sums_beside(path)
 
-    def key(self, path):
+    def key(self, path: Path) -> str:
         """Hash of all that shapes a record's shard besides its files."""
         return conversion_key(path.stem, self.definition, self.people)
 
-    def sidecar(self, path):
+    def sidecar(self, path: Path) -> dict | None:
         """A record's sidecar; None where there is none, or one that another definition or version wrote.
 
-        That of a record that its name keeps out is none on disk, so that nothing is redone once the name is right.
+        A record that is refused by its name has none on disk, so that nothing is redone once the name is corrected.
         """
         if path in self.refused:
             return {"record": path.stem, "set_aside": self.refused[path]}
         found = read_sidecar(self.out, path.stem)
         return found if found and found.get("key") == self.key(path) else None
 
-    def done(self, path):
+    def done(self, path: Path) -> bool:
         """Whether a record's shard is there, whole, and made from these files by this definition and code."""
         sidecar = self.sidecar(path)
         if not sidecar or "set_aside" in sidecar:
@@ -100,13 +104,13 @@ class Work:
         whole = shard.is_file() and shard.stat().st_size == sidecar["bytes"]
         return whole and unchanged(sidecar, path, self.definition)
 
-    def missing(self):
+    def missing(self) -> list[str]:
         """Files that the data set's sums name and that are not there, sorted."""
         names = [Path(folder, name) for folder, files in self.sums.items() for name in files]
         return sorted(name.as_posix() for name in names if not (self.source / name).exists())
 
     def _sums_beside(self, path):
-        """SHA-256 that the files of a record must have, by their paths from its folder on."""
+        """SHA-256 that the files of a record must have, by their paths relative to its folder."""
         if self.source is None:
             return {}
         sums = dict(self._sums_in(path.parent))

@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from dataclasses import dataclass, field
+from typing import Self
 
 from physiokeras import catalogue
 from physiokeras.errors import DataError
@@ -82,8 +83,6 @@ class Definition:
         check(not self.person_column or self.people, "person_column", "is a column of `people`", self.people)
         check(not self.split.column or self.people, "[split] column", "is a column of `people`", self.people)
         check(not self.person_column or not self.person, "person_column", "takes the place of `person`", self.person)
-        for label in self.labels.values():
-            check(label.kind != "age" or self.people, f"[labels.{label.name}]", "kind age needs `people`", self.people)
         spans = [label.name for label in self.labels.values() if label.kind in ("stages", "spans")]
         rule = f"must name a label of stages or spans: {', '.join(spans) or 'there is none'}"
         check(self.grid is None or self.grid in spans, "grid", rule, self.grid)
@@ -106,7 +105,7 @@ class Definition:
             raise DataError(error.message, file=path, place=error.place) from error
 
     @classmethod
-    def from_dict(cls, table):
+    def from_dict(cls, table: dict) -> Self:
         """The definition that `to_dict` gave, or that a TOML file holds."""
         check(isinstance(table, dict), "definition", "must be a table", table)
         table = dict(table)
@@ -122,35 +121,35 @@ class Definition:
             table["montage"] = plain_rules(table["montage"])
         return build(cls, table, "definition")
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Plain dicts, lists and numbers, for JSON; `from_dict` reads it."""
         return plain(self)
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of the definition's content, hexadecimal."""
         text = json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
-    def tokens(self):
+    def tokens(self) -> int:
         """Tokens of one modality in one window."""
         return round(self.window / self.patch)
 
     @property
-    def channels(self):
+    def channels(self) -> tuple[Channel, ...]:
         """All channels, modality by modality: the order of `present`."""
         return tuple(channel for modality in self.modalities.values() for channel in modality.channels)
 
-    def names_of(self, channel):
+    def names_of(self, channel: Channel) -> tuple[str, ...]:
         """All names and patterns under which records may hold a `Channel`, the first to be looked for first."""
         return (*channel.names, *(self.alias or {}).get(channel.name, ()))
 
     @property
-    def defaults(self):
+    def defaults(self) -> tuple[str, ...]:
         """Names of the modalities that are used where nothing else is asked for."""
         return tuple(name for name, modality in self.modalities.items() if modality.default)
 
-    def person_of(self, record):
+    def person_of(self, record: str) -> str:
         """The person whom the record named `record` is of.
 
         Raises:
@@ -162,14 +161,15 @@ class Definition:
             return record
         match = re.search(self.person, record)
         rule = "must match every record's name; give the record in `same_person` or widen the expression"
-        check(match and match[1], "person", rule, record)
-        return match[1]
+        person = match[1] if match else ""
+        check(bool(person), "person", rule, record)
+        return person
 
-    def samples(self, modality):
+    def samples(self, modality: str) -> int:
         """Samples of one window of `modality` (a name) at its target rate."""
         return round(self.modalities[modality].rate * self.window)
 
-    def windows(self, seconds):
+    def windows(self, seconds: float) -> int:
         """Number of whole windows in a record of `seconds`; a rest at the end is not used."""
         return int(seconds / self.window + 1e-9)
 

@@ -40,12 +40,12 @@ class Source:
     missing: tuple | None = ()
 
     @property
-    def absent(self):
+    def absent(self) -> bool:
         """Whether the record cannot give the channel."""
         return self.index is None and not self.terms
 
     @property
-    def signals(self):
+    def signals(self) -> tuple[int, ...]:
         """Positions of all recorded signals that it is made of, each once."""
         if not self.terms:
             return () if self.index is None else (self.index,)
@@ -128,7 +128,7 @@ def _plain_rule(rule, key):
 
 
 def check_montage(definition):
-    """Refuse rules that need themselves or that nothing uses, and aliases of what nothing names.
+    """Refuse circular rules, unused rules, and aliases of channels that nothing names.
 
     Raises:
         DataError: Names the rule.

@@ -15,7 +15,7 @@ TABLE_KINDS = ("class", "number")
 NUMBER_KINDS = ("age", "number")
 """Those that are numbers, NaN where unknown; the others are classes."""
 RESERVED = frozenset(("present", "kept", "left", "record", "window", "windows", "seconds", "start", "person",
-                      "split", "missing", "features", "signals", "labels"))  # fmt: skip
+                      "split", "missing", "features", "signals", "labels", "arousal_second"))  # fmt: skip
 """Names of ours that stand beside those of modalities and labels: in batches, in tables, in files."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -41,7 +41,7 @@ class Channel:
     required: bool = False
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """All names to look for, the own one first."""
         return (self.name, *self.alias)
 
@@ -108,9 +108,9 @@ class Label:
         kind: One of `LABEL_KINDS`.
         annotator: Extension of the annotation file: "arousal" for `NAME.arousal`. Recordings in memory bring their
             scores; where there are no others, neither `annotator` nor `file` is needed.
-        file: Instead of `annotator`, a pattern of the annotation file from the record's folder on, in which "{record}"
-            stands for the record's name, "{record:.6}" for its first six letters and "{folder}" for its folder's name:
-            "../../annotations/{folder}/{record}-nsrr.xml".
+        file: Instead of `annotator`, a pattern of the annotation file's path relative to the record's folder, in which
+            "{record}" stands for the record's name, "{record:.6}" for its first six letters and "{folder}" for its
+            folder's name: "../../annotations/{folder}/{record}-nsrr.xml".
         prefix: What the texts of stages or spans begin with; others are events, without effect here.
         classes: Class names in the order of their numbers.
         mapping: Annotated string to class; strings that equal a class need no entry, nor do the names of stages in
@@ -126,7 +126,7 @@ class Label:
         normal: Symbols of normal beats ("beats").
         abnormal: Symbols of beats that make a window positive ("beats").
         table: File below the source folder with a row a record or a person ("class", "number"). A "class" without
-            `classes` takes those found there, sorted.
+            `classes` takes those found there, sorted. Recordings in memory bring their labels and need none.
         column: Its column with the label; default: the label's name. For scores in a table, that of the description.
         by: Whether a row is of a "record" (the default) or of a "person".
         key: Its column with the names of records or people; default: `by`.
@@ -173,7 +173,7 @@ class Label:
         check(not both or not self.is_annotated, f"{key} annotator", "is for labels without `file`", self.annotator)
         check(self.table is None or self.kind in TABLE_KINDS, f"{key} table", f"is for {TABLE_KINDS}", self.table)
         check(re.fullmatch(r"[\w-]*", self.annotator or ""), f"{key} annotator", "must be letters", self.annotator)
-        rule = "must be a pattern from the record's folder on, in which only {record} and {folder} stand in braces"
+        rule = "must be a pattern relative to the record's folder, in which only {record} and {folder} stand in braces"
         check(self.file is None or _pattern(self.file), f"{key} file", rule, self.file)
         check("/" not in (self.vector or ""), f"{key} vector", "must be a suffix without /", self.vector)
         check(0.5 < self.share <= 1, f"{key} share", "must lie in (0.5, 1]", self.share)
@@ -203,13 +203,12 @@ class Label:
             check(valid, key, "normal and abnormal must both list symbols and share none", (self.normal, self.abnormal))
 
     @property
-    def is_annotated(self):
+    def is_annotated(self) -> bool:
         """Whether it is made of a record's annotations, and not of a table."""
         return self.kind not in (*TABLE_KINDS, "age")
 
     def _check_table(self, key):
         """`column` gets its default here, so that messages can name it."""
-        check(self.table, f"{key} table", f"must name the table; kind {self.kind} is a column of one", self.table)
         check(not self.annotator and not self.file, key, "takes `table` instead of `annotator` and `file`", self.file)
         check(self.by in (None, "record", "person"), f"{key} by", 'must be "record" or "person"', self.by)
         object.__setattr__(self, "column", self.column or self.name)

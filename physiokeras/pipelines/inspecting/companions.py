@@ -51,19 +51,19 @@ class Companions:
     lasting: bool = False
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The pattern as a file name."""
         return self.pattern or f"{{record}}.{self.annotator}"
 
     @property
-    def is_beats(self):
+    def is_beats(self) -> bool:
         """Whether most marks are heart beats."""
         return sum(count for (symbol, _), count in self.marks.items() if symbol in BEATS) > self.marks.total() / 2
 
     @property
-    def texts(self):
+    def texts(self) -> Counter[str]:
         """Text -> how many, of the marks that have one."""
-        found = Counter()
+        found: Counter[str] = Counter()
         for (_, text), count in self.marks.items():
             found[text] += count if text else 0
         return +found
@@ -98,14 +98,14 @@ def find_companions(recordings, files, bad):
 
 
 def _annotators(recordings, files):
-    """Extensions of files that are called as a recording of WFDB is."""
+    """Extensions of files that have the name of a WFDB recording."""
     names = {recording.path.with_suffix("") for recording in recordings if recording.path.suffix.lower() == ".hea"}
     found = {file.suffix for file in files if file.with_suffix("") in names and file.suffix.lower() not in SCORES}
     return sorted(suffix[1:] for suffix in found if re.fullmatch(r"\.[\w-]+", suffix))
 
 
 def _add(group, recording, label, bad):
-    header = recording.header
+    header, path = recording.header, None
     try:
         path = annotation_file(header.path, label)
         if (
@@ -142,9 +142,9 @@ def _may_have(path):
 def find_patterns(records, files):
     """The patterns by which files belong to recordings, each as a label's `file`.
 
-    A file belongs to the recording with whose name its own begins, in whatever folder it lies. Where none does, the
-    longest beginning of the recordings' names is taken with which each has one file at most in its folder, no file is
-    of two recordings, and half of the files are of any.
+    A file belongs to the recording whose name is the beginning of its own, in any folder. Where there is no such file,
+    the longest prefix of the recordings' names is taken for which each recording has at most one file in its folder, no
+    file belongs to two recordings, and half of the files belong to one.
 
     Args:
         records: Paths of recordings.

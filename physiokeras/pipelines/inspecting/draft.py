@@ -10,12 +10,14 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.converting.record_list import ending_of
-from physiokeras.pipelines.inspecting.draft_labels import label_lines, quoted, table_lines
+from physiokeras.pipelines.inspecting.draft_labels import label_lines, quoted, scored, table_lines
 from physiokeras.pipelines.inspecting.folder import spread
 from physiokeras.pipelines.inspecting.folder_text import channels_of, unit_of
 from physiokeras.pipelines.inspecting.modality_guesses import ELECTRODE, GUESSES, VOLTS, guess
+from physiokeras.pipelines.scores.score_files import escaped
+from physiokeras.wording import counted
 
-_NIGHTS, _LISTED = 4, 40
+_NIGHTS, _LISTED, _IN_A_ROW = 4, 40, 6
 _PERSONS = {r"^(.+)[_-][^_-]+$": "what stands before the last _ or -", r"^(.*?\d+)[A-Za-z]?$": "all but a last letter"}
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -51,28 +53,48 @@ def draft(found, name):
     yield from _montage(list(channels))
     yield from label_lines(found.companions, recordings)
     yield from table_lines(found.tables, found.root)
-    yield "# Shares of the labelled people. `pretrain` lists patterns of unlabelled recordings."
+    yield "# Shares of the labelled people. `pretrain` lists names, or patterns, of unlabelled recordings."
     yield "[split]"
     yield "test = 0.22"
     yield "validation = 0.10"
     yield "seed = 0"
+    yield from _pretrain(recordings, scored(found.companions, recordings))
 
 
 def _head(found, name, suffix, recordings):
     yield "# A draft that `inspect FOLDER --draft` wrote, for a person to complete. Each GUESS is from names alone."
     yield "#   physiokeras inspect FOLDER --dataset THIS.toml"
     yield "#   physiokeras prepare --dataset THIS.toml --source FOLDER --out DIR"
-    yield "# docs/definition.md explains every key.\n"
+    yield '# The page "The definition of a data set" of the documentation explains every key.\n'
     yield f"name = {quoted(_ALPHABET.findall(name)[0] if _ALPHABET.search(name) else 'mine')}"
-    yield f"description = {quoted('What was recorded, of whom, with which device, under which licence.')}"
+    yield 'description = ""  # what was recorded, of whom, with which device, under which licence'
     others = len(found.recordings) - len(recordings)
-    others = f"; {others} others are left out" if others else ""
-    yield f"records = {quoted(f'**/*{suffix}')}  # {len(recordings)} recordings{others}"
+    others = f"; without {counted(others, 'other')}" if others else ""
+    yield f"records = {quoted(f'**/*{suffix}')}  # {counted(len(recordings), 'recording')}{others}"
     yield from _person([recording.path.stem for recording in recordings])
     for path, (columns, _, shared) in found.tables.items():
         if shared and {"record", "sex", "age"} <= {column.lower() for column in columns}:
             yield f"# people = {quoted(path.relative_to(found.root).as_posix())}  # for sex, age, labels of kind age"
     yield from _window(recordings)
+
+
+def _pretrain(recordings, with_scores):
+    """Recordings without scores, named: else they would be drawn as people to validate or test."""
+    names = sorted(recording.path.stem for recording in recordings)
+    pattern = (_person_pattern(names) or (None,))[0]
+    person = {name: re.search(pattern, name)[1] if pattern else name for name in names}
+    known = {recording.path.stem for recording in recordings if recording.path in with_scores}
+    scored_people = {person[name] for name in known}
+    alone = [escaped(name) for name in names if person[name] not in scored_people]
+    if known and alone:
+        yield "# They have no scores, so they only pretrain."
+        yield from ['# A pattern stands for many: pretrain = ["night1*"].'] if len(alone) > _LISTED else []
+        rows = (alone[start : start + _IN_A_ROW] for start in range(0, len(alone), _IN_A_ROW))
+        yield "pretrain = [" + ",\n            ".join(quoted(row)[1:-1] for row in rows) + "]"
+    others = [name for name in names if name not in known and person[name] in scored_people]
+    if others:
+        shown = quoted(others[:_LISTED])[1:-1] + (f" and {len(others) - _LISTED} more" if len(others) > _LISTED else "")
+        yield f"# Without scores, of people who have some in other recordings: {shown}."
 
 
 def _unused(names, channels, recordings):
@@ -108,7 +130,7 @@ def _kind(channel, signals):
 def _in(signals, recordings):
     rates = ", ".join(dict.fromkeys(f"{signal.rate:.6g}" for signal in signals))
     units = ", ".join(dict.fromkeys(unit_of(signal) or "no unit" for signal in signals))
-    return f"in {len(signals)} of {recordings} recordings, {rates} Hz, {units}"
+    return f"in {len(signals)} of {counted(recordings, 'recording')}, {rates} Hz, {units}"
 
 
 def _modality(kind, names, channels, recordings):
@@ -182,15 +204,24 @@ def _window(recordings):
 
 def _person(names):
     """Which recordings are of one person: that two splits share nobody depends on it."""
+    found = _person_pattern(names)
+    if found:
+        pattern, words, people = found
+        yield f"# GUESS: the person is {words} in a recording's name, {people} people."
+        yield "# Nobody may be in two splits."
+        yield f"person = {quoted(pattern)}"
+        return
+    yield "# Every recording is taken for another person. Where a person has several, say so for the splits."
+    yield f"# person = {quoted('^(.{5})')}"
+
+
+def _person_pattern(names):
+    """A pattern of names that gives people with a few recordings, its meaning in words, and their number; or None."""
     for pattern, words in _PERSONS.items():
         people = Counter(match[1] for match in (re.search(pattern, name) for name in names) if match)
         if sum(people.values()) == len(names) and 1 < len(names) / len(people) <= _NIGHTS:
-            yield f"# GUESS: the person is {words} in a recording's name, {len(people)} people."
-            yield "# Nobody may be in two splits."
-            yield f"person = {quoted(pattern)}"
-            return
-    yield "# Every recording is taken for another person. Where a person has several, say so for the splits."
-    yield f"# person = {quoted('^(.{5})')}"
+            return pattern, words, len(people)
+    return None
 
 
 def write_draft(found, path):

@@ -11,6 +11,7 @@ from physiokeras.pipelines.inspecting.modality_guesses import GUESSES
 from physiokeras.pipelines.scores.score_files import escaped, is_event
 from physiokeras.pipelines.scores.score_marks import EVENT
 from physiokeras.pipelines.scores.stage_names import AMBIGUOUS, KALES, UNSCORED, coding_of, standard_stage
+from physiokeras.wording import counted
 
 _STAGES = ("W", "N1", "N2", "N3", "R")
 _ABNORMAL = ("A", "a", "J", "S", "V", "E", "F")
@@ -30,10 +31,22 @@ def label_lines(companions, recordings):
         name = _free("stage" if _stages(group) else "beat" if group.is_beats else group.annotator or "label", taken)
         taken.add(name)
         lines = list(_label(group, name))
-        if group.inside and len(group.files) < len(recordings):
+        if _is_partial(group, recordings):
             yield f"# Only {len(group.files)} of {len(recordings)} recordings have marks; a label needs them in all."
             lines = [line if line.startswith("#") else f"# {line}" for line in lines]
         yield from (*lines, "")
+
+
+def scored(companions, recordings):
+    """Paths of the recordings that have scores of any label that is no comment."""
+    groups = (group for group in companions if not _is_partial(group, recordings))
+    labels = (group for group in groups if any(line.startswith("[labels.") for line in _label(group, "x")))
+    return {path for group in labels for path in group.files}
+
+
+def _is_partial(group, recordings):
+    """Whether marks lie inside some recordings alone."""
+    return group.inside and len(group.files) < len(recordings)
 
 
 def _free(name, taken):
@@ -44,7 +57,7 @@ def _free(name, taken):
 
 def _label(group, name):
     where = f"file = {quoted(group.pattern)}" if group.pattern else f'annotator = "{group.annotator}"'
-    of = f"{quoted(group.name)}, of {len(group.files)} recordings"
+    of = f"{quoted(group.name)}, of {counted(len(group.files), 'recording')}"
     stages, classes = _stages(group), [text for text in group.texts if standard_stage(text) != UNSCORED]
     if stages:
         yield f"# GUESS: stages, from the marks of {of}."

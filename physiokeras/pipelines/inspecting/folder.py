@@ -13,6 +13,7 @@ from physiokeras.pipelines.converting.record_list import SUFFIXES, holds_scores_
 from physiokeras.pipelines.inspecting.companions import Companions, find_companions
 from physiokeras.pipelines.readers import e4
 from physiokeras.pipelines.readers.clock import file_start
+from physiokeras.pipelines.readers.header import Header
 from physiokeras.pipelines.readers.mne_files import is_part
 from physiokeras.pipelines.readers.records import read_header
 from physiokeras.pipelines.readers.segments import without_segments
@@ -32,12 +33,12 @@ class Recording:
         whole: Whether its samples are there, too.
     """
 
-    header: object
+    header: Header
     start: str | None
     whole: bool
 
     @property
-    def path(self):
+    def path(self) -> Path:
         """Its header, or its one file."""
         return self.header.path
 

@@ -6,6 +6,7 @@ from physiokeras.pipelines.converting.record_list import ending_of
 from physiokeras.pipelines.converting.survey import duration
 from physiokeras.pipelines.inspecting.folder import spread
 from physiokeras.pipelines.inspecting.modality_guesses import guess
+from physiokeras.wording import counted
 
 _MARKS, _BAD = 30, 50
 _ROUND = 0.5
@@ -23,7 +24,7 @@ def describe_folder(found):
     kinds = Counter(ending_of(recording.path) for recording in found.recordings)
     kinds = ", ".join(f"{count} {_ENDINGS.get(kind, kind)}" for kind, count in sorted(kinds.items()))
     whole = sum(recording.whole for recording in found.recordings)
-    yield f"{found.root}: {len(found.recordings)} recordings ({kinds or 'none'})."
+    yield f"{found.root}: {counted(len(found.recordings), 'recording')} ({kinds or 'none'})."
     if whole < len(found.recordings):
         yield f"Of {len(found.recordings) - whole} only the header can be read."
     others = ", ".join(f"{count} {suffix}" for suffix, count in found.others.most_common())
@@ -43,13 +44,13 @@ def describe_folder(found):
         yield ""
         names = ", ".join(columns)
         of = f"its column {shared!r} names recordings" if shared else "no column names a recording"
-        yield f"Table {path.relative_to(found.root)}: {rows} rows; columns {names}; {of}."
+        yield f"Table {path.relative_to(found.root)}: {counted(rows, 'row')}; columns {names}; {of}."
 
 
 def _bad(found):
     bad = list(found.bad.items())
     if bad:
-        yield f"{len(bad)} files cannot be read:"
+        yield f"{counted(len(bad), 'file')} cannot be read:"
     for path, reason in bad[:_BAD]:
         yield f"  {path.relative_to(found.root)}: {reason.removeprefix(f'{path}: ')}"
     if len(bad) > _BAD:
@@ -64,11 +65,11 @@ def _times(recordings):
     starts = sorted(recording.start for recording in recordings if recording.start)
     if starts:
         without = len(recordings) - len(starts)
-        more = f"; {without} recordings say none" if without else ""
+        more = f"; {counted(without, 'recording')} without one" if without else ""
         yield f"Starts: {starts[0]} to {starts[-1]}{more}." if len(starts) > 1 else f"Start: {starts[0]}{more}."
     gaps = [recording.path.stem for recording in recordings if len(recording.header.runs) > 1]
     if gaps:
-        yield f"With gaps in time: {len(gaps)} recordings, {gaps[0]} among them."
+        yield f"With gaps in time: {counted(len(gaps), 'recording')}, {gaps[0]} among them."
 
 
 def channels_of(recordings):
@@ -103,10 +104,10 @@ def _counted(counter):
 
 
 def _companions(group, found):
-    total = sum(count for count in group.marks.values())
-    yield f"Scores {group.name}: of {len(group.files)} of {len(found.recordings)} recordings, {total} marks:"
+    recordings, marks = counted(len(found.recordings), "recording"), counted(group.marks.total(), "mark")
+    yield f"Scores {group.name}: of {len(group.files)} of {recordings}, {marks}:"
     for (symbol, text), count in group.marks.most_common(_MARKS):
-        yield f"  {count} x {(text or symbol)!r} in {group.records[symbol, text]} files"
+        yield f"  {count} x {(text or symbol)!r} in {counted(group.records[symbol, text], 'file')}"
     if len(group.marks) > _MARKS:
         rest = group.marks.most_common()[_MARKS:]
         yield f"  and {sum(count for _, count in rest)} marks of {len(rest)} more kinds"

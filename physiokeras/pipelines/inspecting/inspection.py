@@ -13,13 +13,15 @@ from physiokeras.pipelines.converting.recordings import about_people, recordings
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.labels.window_labels import first_window, read_labels
 from physiokeras.pipelines.readers.records import Header, read_header
+from physiokeras.pipelines.scores.score_files import has_scores
 from physiokeras.pipelines.signals.channels import is_absent, record_windows
+from physiokeras.wording import counted
 
 _ENOUGH = 0.5
 """Share of windows below which a modality is called mostly absent."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """One record, as far as it could be read.
 
@@ -33,6 +35,7 @@ class Inspection:
         modalities: Modality -> share of windows in which any of its channels is usable.
         labels: Label -> `(windows,)`.
         notes: What was found besides.
+        unscored: Names of labels for which it has no scores at all.
     """
 
     path: Path
@@ -44,33 +47,55 @@ class Inspection:
     modalities: dict = field(default_factory=dict)
     labels: dict = field(default_factory=dict)
     notes: tuple = ()
+    unscored: tuple = ()
+
+    def __repr__(self):
+        """Verdict, size and modalities, in a few lines."""
+        lines = [f"Inspection of {self.name}: {self.verdict_text}"]
+        if self.channels:
+            shares = ", ".join(f"{name} in {share:.0%} of the windows" for name, share in self.modalities.items())
+            lines.append(f"{counted(self.windows, 'window')} of {self.definition.window:g} s; {shares}")
+        lines += [f"label {label_text(self, name)}" for name in dict(self.labels)]
+        more = [counted(len(found), thing) for thing, found in (("doubt", self.doubts), ("note", self.notes)) if found]
+        return "\n  ".join([*lines, *(["; ".join(more)] if more else [])])
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The record's name."""
         return self.path.stem
 
     @property
-    def doubts(self):
+    def doubts(self) -> list[str]:
         """Sentences on what a person should look at before trusting what a model says of this record."""
-        found = []
+        found, single = [], []
         for name, share in dict(self.modalities).items():
             channels = [channel for channel in self.channels if channel["modality"] == name]
+            noted = [
+                f"{channel['channel']}: {', '.join(channel['notes'])}"
+                for channel in channels
+                if channel["notes"] and not is_absent(channel)
+            ]
             if all(map(is_absent, channels)):
                 found.append(f"{name} is absent: none of its names is in the header; see `alias` in the definition")
             elif share < _ENOUGH:
-                found.append(f"{name} is usable in {share:.0%} of the windows")
-        for channel in self.channels:
-            found += [f"{channel['channel']}: {note}" for note in channel["notes"] if not is_absent(channel)]
+                found.append("; ".join([f"{name} is usable in {share:.0%} of the windows", *noted]))
+            else:
+                single += noted
         for name, values in dict(self.labels).items():
-            if self.windows and not _known(values).any():
-                found.append(f"no window has the label {name}")
-        return found
+            if self.windows and name not in self.unscored and not _known(values).any():
+                single.append(f"no window has the label {name}")
+        return found + single
 
     @property
-    def verdict(self):
+    def verdict(self) -> str:
         """One word: "good", "doubtful" or "unusable"."""
         return "unusable" if self.error else "doubtful" if self.doubts else "good"
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict and its first reason."""
+        reason = self.error or next(iter(self.doubts), None)
+        return f"{self.verdict}: {reason}" if reason else self.verdict
 
 
 def inspect_record(path: Any, definition: Definition | str | os.PathLike, people: dict | None = None) -> Inspection:
@@ -108,9 +133,17 @@ def _inspect(path, definition, people):
         notes = list(header.notes)
         facts["labels"] = read_labels(header, definition, people, notes, start)
         facts["notes"] = tuple(notes)
+        scored = {name: label for name, label in definition.labels.items() if label.is_annotated}
+        facts["unscored"] = tuple(name for name, label in scored.items() if not has_scores(header, label))
     except (DataError, OSError) as error:
         facts.setdefault("error", str(error))
     return Inspection(**facts)
+
+
+def label_text(found, name):
+    """A label of an `Inspection` in words: its name, and how many windows have each class."""
+    counts = label_counts(found.labels[name], found.definition.labels[name].classes)
+    return f"{name}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def label_counts(values, classes):

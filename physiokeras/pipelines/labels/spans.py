@@ -3,14 +3,19 @@
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines.scores.score_files import UNKNOWN, class_reader, frames_of
+from physiokeras.pipelines.scores.score_files import UNKNOWN, class_reader, far_behind, frames_of
+from physiokeras.pipelines.scores.score_marks import EPOCH
 from physiokeras.pipelines.scores.stage_names import AMBIGUOUS
+from physiokeras.wording import counted
 
 ROUNDING = 0.02
 """Seconds that a window may lack of the share: the clocks of two files differ by some milliseconds."""
 
 _SLIVER = 1.0
-"""Seconds by which a mark may reach into the next one, for its length was rounded."""
+"""Seconds by which a mark may reach into the next one, because its length was rounded."""
+
+_REGULAR = 10
+"""Steps of one length that show that there is a mark for each epoch, whatever its length."""
 
 _NOTABLE = 0.05
 """Share of the windows with scores above which it is noted that they have no label."""
@@ -43,10 +48,10 @@ def window_classes(annotations, label, header, edges, report):
 
 
 def find_spans(annotations, label, header, report):
-    """`(begin, end, class)` in frames of every stretch of one class, in order; no two meet.
+    """`(begin, end, class)` in frames of every stretch of one class, in order and without overlaps.
 
-    A mark lasts as long as it says, and else until the next mark of the label, or to the record's end. Where marks of
-    different classes overlap there is none.
+    A mark lasts for its duration; without one, until the next mark of the label or the record's end. Where marks of
+    different classes overlap, there is no class.
 
     Raises:
         DataError: A mark that is none of the label's classes.
@@ -60,8 +65,12 @@ def find_spans(annotations, label, header, report):
     # What lies behind an unfinished record's end is reported where the file is read.
     outside = (ends <= 0) | ((begins >= frames) & (not header.unfinished))
     outside = np.count_nonzero(outside & (values >= 0))
-    if outside and outside < len(begins):
-        report.append(f"{name}: {outside} marks of [labels.{label.name}] lie before or behind the record; left out")
+    if outside:
+        lie = "lies" if outside == 1 else "lie"
+        report.append(
+            f"{name}: {counted(outside, 'mark')} of [labels.{label.name}] {lie} before or behind the record; left out"
+        )
+    report += far_behind(annotations.path, ends[values >= 0], label, header)
     begins, ends = np.clip(begins, 0, frames), np.clip(ends, 0, frames)
     places = np.unique(np.concatenate([begins, ends]))
     covers = np.zeros((len(label.classes) + 1, len(places)), np.int64)
@@ -73,7 +82,7 @@ def find_spans(annotations, label, header, report):
         seconds, first = np.diff(places)[several].sum() / header.rate, places[:-1][several][0] / header.rate
         rule = f"marks of [labels.{label.name}] contradict each other at the same time for {seconds:g} s"
         report.append(f"{name}: {rule}, from second {first:g} on; these have no class")
-    # The last row, which index -1 meets, is that of what is unscored.
+    # Index -1 selects the last row, that of unscored marks.
     classes = np.where(several | ~covers[:-1].any(axis=0), -1, covers[:-1].argmax(axis=0))
     spans = zip(places[:-1].tolist(), places[1:].tolist(), classes.tolist(), strict=True)
     return [span for span in spans if span[2] >= 0]
@@ -88,12 +97,25 @@ def _marks(annotations, label, header, report):
     nexts = np.append(begins, end)[following]
     nexts = np.maximum(nexts, begins)
     if annotations.durations is None:
-        ends = nexts
+        ends = np.minimum(nexts, begins + _step(begins, label, header))
     else:
         lengths = np.rint(annotations.durations[chosen] * (header.rate / annotations.rate)).astype(np.int64)
+        if not lengths.any():
+            nexts = np.minimum(nexts, begins + _step(begins, label, header))
         ends = np.where(lengths > 0, begins + lengths, nexts)
         ends = np.where((ends > nexts) & (ends < nexts + _SLIVER * header.rate), nexts, ends)
     return begins, ends, np.array([found[place] for place in chosen], np.int64)
+
+
+def _step(begins, label, header):
+    """Frames that an open mark lasts at most: those of an epoch, where marks follow each other by one epoch.
+
+    Else the last of them would last to the record's end, long after the scoring.
+    """
+    epoch, steps = (label.epoch or EPOCH) * header.rate, np.diff(np.unique(begins))
+    same = len(steps) and np.abs(steps - np.median(steps)).max() <= ROUNDING * header.rate
+    regular = same and (len(steps) >= _REGULAR or abs(np.median(steps) - epoch) <= ROUNDING * header.rate)
+    return round(np.median(steps)) if regular else np.iinfo(np.int64).max // 2
 
 
 def _classes(annotations, label, header):
@@ -134,8 +156,11 @@ def _lost(scored, needed, labelled, annotations, label, header, edges):
     two = np.count_nonzero((scored >= needed) & ~labelled)
     window, start = (edges[1] - edges[0]) / header.rate, edges[0] / header.rate
     offset = (grid_start(annotations, label, header, window) - start) % window
-    text = f"{annotations.path.name}: {lost} of {windows} windows with marks of [labels.{label.name}] have no label"
-    text += f": in {two} two classes meet, {lost - two} hold too little of one"
+    marked = f"{counted(windows, 'window')} with marks of [labels.{label.name}]"
+    text = f"{annotations.path.name}: {lost} of {marked} without a label"
+    why = [f"in {two} two classes meet"] * bool(two)
+    why += [f"{lost - two} {'holds' if lost - two == 1 else 'hold'} too little of one"] * bool(lost - two)
+    text += f": {', '.join(why)}"
     yield text + (f"; the scoring's grid begins {offset:g} s off the windows, see `grid`" if offset else "")
 
 

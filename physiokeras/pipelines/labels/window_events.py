@@ -3,13 +3,14 @@
 import numpy as np
 
 from physiokeras.pipelines.labels.challenge import pair_events
-from physiokeras.pipelines.scores.score_files import frames_of, is_event, is_positive
+from physiokeras.pipelines.scores.score_files import far_behind, frames_of, is_event, is_positive
 
 
 def window_events(annotations, label, header, edges, report):
-    """Label windows by events: 1 where they cover `label.positive` seconds, if that is 0 any of it; 0 where none of it.
+    """Label windows by events.
 
-    A window is -1 where they cover less than that, and where the file does not score all of it.
+    A window is 1 where events cover `label.positive` seconds of it, or any part of it if that is 0. It is 0 where they
+    cover none of it, and -1 where they cover less than `label.positive` or the file does not score all of it.
 
     Args:
         annotations: `Annotations`.
@@ -53,6 +54,7 @@ def _spans(annotations, label, header, report):
         chosen = [place for place, text in enumerate(annotations.notes) if positive(text)]
         lengths = np.rint(annotations.durations * (header.rate / annotations.rate)).astype(np.int64)
         spans = [(frames[place], frames[place] + max(0, lengths[place])) for place in chosen]
+    report += far_behind(annotations.path, np.array([end for _, end in spans]), label, header)
     moments = sum(begin == end for begin, end in spans)
     if moments:
         report.append(f"{name}: {moments} marks of [labels.{label.name}] have no duration; taken for moments")

@@ -8,7 +8,7 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.files import number_of
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS
-from physiokeras.pipelines.people.people import UNKNOWN, Person, read_people, spelling, table_column
+from physiokeras.pipelines.people.people import UNKNOWN, Person, by_name, read_people, spelling, table_column
 from physiokeras.pipelines.people.published_splits import read_split
 
 _CODES = (9, 99, 999, 9999, 88, 888, 8888)
@@ -35,10 +35,11 @@ def read_tables(source, definition, records, report=None):
         DataError: A missing table or column, two rows that contradict each other, a text that is no class, a cell that
             is no number, or no row for any of the records.
     """
-    report, people = [] if report is None else report, read_people(source, definition)
+    report, people = [] if report is None else report, by_name(read_people(source, definition), records)
     if definition.person_column:
         column = definition.person_column
-        same = {key: cell for key, (cell, _) in table_column(source, definition.people, "record", column).items()}
+        cells = by_name(table_column(source, definition.people, "record", column), records)
+        same = {key: cell for key, (cell, _) in cells.items()}
         lacking = [name for name in records if not same.get(name)]
         if lacking:
             message = f"must name the person of every record in the column {column}. Received none for: "
@@ -51,6 +52,7 @@ def read_tables(source, definition, records, report=None):
             continue
         report += _doubts(definition.labels[name], values)
         keys = {record: definition.person_of(record) if label.by == "person" else record for record in records}
+        values = by_name(values, keys.values())
         if records and not set(keys.values()) & set(values):
             message = f"must have rows of this data set's records for [labels.{name}], by {label.by}"
             raise DataError(f"{message}. Received: {', '.join(sorted(values)[:5])}.", file=Path(source) / label.table)
@@ -132,11 +134,19 @@ def _doubts(label, values):
         return
     spelled = {}
     for name in label.classes:
-        spelled.setdefault(spelling(name), []).append(name)
+        spelled.setdefault(_alike(name), []).append(name)
     for names in spelled.values():
         if len(names) > 1:
             rule = f"{label.table}: classes of [labels.{label.name}] differ in spelling alone: {', '.join(names)}"
             yield f"{rule}. Make them one by `mapping` if they are"
+
+
+def _alike(text):
+    """What is the same in all spellings of a class: as a number, 1 and 1.0."""
+    try:
+        return number_of(text)
+    except ValueError:
+        return spelling(text)
 
 
 def _number(text, path, line):

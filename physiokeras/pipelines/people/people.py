@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.files import number_of, refuse_link_out
+from physiokeras.files import number_of, one_form, refuse_link_out
+from physiokeras.pipelines.definitions.parts import TABLE_KINDS, check
 
-UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".")
-"""Cells that say that there is no value; the point is SAS's, and so NSRR's."""
+UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".", "?", "<na>", "#n/a", "unknown")
+"""Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', "#N/A" Excel's."""
+
+_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 _LARGEST = 16 << 20
 _OLDEST = 120
@@ -33,20 +36,37 @@ def read_people(source, definition):
     Returns: dict record name -> `Person`; empty where the definition names no table.
 
     Raises:
-        DataError: Missing file or columns, a link out of the source, an age that is no number or implausible, a sex
-            other than F and M, a record twice with different entries.
+        DataError: A label whose table is not named, missing file or columns, a link out of the source, an age that is
+            no number or implausible, a sex other than F and M, a record twice with different entries.
     """
+    check_tables(definition)
     if definition.people is None:
         return {}
     path, people = Path(source) / definition.people, {}
     refuse_link_out(path, source)
     for number, row in read_rows(path, ("Record", "Sex", "Age")):
-        person = Person(_sex(row["sex"], path, number), _age(row["age"], path, number))
+        person = Person(read_sex(row["sex"], path, f"line {number}"), read_age(row["age"], path, f"line {number}"))
         name = row["record"]
         if repr(people.setdefault(name, person)) != repr(person):
             message = f"a record must have one entry. Received: {name!r} again, with other values."
             raise DataError(message, file=path, place=f"line {number}")
     return people
+
+
+def check_tables(definition):
+    """Refuse a label of a table that the definition does not name; recordings in memory bring such labels themselves.
+
+    Args:
+        definition: `Definition`.
+
+    Raises:
+        DataError: Names the label's key and the one that is lacking.
+    """
+    for name, label in definition.labels.items():
+        key = f"[labels.{name}]"
+        check(label.kind != "age" or definition.people, key, "kind age needs `people`", definition.people)
+        rule = f"must name the table; kind {label.kind} is a column of one"
+        check(label.kind not in TABLE_KINDS or label.table, f"{key} table", rule, label.table)
 
 
 def without_missing_people(definition, source):
@@ -59,7 +79,7 @@ def without_missing_people(definition, source):
     labels = {
         name: label
         for name, label in definition.labels.items()
-        if (label.kind != "age" or people) and (label.table is None or there(label.table))
+        if (label.kind != "age" or people) and (label.kind not in TABLE_KINDS or there(label.table))
     }
     column, split = definition.person_column if people else None, definition.split
     if (split.column and not people) or (split.file and not there(split.file)):
@@ -83,20 +103,27 @@ def _open(path):
         message = f"must be a readable UTF-8 table: {error}. Put it there, or remove what needs it from the definition."
         raise DataError(message, file=path) from error
     first = text.partition("\n")[0]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ";" if "," not in first and ";" in first else ","
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else next((each for each in ",;\t" if each in first), ",")
     reader = csv.reader(text.splitlines(), delimiter=delimiter)
     try:
-        return reader, [cell.strip().lower() for cell in next(reader, [])]
+        columns = [cell.strip().lower() for cell in next(reader, [])]
     except csv.Error as error:
         raise DataError(f"must be a table: {error}.", file=path, place="line 1") from error
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        message = f"each column must have a name of its own. Received twice: {', '.join(twice)}. Rename or remove one."
+        raise DataError(message, file=path, place="line 1")
+    return reader, columns
 
 
 def read_rows(path, needed):
     """Yield the line number and the row, a dict of lower-case column -> cell, of a table that has the `needed` columns.
 
-    Cells are separated by commas or, where the first line has none, semicolons; in a file named .tsv by tabs.
+    Cells are separated by commas or, where the first line has none, by semicolons or tabs; in .tsv files by tabs.
+    Where they are not separated by commas, numbers may have a decimal comma.
     """
     reader, columns = _open(path)
+    plain = reader.dialect.delimiter == ","
     try:
         if not {column.lower() for column in needed} <= set(columns):
             message = f"must have the columns {', '.join(needed)}. Received: {columns[:20]}."
@@ -106,7 +133,9 @@ def read_rows(path, needed):
                 if len(row) != len(columns):
                     message = f"must have {len(columns)} cells. Received: {len(row)}."
                     raise DataError(message, file=path, place=f"line {reader.line_num}")
-                yield reader.line_num, dict(zip(columns, (cell.strip() for cell in row), strict=True))
+                cells = (cell.strip() for cell in row)
+                cells = (cell if plain or not _COMMA.fullmatch(cell) else cell.replace(",", ".") for cell in cells)
+                yield reader.line_num, dict(zip(columns, cells, strict=True))
     except csv.Error as error:
         raise DataError(f"must be a table: {error}.", file=path, place=f"line {reader.line_num}") from error
 
@@ -125,21 +154,37 @@ def table_column(source, table, key, column):
     return cells
 
 
+def by_name(table, names):
+    """A table by name, with each key as `names` write it where they differ in Unicode's form alone."""
+    known = {one_form(name): name for name in names}
+    return {known.get(one_form(key), key): value for key, value in table.items()}
+
+
 def spelling(text):
-    """What is the same in all spellings of a name: without case, spaces, and zeros before numbers."""
-    plain = re.sub(r"[\s_-]+", "-", text.strip().casefold())
+    """A name without case, spaces and leading zeros, which all spellings of it share."""
+    plain = re.sub(r"[\s_-]+", "-", one_form(text).strip().casefold())
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
 
-def _sex(text, path, number):
+def read_sex(text, file, place):
+    """Sex of a text: "F", "M", or None where it is unknown.
+
+    Raises:
+        DataError: It is neither, nor one of `UNKNOWN`.
+    """
     if text.upper() in ("F", "M", "FEMALE", "MALE"):
         return text[0].upper()
     if text.lower() in UNKNOWN:
         return None
-    raise DataError(f"sex must be F, M or empty. Received: {text!r}.", file=path, place=f"line {number}")
+    raise DataError(f"sex must be F, M or empty. Received: {text!r}.", file=file, place=place)
 
 
-def _age(text, path, number):
+def read_age(text, file, place):
+    """Age of a text in years, NaN where it is unknown.
+
+    Raises:
+        DataError: It is no number of years that a person reaches, nor one of `UNKNOWN`.
+    """
     if text.lower() in UNKNOWN:
         return math.nan
     try:
@@ -148,5 +193,5 @@ def _age(text, path, number):
         age = -1.0
     if not 0 <= age <= _OLDEST:
         message = f"age must be a number of years in [0, {_OLDEST}], or empty. Received: {text[:40]!r}."
-        raise DataError(message, file=path, place=f"line {number}")
+        raise DataError(message, file=file, place=place)
     return age

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from physiokeras.errors import DataError
 from physiokeras.files import read_bounded, refuse_link_out
-from physiokeras.pipelines.people.people import read_header_line, read_rows, table_column
+from physiokeras.pipelines.people.people import by_name, read_header_line, read_rows, table_column
 
 WORDS = {
     "train": ("train", "training"),
@@ -51,6 +51,7 @@ def read_split(source, definition, records, report):
         refuse_link_out(path, source)
         named = _json(path) if path.suffix.lower() == ".json" else _table(path)
     persons, found, used = {record: definition.person_of(record) for record in records}, {}, set()
+    named = by_name(named, [*persons, *persons.values()])
     for record, person in persons.items():
         # A table of people has a row for each record; a file names people, their records, or both.
         for key in dict.fromkeys((record,) if split.column else (person, record)):

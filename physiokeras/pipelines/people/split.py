@@ -3,6 +3,7 @@
 import fnmatch
 
 from physiokeras.errors import DataError
+from physiokeras.files import one_form
 from physiokeras.seeds import derive
 
 
@@ -10,9 +11,9 @@ def assign_splits(definition, people, kept=None):
     """The split of every record: a function of its person and the seed alone, so that adding people moves nobody.
 
     Records that match `split.pretrain` are unlabelled. People whom `split.people` lists are where it says. For each
-    other person, a hash of the seed and the person's name is a number in [0, 1);
-    below `test` the person tests, within `validation` above it the person validates, and else trains. So the shares
-    are met on average alone: few people may leave a split empty.
+    other person, a hash of the seed and the person's name is a number in [0, 1). Below `test` the person is in "test",
+    from there to `test + validation` in "validation", and above in "train". The shares are therefore met on average
+    only: with few people a split may be empty.
 
     Args:
         definition: `Definition`.
@@ -54,7 +55,7 @@ def check_lists(definition, persons):
     persons = sorted(set(persons))
     for name, patterns in (definition.split.people or {}).items():
         for pattern in patterns:
-            if not any(_matches(person, [pattern]) for person in persons):
+            if not any(_matches(person, [pattern], persons) for person in persons):
                 message = f"{pattern!r} matches nobody. People are called {', '.join(persons[:5])}."
                 raise DataError(f"{message} Correct it, or remove it.", place=f"[split] {name}")
 
@@ -62,8 +63,9 @@ def check_lists(definition, persons):
 def _listed(split, persons, pretrain):
     """Person -> split, of those who are unlabelled or listed."""
     found = dict.fromkeys(pretrain, "pretrain")
-    for person in dict.fromkeys(persons):
-        named = [name for name, patterns in (split.people or {}).items() if _matches(person, patterns)]
+    everybody = dict.fromkeys(persons)
+    for person in everybody:
+        named = [name for name, patterns in (split.people or {}).items() if _matches(person, patterns, everybody)]
         named = [*([found[person]] if person in found else []), *named]
         if len(named) > 1:
             raise DataError(f"a person belongs to one split. {person!r} is in {' and '.join(named)}.", place="[split]")
@@ -77,8 +79,16 @@ def _listed(split, persons, pretrain):
     return found
 
 
-def _matches(person, patterns):
-    return any(fnmatch.fnmatchcase(person, pattern) for pattern in patterns)
+def _matches(person, patterns, persons):
+    """Whether a list names a person. What is somebody's whole name, brackets and all, is no pattern."""
+    whole, known = one_form(person), {one_form(each) for each in persons}
+    forms = [one_form(pattern) for pattern in patterns]
+    return whole in forms or any(fnmatch.fnmatchcase(whole, form) for form in forms if form not in known)
+
+
+def is_listed(person, split):
+    """Whether a list of `Split.people` names a person, who is not drawn then."""
+    return any(_matches(person, patterns) for patterns in (split.people or {}).values())
 
 
 def is_unlabelled(record, split):

@@ -34,7 +34,7 @@ _open_shards = Recent(OPEN_FILES)
 
 
 def _forget():
-    """In a forked process: a thread of the first one may hold the lock, which no one here would release."""
+    """Start empty in a forked process: a thread of the parent may hold the lock, and none here would release it."""
     global _open_shards
     _open_shards = Recent(OPEN_FILES)
 
@@ -88,7 +88,7 @@ class FolderWindows:
         def opened():
             return ShardWindows(manifest.opened_shard(record), record.name, record.windows, self._sizes)
 
-        # A copy of a remote shard is this reader's: another one looks anew whether it is still what the manifest says.
+        # The copy of a remote shard is kept for this reader only: other readers compare it with the manifest again.
         file = _identity(manifest.shard(record.name)) or (self._mine, number)
         return _open_shards.get((file, record.name, record.windows), opened)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from physiokeras.constants import Tensor
 from physiokeras.errors import DataError
 from physiokeras.pipelines.prepared import checking
 from physiokeras.pipelines.prepared.devices import keras_backend
@@ -80,7 +81,7 @@ class WindowsInMemory:
         source = Source(self._chosen, batch_size, seed, start_step, True, windows=self)
         return batches_of(self._chosen, source, by_numpy=self._place == "host")
 
-    def read(self, records, places):
+    def read(self, records: np.ndarray, places: np.ndarray) -> tuple[dict[str, Tensor], dict[str, np.ndarray]]:
         """As `FolderWindows.read`."""
         rows = self._begins[records] + places - self._firsts[records]
         labels = {name: values[rows] for name, values in self._labels.items()}

@@ -11,10 +11,11 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.prepared.joined_definition import joined_definition
-from physiokeras.pipelines.prepared.manifest import Manifest, identity_of, variances
+from physiokeras.pipelines.prepared.manifest import Manifest, Record, identity_of, variances
 from physiokeras.pipelines.prepared.remote import Remote
 from physiokeras.pipelines.signals.channels import ABSENT
 
@@ -22,7 +23,7 @@ REQUESTS = 16
 """Sidecars that are read at once, which counts on remote file systems."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JoinedManifest(Manifest):
     """The contents of several prepared folders, or of one in the layout of more channels than it has.
 
@@ -34,38 +35,38 @@ class JoinedManifest(Manifest):
     parts: tuple[Manifest, ...] = ()
     homes: tuple[tuple[int, int], ...] = ()
 
-    def home(self, record):
+    def home(self, record: Record) -> tuple[Manifest, Record]:
         """The manifest that a `Record` comes from, and its `Record` there."""
         part, number = self.homes[record.index]
         return self.parts[part], self.parts[part].records[number]
 
-    def write(self):
+    def write(self) -> NoReturn:
         """Refused: the manifest belongs to no folder."""
         raise DataError("a manifest of several folders is written nowhere.", file=self.folder)
 
-    def modalities_of(self, record):
+    def modalities_of(self, record: Record) -> tuple[str, ...]:
         """As `Manifest.modalities_of`."""
         part, own = self.home(record)
         return part.modalities_of(own)
 
-    def by_folder(self, records):
+    def by_folder(self, records: list[Record]) -> list[tuple[Manifest, list[Record]]]:
         """`(manifest, its records)` for each folder with any of these records."""
-        found = {}
+        found: dict[int, list[Record]] = {}
         for record in records:
             found.setdefault(self.homes[record.index][0], []).append(self.home(record)[1])
         return [pair for number, own in found.items() for pair in self.parts[number].by_folder(own)]
 
-    def value_counts(self, record, label):
+    def value_counts(self, record: Record, label: str) -> dict[float, int]:
         """As `Manifest.value_counts`; empty where the record's folder lacks the label."""
         part, own = self.home(record)
         return part.value_counts(own, label) if label in part.labels else {}
 
-    def sidecar(self, name):
+    def sidecar(self, name: str) -> dict:
         """As `Manifest.sidecar`, under the record's name here."""
         part, own = self.home(self._named[name])
         return {**part.sidecar(own.name), "record": name}
 
-    def shard(self, name):
+    def shard(self, name: str) -> Path | Remote:
         """As `Manifest.shard`."""
         part, own = self.home(self._named[name])
         return part.shard(own.name)

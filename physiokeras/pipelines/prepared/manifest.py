@@ -3,15 +3,17 @@
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, Self
 
 from physiokeras.constants import INT16_SCALE
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.prepared import cache
 from physiokeras.pipelines.prepared.remote import Remote, located
+from physiokeras.wording import counted
 
 SCHEMA = 1
 """Version of the manifest, the sidecars and the examples; another one is refused, and shards are converted again."""
@@ -62,12 +64,12 @@ class Record:
         """A field by its name."""
         return vars(self)[name]
 
-    def get(self, name, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         """A field by its name, or `default` where there is none."""
         return vars(self).get(name, default)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """A prepared folder's contents.
 
@@ -99,8 +101,20 @@ class Manifest:
     schema: int = SCHEMA
     problems: list = field(default_factory=list)
 
+    def __repr__(self):
+        """Size, splits, modalities and labels, in a few lines."""
+        sizes = (f"{name} {count}" for name, count in self.splits.items())
+        lines = [
+            f"Manifest of {self.folder}",
+            f"{counted(len(self.records), 'record')} of {counted(len({r.person for r in self.records}), 'person')}; "
+            f"windows: {', '.join(sizes) or 'none'}; {len(self.set_aside)} set aside",
+            f"modalities: {', '.join(self.modalities)}; labels: {', '.join(self.labels) or 'none'}",
+            *self.problems,
+        ]
+        return "\n  ".join(lines)
+
     @classmethod
-    def read(cls, folder):
+    def read(cls, folder: Any) -> Self:
         """Read `folder/manifest.json`; the folder may be a URL.
 
         Raises:
@@ -131,7 +145,7 @@ class Manifest:
         return manifest
 
     @classmethod
-    def joined(cls, folders):
+    def joined(cls, folders: Sequence) -> "Manifest":
         """The manifest of several prepared folders, whose windows are those of one big folder.
 
         Modalities, channels and labels go by name. What a folder lacks is absent: zeros and false in `present`; class
@@ -157,13 +171,13 @@ class Manifest:
         return join(parts) if len(parts) > 1 else parts[0]
 
     @classmethod
-    def of(cls, data):
+    def of(cls, data: Any) -> "Manifest":
         """The manifest of a folder or its URL, of a list of folders (see `joined`), or `data` if it is a manifest."""
         if isinstance(data, Manifest):
             return data
         return cls.joined(data) if isinstance(data, list | tuple) else cls.read(data)
 
-    def write(self):
+    def write(self) -> None:
         """Write `manifest.json` into the folder, whole or not at all."""
         table = asdict(self)
         del table["folder"]
@@ -171,7 +185,7 @@ class Manifest:
             del record["index"]  # its position says it
         write_atomic(self.folder / FILE, (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode())
 
-    def select(self, split=None, records=None):
+    def select(self, split: str | Sequence[str] | None = None, records: Sequence[str] | None = None) -> list[Record]:
         """Records of the named splits, or those named.
 
         Args:
@@ -198,23 +212,23 @@ class Manifest:
         return [record for record in self.records if record[what] in chosen]
 
     @property
-    def splits(self):
+    def splits(self) -> dict[str, int]:
         """Split -> number of windows, for the splits that hold any record."""
-        counts = {}
+        counts: dict[str, int] = {}
         for record in self.records:
             counts[record.split] = counts.get(record.split, 0) + record.windows
         return counts
 
     @property
-    def defaults(self):
+    def defaults(self) -> tuple[str, ...]:
         """Names of the modalities that are used where nothing else is asked for."""
         return tuple(name for name, modality in self.modalities.items() if modality["default"])
 
-    def records_of(self, people):
+    def records_of(self, people: Collection[str]) -> list[str]:
         """Names of the records of people, in the manifest's order."""
         return [record.name for record in self.records if record.person in people]
 
-    def value_counts(self, record, label):
+    def value_counts(self, record: Record, label: str) -> dict[float, int]:
         """Value of a label (a class number, a number, an age) -> windows of a record with it, unlabelled ones left out.
 
         Args:
@@ -229,12 +243,12 @@ class Manifest:
         age = record.age
         return {} if age is None or math.isnan(age) else {float(age): record.windows}
 
-    def with_variances_of(self, records):
+    def with_variances_of(self, records: Sequence[str]) -> Self:
         """The manifest with the modalities' variances over the named records, instead of over its training splits."""
         sidecars = [self.sidecar(name) for name in records]
         return replace(self, variances=variances(self.modalities, sidecars, dict.fromkeys(records, "train")))
 
-    def sidecar(self, name):
+    def sidecar(self, name: str) -> dict:
         """What a conversion noted of a record beside its shard, a dict.
 
         Raises:
@@ -246,19 +260,19 @@ class Manifest:
         except (OSError, ValueError) as error:
             raise DataError(f"cannot be read ({error}); prepare the folder again.", file=path) from error
 
-    def modalities_of(self, record):
+    def modalities_of(self, record: Record) -> tuple[str, ...]:
         """Names of the modalities that a `Record`'s folder has: here all."""
         return tuple(self.modalities)
 
-    def by_folder(self, records):
+    def by_folder(self, records: list[Record]) -> list[tuple["Manifest", list[Record]]]:
         """`(manifest, its records)` for each folder with any of these records: here this one."""
         return [(self, records)]
 
-    def shard(self, name):
+    def shard(self, name: str) -> Path | Remote:
         """Path of a record's shard."""
         return self.folder / "records" / f"{name}.tfrecord"
 
-    def opened_shard(self, record):
+    def opened_shard(self, record: Record) -> Path | Remote:
         """Where a record's shard is read: a local `Path`, a copy of a remote shard; or a URL for TensorFlow.
 
         Raises:
@@ -270,8 +284,8 @@ class Manifest:
         return path
 
     def _contents(self):
-        splits = ", ".join(f"{name} ({windows} windows)" for name, windows in self.splits.items())
-        return f"The folder has {len(self.records)} records; splits: {splits or 'none'}."
+        splits = ", ".join(f"{name} ({counted(windows, 'window')})" for name, windows in self.splits.items())
+        return f"The folder has {counted(len(self.records), 'record')}; splits: {splits or 'none'}."
 
 
 def identity_of(sources):

@@ -4,7 +4,9 @@ import json
 import re
 from collections import Counter
 
+from physiokeras.pipelines.people.split import is_listed
 from physiokeras.pipelines.signals.channels import ABSENT, is_absent
+from physiokeras.wording import counted, first_few
 
 
 def kinds_of_notes(records):
@@ -18,7 +20,9 @@ def kinds_of_notes(records):
     counts, examples = Counter(), {}
     for record in records:
         notes = [(channel["channel"], note) for channel in record.channels for note in channel["notes"]]
-        for channel, note in notes + [("", note.removeprefix(f"{record.name}: ")) for note in record.notes]:
+        named = re.compile(rf"{re.escape(record.name)}( \(in memory\))?: ")
+        for channel, note in notes + [("", note[match.end() :] if (match := named.match(note)) else note)
+                                      for note in record.notes]:  # fmt: skip
             kind = (
                 note if note.startswith(ABSENT) else re.sub(r"-?\d[\d.e+-]*", "…", note.replace(record.name, "RECORD"))
             )
@@ -78,6 +82,48 @@ def lacking(records, definition):
             problems.append(f"no window has an event of [labels.{name}], events = {list(label.events)}; see the notes")
     shares = {name: getattr(definition.split, name) for name in ("test", "validation")}
     splits = {record.split for record in records}
-    lines += [f"nobody falls into the split {name}, a share of {share:g}. Take another `seed` or more people"
+    lines += [f"nobody falls into the split {name}, a share of {share:g}. Take another `seed`, or list its people"
               for name, share in shares.items() if share and name not in splits and "train" in splits]  # fmt: skip
     return problems, lines
+
+
+def without_labels(manifest):
+    """Lines on splits in which no window has a label that others have: nothing can be trained or tested on it there.
+
+    Args:
+        manifest: `Manifest`.
+    """
+    people, known = {}, {name: set() for name in manifest.labels}
+    for record in manifest.records:
+        if record.split != "pretrain":
+            people.setdefault(record.split, {})[record.person] = True
+            for name, splits in known.items():
+                splits |= {record.split} if manifest.value_counts(record, name) else set()
+    for name, splits in known.items():
+        for split in (split for split in people if splits and split not in splits):
+            persons = first_few(list(people[split]))
+            yield (
+                f"no window of the split {split} has the label {name}; its people: {persons}. Name "
+                f"recordings without labels in `[split] pretrain`, or list people: `{split} = [...]`"
+            )
+
+
+def uneven_splits(records, split):
+    """Lines on splits drawn by shares that have one person, or less than half or more than twice their share.
+
+    Args:
+        records: The manifest's dicts.
+        split: `Split` of the definition.
+    """
+    persons = {r.person: r.split for r in records if r.split != "pretrain" and not is_listed(r.person, split)}
+    if split.column or split.file or not split.test + split.validation:
+        return
+    drawn, example = Counter(persons.values()), json.dumps(next(iter(persons), ""), ensure_ascii=False)
+    shares = {"train": 1 - split.test - split.validation, "validation": split.validation, "test": split.test}
+    for name, share in shares.items():
+        wanted, found = share * len(persons), drawn[name]
+        if share and found and (found == 1 or not wanted / 2 <= found <= wanted * 2):
+            yield (
+                f"the split {name} has {found} of {counted(len(persons), 'person')}, a share of {share:g} would be "
+                f"{wanted:.3g}. List people (`{name} = [{example}, ...]`), or take another `seed`"
+            )

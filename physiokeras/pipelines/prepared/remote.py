@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.prepared import cache
+from physiokeras.wording import counted
 
 WORKING = "tensorflow 2.16 or 2.17 with tensorflow-io 0.37.1, in an environment of their own: pip install '.[io]'"
 """Versions that work together. Later versions of TensorFlow install beside tensorflow-io, but cannot load it."""
@@ -92,7 +93,7 @@ class Remote:
         return self._files.sizes(self.url)
 
     def below(self):
-        """Name of each file below the folder, from it on, to (bytes, a text that changes with its content)."""
+        """Path of each file relative to the folder, to (bytes, a text that changes with its content)."""
         return self._files.below(self.url)
 
     def beside(self):
@@ -120,7 +121,7 @@ def local_folder(place, wanted=lambda name: True):
 
     Args:
         place: Path or URL.
-        wanted: Function of a file's name, from the folder on, to whether it is copied.
+        wanted: Function of a file's path relative to the folder, to whether it is copied.
 
     Returns: `Path`.
 
@@ -170,7 +171,10 @@ def _copied(remote, found, place):
     for name in known.keys() - found.keys():
         (folder / name).unlink(missing_ok=True)
     if new:
-        print(f"Copying {len(new)} files ({sum(found[n][0] for n in new) / 1e6:.1f} MB) from {place}", flush=True)
+        print(
+            f"Copying {counted(len(new), 'file')} ({sum(found[n][0] for n in new) / 1e6:.1f} MB) from {place}",
+            flush=True,
+        )
         cache.make_room(sum(found[name][0] for name in new))
     for name in new:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

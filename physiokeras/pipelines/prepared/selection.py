@@ -1,6 +1,8 @@
 """The windows of a prepared folder that a stream reads: records, modalities, labels, and a host's share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from physiokeras.channel_layout import ChannelLayout
 from physiokeras.errors import DataError
@@ -34,7 +36,15 @@ class Selection:
     hosts: int
 
     @classmethod
-    def of(cls, folder, split, records, modalities, labels, host):
+    def of(
+        cls,
+        folder: Any,
+        split: str | Sequence[str] | None,
+        records: Sequence[str] | None,
+        modalities: Sequence[str] | None,
+        labels: Sequence[str],
+        host: tuple[int, int],
+    ) -> Self:
         """Select by names, and check them.
 
         Raises:
@@ -63,23 +73,22 @@ class Selection:
         )
 
     @property
-    def windows(self):
+    def windows(self) -> int:
         """Number of windows of this host."""
         return sum(count for _, count in self.extents)
 
     @property
-    def in_place(self):
+    def in_place(self) -> bool:
         """Whether TensorFlow reads the shards where they are, on a remote file system."""
         return isinstance(self.manifest.folder, Remote) and not self.manifest.folder.is_copied
 
-    def steps(self, batch_size):
+    def steps(self, batch_size: int | None) -> int:
         """Full batches in a pass, the same for every host.
 
         Raises:
             DataError: There are fewer windows than one batch.
         """
-        check_batch_size(batch_size)
-        steps = self.total // self.hosts // batch_size
+        steps = self.total // self.hosts // checked_batch_size(batch_size)
         if not steps:
             raise DataError(
                 f"{self.total} windows for {self.hosts} host(s) are fewer than one batch of {batch_size}; "
@@ -89,15 +98,16 @@ class Selection:
         return steps
 
     @property
-    def columns(self):
+    def columns(self) -> list[int]:
         """Positions of the selected modalities' channels among all channels of the definition."""
         return ChannelLayout.of(self.manifest.modalities).positions(self.modalities)
 
 
-def check_batch_size(batch_size):
-    """Refuse what is not a positive integer."""
+def checked_batch_size(batch_size):
+    """`batch_size`; refuse what is not a positive integer."""
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}.")
+    return batch_size
 
 
 def share(counts, number, hosts):

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 
 from physiokeras.pipelines.prepared.folder_windows import OPEN_FILES, aligned_copy, blank, reader
-from physiokeras.pipelines.prepared.selection import check_batch_size
+from physiokeras.pipelines.prepared.selection import checked_batch_size
 from physiokeras.pipelines.prepared.window_order import PassOrder
 
 ENDLESS = 1 << 62
@@ -26,7 +26,7 @@ class Source:
     """
 
     def __init__(self, chosen, batch_size, seed, start_step, drop_remainder, windows=None):
-        check_batch_size(batch_size)
+        checked_batch_size(batch_size)
         self._chosen, self.batch_size, self.seed = chosen, batch_size, seed
         self.start_step, self.drop_remainder = start_step, drop_remainder
         self._firsts, counts = np.array(chosen.extents, np.int64).reshape(-1, 2).T

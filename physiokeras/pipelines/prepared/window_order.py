@@ -1,7 +1,7 @@
 """The order of a shuffled stream: a pure function of seed, pass and numbers of windows, which reads no shard.
 
-It is the order that `tf.data` gave the first version of the stream (`interleave` of up to 32 shards, then `shuffle`
-with a buffer of 2,048 windows, seeded by TensorFlow's stateless generators): its trainings resume exactly.
+The first version of the stream had this order from `tf.data`: `interleave` of up to 32 shards, then `shuffle` with a
+buffer of 2,048 windows, seeded by TensorFlow's stateless generators. So trainings of that version resume exactly.
 
 Source of the generator: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32-10), in the
 seeding of tensorflow/core/kernels/stateless_random_ops.cc and tensorflow/core/lib/random/philox_random.h.
@@ -73,7 +73,7 @@ class PassOrder:
 def in_turn(counts):
     """Windows of shards of which `OPEN_SHARDS` are open, one window from each in turn.
 
-    The turn in which a shard turns out to be at its end gives nothing; the next shard opens in the turn after.
+    A turn that meets the end of a shard yields no window; the next shard opens in the turn after it.
 
     Args:
         counts: Number of windows of each shard.

@@ -50,9 +50,13 @@ class Annotations:
     coding: str | None = None
     scored: float | None = None
 
-    def place(self, number, frame=None):
+    def place(self, number: int, frame: int | None = None) -> str:
         """Place of an annotation, for messages; `frame` is its frame, where that says more than its sample."""
-        return self.places[number] if self.places else f"sample {self.samples[number] if frame is None else frame}"
+        if self.places:
+            return self.places[number]
+        if self.durations is not None:
+            return f"second {self.samples[number] / self.rate:g}"
+        return f"sample {self.samples[number] if frame is None else frame}"
 
 
 def read_annotations(path):

@@ -32,7 +32,7 @@ def file_start(path):
         return _wfdb_start(Path(path))
     if name.endswith(edf.SUFFIXES):
         return Start.of(path)
-    return raw_start(mne_files.open_raw(path)[0]) if name.endswith(mne_files.SUFFIXES) else None
+    return raw_start(mne_files.open_raw(path)[0]) if name.endswith((*mne_files.SUFFIXES, mne_files.NIHON)) else None
 
 
 def raw_start(raw):

@@ -47,7 +47,7 @@ class _Head:
     fault: str | None = None
 
     @property
-    def end(self):
+    def end(self) -> float:
         return self.begin + self.samples / self.rate
 
 

@@ -44,6 +44,7 @@ def read_edf_header(path):
     """
     refuse_link_out(path, path.parent)
     edf, frames, notes = _open(path)
+    unfinished = bool(notes)
     with refused(path):
         duration = edf.data_record_duration
         if not edf.signals:
@@ -55,8 +56,10 @@ def read_edf_header(path):
         fastest = max(signal.rate for signal in signals) or 1.0
         gaps_expected = edf.reserved[:5] in ("EDF+D", "BDF+D")
         runs, more = find_runs(path, duration, frames, fastest, gaps_expected=gaps_expected)
+        notes += [f"{signal.name}: physical minimum above the maximum; read as inverted" for signal in signals
+                  if signal.gain < 0]  # fmt: skip
     facts = {"rate": 1 / duration, "frames": frames, "signals": signals, "runs": runs}
-    return {**facts, "unfinished": bool(notes), "notes": (*notes, *more)}
+    return {**facts, "unfinished": unfinished, "notes": (*notes, *more)}
 
 
 def read_edf_samples(path, index, block):
@@ -188,7 +191,7 @@ def _signal(signal, path, duration):
 
 
 def _text(latin):
-    """A field that edfio read as Latin-1: UTF-8 where its bytes are that."""
+    """A field that edfio decoded as Latin-1; decoded as UTF-8 where its bytes are valid UTF-8."""
     try:
         return latin.encode("latin-1").decode("utf-8").strip()
     except UnicodeError:

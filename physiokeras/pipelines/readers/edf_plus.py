@@ -5,9 +5,12 @@ bytes are walked here. Source: Kemp and Olivan 2003, Clin Neurophysiol 114:1755;
 """
 
 import math
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -22,7 +25,7 @@ _SHOWN = 3
 
 
 class refused:
-    """Whatever a reader stumbles over inside, in a damaged EDF file, becomes a `DataError`."""
+    """Context: any error while a damaged EDF file is read becomes a `DataError`."""
 
     def __init__(self, path):
         self.path = path
@@ -60,7 +63,7 @@ class Layout:
     places: tuple[tuple[int, int], ...] = ()
 
     @classmethod
-    def of(cls, path):
+    def of(cls, path: str | os.PathLike) -> Self:
         """From the header; no data record is read."""
         with refused(path), open(path, "rb") as file:
             head = file.read(256)
@@ -77,7 +80,7 @@ class Layout:
             records = (Path(path).stat().st_size - begin) // size if size > 0 else 0
             return cls(Path(path), begin, size, records, tuple(slots), len(places), tuple(places))
 
-    def lists(self):
+    def lists(self) -> Iterator[tuple[int, bytes]]:
         """Yield `(byte, content)` for each list of each channel, in the file's order."""
         if not self.records:
             return
@@ -86,7 +89,7 @@ class Layout:
             for start, stop in self.slots:
                 yield self.begin + number * self.size + start, record[start:stop].tobytes()
 
-    def onset(self, number):
+    def onset(self, number: int) -> float:
         """Seconds from the file's start to the data record `number`; NaN where it does not keep the time."""
         with open(self.path, "rb") as file:
             start, stop = self.slots[0]
@@ -104,13 +107,11 @@ class Mark:
         onset: Seconds from the file's start; may be negative.
         duration: Seconds, or None where the file gives none that can be.
         text: What it says.
-        byte: Where it stands.
     """
 
     onset: float
     duration: float | None
     text: str
-    byte: int
 
 
 def read_marks(path):
@@ -127,7 +128,7 @@ def read_marks(path):
             match = _ENTRY.fullmatch(entry)
             texts = [_text(text, path, place) for text in match[3].split(b"\x14")] if match else []
             duration = _duration(match[2]) if match else None
-            found = [Mark(float(match[1]), duration, text, place) for text in texts if text]
+            found = [Mark(float(match[1]), duration, text) for text in texts if text]
             marks += found
             if found and match[2] is not None and duration is None and match[2].strip(b" 0."):
                 strange.append((place, match[2].decode("latin-1"), found[0].text))

@@ -1,9 +1,11 @@
 """Start times of EDF files, and the seconds between two of them."""
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Self
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.readers.edf_plus import Layout
@@ -34,8 +36,13 @@ class Start:
     dated: bool
     first: float
 
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing is known of it: midnight of no date is what is written where times are removed."""
+        return not self.dated and self.moment.time() == time()
+
     @classmethod
-    def of(cls, path):
+    def of(cls, path: str | os.PathLike) -> Self:
         """Read a file's start.
 
         Raises:
@@ -78,6 +85,10 @@ def shift_between(path, recording, seconds, begins, ends):
     if path == recording:
         return -first_onset(path), []
     score, signal = Start.of(path), Start.of(recording)
+    if score.unknown != signal.unknown:
+        lost = path if score.unknown else recording
+        note = f"{lost.name} starts at midnight of no date, which is unknown"
+        return -signal.first, [f"{path.name}: taken to begin with the recording, for {note}"]
     shift = (score.moment - signal.moment) / timedelta(seconds=1) - signal.first
     if score.dated and signal.dated:
         last = max(begin + DAY / 2 if end is None else end for begin, end in zip(begins, ends, strict=True))

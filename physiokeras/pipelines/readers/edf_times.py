@@ -6,6 +6,7 @@ import numpy as np
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.readers.edf_plus import Layout
+from physiokeras.wording import counted
 
 JUMP = 0.1
 """Seconds by which a data record may begin late before that is a gap; recorders write times with some jitter."""
@@ -78,7 +79,9 @@ def _notes(path, runs, late, duration, records, fastest):
     notes = []
     if len(runs) > 1:
         lost = late[-1] if math.isfinite(late[-1]) else 0.0
-        notes.append(f"{path.name}: {len(runs) - 1} gaps between data records, {lost:.1f} s in all, are missing data")
+        notes.append(
+            f"{path.name}: {counted(len(runs) - 1, 'gap')} between data records, {lost:.1f} s in all: missing data"
+        )
     if late.min() < -_NOTABLE:
         notes.append(f"{path.name}: its clock runs {-late.min():.1f} s ahead of its data records; left as they are")
     return notes

@@ -1,7 +1,9 @@
 """The header of a record of any format: all that is known before samples are read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.readers.channel_names import matches
@@ -39,16 +41,16 @@ class Header:
     runs: tuple[tuple[int, float], ...] = ((0, 0.0),)
     unfinished: bool = False
     companions: tuple[Path, ...] = ()
-    recording: object = None
+    recording: Any = None
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         """Length of the record, its gaps included."""
         first, begin = self.runs[-1]
         return begin + (self.frames - first) / self.rate
 
     @property
-    def files(self):
+    def files(self) -> tuple[Path, ...]:
         """Paths of the signal files, each once, none that is at fault; of several segments, their headers too."""
         if self.segments:
             parts = [file for part in self.segments for file in (part.header.path, *part.header.files)]
@@ -56,7 +58,7 @@ class Header:
         names = dict.fromkeys(signal.file for signal in self.signals if signal.fault is None)
         return tuple(dict.fromkeys([*(self.path.parent / name for name in names), *self.companions]))
 
-    def index(self, channel):
+    def index(self, channel: Any) -> int | None:
         """Position of a definition's `Channel`, or None where the record lacks it.
 
         Raises:
@@ -67,7 +69,7 @@ class Header:
             self.lacks(channel)
         return index
 
-    def find(self, names):
+    def find(self, names: Sequence[str]) -> int | None:
         """Position of the first of `names` that the record has, or None.
 
         Raises:
@@ -87,7 +89,7 @@ class Header:
                 return self.usable(found[0])
         return None
 
-    def lacks(self, channel, also=""):
+    def lacks(self, channel: Any, also: str = "") -> NoReturn:
         """Refuse the record, which lacks a channel that is required.
 
         Raises:
@@ -97,7 +99,7 @@ class Header:
         has = ", ".join(signal.name for signal in self.signals)
         raise DataError(f"{message}. The record has: {has}.", file=self.path, channel=channel.name)
 
-    def usable(self, index):
+    def usable(self, index: int) -> int:
         """`index`, of a signal without a fault.
 
         Raises:

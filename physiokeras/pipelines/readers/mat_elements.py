@@ -14,7 +14,10 @@ _MATRIX, _COMPRESSED = 14, 15
 _PLAIN = (1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18)
 """Types of elements that hold numbers or text."""
 
-_CLASSES = range(1, 18)
+_CLASSES, _TEXT, _SPARSE, _NUMBERS, _OPAQUE = range(1, 18), 4, 5, range(6, 16), 17
+_COMPLEX = 0x800
+"""Flag of an array that has imaginary parts, too."""
+
 _DEEPEST = 64
 _LARGEST = 4 << 30
 """Bytes that a compressed element may hold."""
@@ -41,8 +44,8 @@ def check_elements(path):
 
 
 def _walk(view, order, fail, origin, depth):
-    """Walk the elements in `view`, whose first byte is byte `origin` of the file."""
-    place = 0
+    """Walk the elements in `view`, whose first byte is byte `origin` of the file; return how many there are."""
+    place = count = 0
     while place < len(view):
         kind, size, begin, after = _tag(view, place, order, fail, origin)
         if kind == _COMPRESSED and not depth:
@@ -54,17 +57,28 @@ def _walk(view, order, fail, origin, depth):
             _matrix(view[begin : begin + size], order, fail, origin + begin, depth + 1)
         elif kind not in _PLAIN or not depth:
             fail(f"an element has the unknown type {kind}", origin + place)
-        place = after
+        place, count = after, count + 1
+    return count
 
 
 def _matrix(view, order, fail, origin, depth):
     """Walk an array: its flags, whose first number holds its class, then its other elements."""
     if not len(view):
         return
-    kind, size, begin, _ = _tag(view, 0, order, fail, origin)
-    if kind != 6 or size != 8 or struct.unpack_from(f"{order}I", view, begin)[0] & 0xFF not in _CLASSES:
+    kind, size, begin, after = _tag(view, 0, order, fail, origin)
+    flags = struct.unpack_from(f"{order}I", view, begin)[0] if kind == 6 and size == 8 else 0
+    held = flags & 0xFF
+    if held not in _CLASSES:
         fail("an array must begin with its flags", origin)
-    _walk(view, order, fail, origin, depth)
+    if held != _OPAQUE:
+        kind, size, _, _ = _tag(view, after, order, fail, origin)
+        if kind != 5 or size < 8 or size % 4:
+            fail(f"dimensions of an array are of type {kind} in {size} bytes", origin)
+    # Flags, dimensions, name, then real parts, before which sparse arrays have two lists of places.
+    needed = 6 if held == _SPARSE else 4 if held in (_TEXT, *_NUMBERS) else 1
+    count = _walk(view, order, fail, origin, depth)
+    if count < needed + (needed > 1 and bool(flags & _COMPLEX)):
+        fail(f"an array of class {held} and flags {flags:#x} has {count} elements", origin)
 
 
 def _tag(view, place, order, fail, origin):

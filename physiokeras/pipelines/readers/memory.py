@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import LONGEST_NAME
 from physiokeras.pipelines.readers import mne_files
 from physiokeras.pipelines.readers.annotations import Annotations
 from physiokeras.pipelines.readers.header import Header
 from physiokeras.pipelines.readers.mne_scores import marks_of
 from physiokeras.pipelines.readers.timed_marks import timed_marks
 from physiokeras.pipelines.readers.wfdb_header import Signal, plain_unit
+from physiokeras.wording import counted
 
 FORMAT = "memory"
 """`Signal.format` of arrays."""
@@ -58,22 +61,24 @@ class Recording:
     def __post_init__(self):
         if not re.fullmatch(r"[^./\\\0:][^/\\\0:]*", self.name):
             raise ValueError(f"`name` must be a file name that does not begin with a dot. Received: {self.name!r}.")
+        if len(os.fsencode(self.name)) > LONGEST_NAME:
+            raise ValueError(f"`name` may have {LONGEST_NAME} bytes. Received: {self.name!r}.")
 
     def __str__(self):
         return f"{self.name} (in memory)"
 
     @property
-    def stem(self):
+    def stem(self) -> str:
         """Its name: what `Path.stem` is of a record's file."""
         return self.name
 
     @property
-    def header(self):
+    def header(self) -> Header:
         """`Header`."""
         rate = self.frames / self.seconds
         return Header(Path(str(self)), self.name, rate, self.frames, self.signals, self.notes, recording=self)
 
-    def read(self, index):
+    def read(self, index: int) -> np.ndarray:
         """One channel in its unit: float32 `(samples,)`, NaN where missing."""
         if isinstance(self.samples, tuple):
             values = np.array(self.samples[index], np.float32)
@@ -81,7 +86,7 @@ class Recording:
             return values
         return mne_files.read_raw_channel(self.samples, index, self.signals[index].gain)
 
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of all that is in it, hexadecimal."""
         about = [(signal.name, signal.unit, signal.rate, signal.gain) for signal in self.signals]
         found = hashlib.sha256(repr(about).encode())
@@ -96,7 +101,7 @@ class Recording:
             found.update(texts.onset.tobytes() + texts.duration.tobytes() + repr(list(texts.description)).encode())
         if self.annotations:
             marks = self.annotations
-            found.update(marks.samples.tobytes() + marks.durations.tobytes() + repr(marks.notes).encode())
+            found.update(marks.samples.tobytes() + np.asarray(marks.durations).tobytes() + repr(marks.notes).encode())
         return found.hexdigest()
 
 
@@ -132,6 +137,9 @@ def from_arrays(
         DataError: A channel that is no row of numbers, has no rate or another length than the first; a rate or unit of
             a channel that is not there; a mark without a time, or of negative duration.
     """
+    if not isinstance(signals, Mapping) or not all(isinstance(channel, str) for channel in signals):
+        rule = '`signals` must be a dict of channel name to its samples, {"C3": row, ...}'
+        raise DataError(f"{rule}. Received: {type(signals).__name__}.", file=name)
     if not signals:
         raise DataError("must have at least one channel.", file=name)
     given = rates if isinstance(rates, Mapping) else dict.fromkeys(signals, rates)
@@ -141,7 +149,8 @@ def from_arrays(
         if unknown:
             rule = f"`{argument}` must be of its channels {', '.join(signals)}"
             raise DataError(f"{rule}. Received also: {unknown}.", file=name)
-    arrays = tuple(np.asarray(values) for values in signals.values())
+    signals = {channel: _filled(values) for channel, values in signals.items()}
+    arrays = tuple(signals.values())
     described = tuple(
         _signal(name, channel, values, given.get(channel), texts.get(channel))
         for channel, values in zip(signals, arrays, strict=True)
@@ -199,12 +208,30 @@ def from_raw(
 
 def _marks(recording, scores):
     """`Annotations` of scores."""
+    marks = []
     for number, mark in enumerate(scores):
-        onset, duration, _ = mark if len(mark) == 3 else (math.nan, math.nan, "")
+        onset, duration, text = mark if len(mark) == 3 else (math.nan, math.nan, "")
+        onset, duration = _float(onset), _float(duration)
         if not (math.isfinite(onset) and math.isfinite(duration) and duration >= 0):
             rule = "must be (onset, duration, text), in seconds, the duration 0 or more; 0 lasts to the next mark"
             raise DataError(f"{rule}. Received: {mark!r}.", file=recording, place=f"scores[{number}]")
-    return timed_marks(Path(f"{recording} (in memory)"), *(list(column) for column in zip(*scores, strict=True)))
+        marks.append((onset, duration, text))
+    return timed_marks(Path(f"{recording} (in memory)"), *(list(column) for column in zip(*marks, strict=True)))
+
+
+def _filled(values):
+    """An array; what a masked array hides is missing, whatever lies below."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values.astype(np.result_type(values.dtype, np.float32)).filled(np.nan))
+    return np.asarray(values)
+
+
+def _float(value):
+    """A number; NaN for what is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _infinite(signals):
@@ -212,7 +239,7 @@ def _infinite(signals):
     for name, values in signals.items():
         count = np.count_nonzero(np.isinf(values))
         if count:
-            yield f"{name}: {count} infinite values are missing data"
+            yield f"{name}: {counted(count, 'infinite value')} taken as missing data"
 
 
 def _signal(recording, name, values, rate, unit):
@@ -220,7 +247,7 @@ def _signal(recording, name, values, rate, unit):
     if values.ndim != 1 or values.dtype.kind not in "iufb" or not len(values):
         message = f"must be one row of real numbers. Received: {values.dtype} of shape {values.shape}."
         raise DataError(message, file=recording, channel=name)
-    if not 0 < float(rate or math.nan) < 1e9:
+    if not 0 < _float(rate) < 1e9:
         raise DataError(f"`rates` must give its rate in Hz. Received: {rate!r}.", file=recording, channel=name)
     unit = plain_unit(unit or "")
     fields = {"file": "", "format": FORMAT, "offset": 0, "initial": None, "checksum": None, "line": 0}

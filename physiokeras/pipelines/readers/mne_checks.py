@@ -12,6 +12,7 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.readers.wfdb_header import plain_unit
+from physiokeras.wording import counted
 
 _WIDTHS = {"INT_16": 2, "UINT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 _GDF_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8, 279: 3, 535: 3}
@@ -146,7 +147,9 @@ def _segments(path, samples, rate):
         message = f"{last / rate:.0f} s recorded over {at:.0f} s; divide the record at its longest pause"
         raise DataError(f"the pauses between segments are too long: {message}.", file=path)
     lost = at - last / rate
-    return tuple(runs), [f"{path.name}: {len(runs) - 1} pauses, {lost:.1f} s in all, are missing data"] * (lost > 0)
+    return tuple(runs), [f"{path.name}: {counted(len(runs) - 1, 'pause')}, {lost:.1f} s in all: missing data"] * (
+        lost > 0
+    )
 
 
 def _moment(date, path):
@@ -155,6 +158,34 @@ def _moment(date, path):
     except ValueError as error:
         message = f"a segment's time must be yyyymmddhhmmss and microseconds. Received: {date!r}."
         raise DataError(message, file=path) from error
+
+
+def is_nihon(path):
+    """Whether a file is a recording of Nihon Kohden; BrainVision's samples have the same extension."""
+    if path.suffix.lower() != ".eeg" or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(4) in (b"EEG-", b"QI-4", b"DAE-")
+
+
+def check_nihon(path):
+    """Check that MNE finds the files beside a recording of Nihon Kohden: without them it takes other names of channels.
+
+    Returns: `Checked`.
+
+    Raises:
+        DataError: No such recording; a companion whose extension is in small letters.
+    """
+    if not is_nihon(path):
+        message = "is no recording of Nihon Kohden. One of BrainVision is named by its .vhdr."
+        raise DataError(message, file=path, place="byte 0")
+    beside = [file for file in path.parent.iterdir() if file.stem == path.stem and file != path]
+    found = [file for file in beside if file.suffix.upper() in (".PNT", ".LOG", ".21E")]
+    strange = sorted(file.name for file in found if file.suffix != file.suffix.upper())
+    if strange:
+        message = f"MNE looks for .PNT, .LOG and .21E in capitals. Received: {', '.join(strange)}. Rename it."
+        raise DataError(message, file=path)
+    return Checked(tuple(sorted(found)))
 
 
 def check_gdf(path):

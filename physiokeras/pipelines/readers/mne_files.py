@@ -15,7 +15,7 @@ from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.readers.fif_tags import check_tags
 from physiokeras.pipelines.readers.mat_elements import check_elements
-from physiokeras.pipelines.readers.mne_checks import Checked, check_brainvision, check_gdf
+from physiokeras.pipelines.readers.mne_checks import Checked, check_brainvision, check_gdf, check_nihon, is_nihon
 from physiokeras.pipelines.readers.wfdb_header import Signal, plain_unit
 
 FORMAT = "MNE"
@@ -38,6 +38,9 @@ SUFFIXES = (
 )
 """Extensions, in lower case, that no list of records has; a pattern may name any other that MNE reads."""
 
+NIHON = ".eeg"
+"""Nihon Kohden's extension, in lower case, which BrainVision's files of samples have too."""
+
 _TRIED = (".vhdr", ".ahdr", ".fif", ".fif.gz", ".set", ".gdf", ".lay")
 """Extensions of formats that were tried with files of known values."""
 
@@ -46,17 +49,22 @@ FOLDERS = (".mff", ".ds", ".mefd")
 
 NO_FOLDERS = "a recording that is a folder is no record; give it to physiokeras.pipelines.from_raw"
 
-_CHECKS = {".vhdr": check_brainvision, ".ahdr": check_brainvision, ".gdf": check_gdf}
+_CHECKS = {".vhdr": check_brainvision, ".ahdr": check_brainvision, ".gdf": check_gdf, NIHON: check_nihon}
 
 _WAYS = {
     ".xdf": "MNE reads no XDF. Load it with pyxdf and give it to physiokeras.pipelines.from_arrays, or save it as FIF",
-    ".eeg": "A BrainVision record is named by its .vhdr",
     ".vmrk": "A BrainVision record is named by its .vhdr",
     ".fdt": "An EEGLAB record is named by its .set",
 }
 
 _SCALES = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "nV": 1e-9, "uS": 1e-6}
 """What MNE multiplies by, for the units that it converts to SI."""
+
+_NIHON_HEAD = 0x1800
+"""Bytes before the samples of Nihon Kohden, at least."""
+
+_BESIDE = (".vmrk", ".LOG", ".PNT", ".21E")
+"""Extensions of files of marks and names that MNE reads, too, and does not list."""
 
 _HELD = 1 << 24
 """Bytes of a file that are read at a time, about."""
@@ -102,7 +110,7 @@ def read_mne_header(path):
     suffix = path.suffix.lower()
     if not path.is_file():
         raise DataError(f"must be a readable file; {NO_FOLDERS}.", file=path)
-    if suffix in _WAYS and suffix != ".eeg":
+    if suffix in _WAYS:
         raise DataError(f"{_WAYS[suffix]}.", file=path)
     with refused(path):
         checked = _CHECKS.get(suffix, lambda path: Checked())(path)
@@ -258,6 +266,7 @@ def import_mne(path):
 
 def _stamp(path, raw):
     files = [path, *(Path(file) for file in raw.filenames if file)]
+    files += [file for end in _BESIDE if (file := path.with_suffix(end)).exists()]
     with contextlib.suppress(OSError):
         return [(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return None
@@ -268,6 +277,10 @@ def _check_size(path, raw, companions):
     values, size = raw.n_times * len(raw.ch_names), sum(file.stat().st_size for file in (path, *companions))
     if values > 1000 * size:
         raise DataError(f"cannot hold {values} samples in {size} bytes. Restore it.", file=path)
+    least, has = _NIHON_HEAD + 2 * raw.n_times * (len(raw.ch_names) + 1), path.stat().st_size
+    if is_nihon(path) and has < least:
+        message = f"must have at least {least} bytes: a header and {raw.n_times} samples. Received: {has}"
+        raise DataError(f"{message}. Is it cut? Restore it.", file=path)
     for file in companions:
         if file.suffix.lower() == ".fdt" and file.stat().st_size != 4 * values:
             rule = f"must have {4 * values} bytes, says {path.name}"
@@ -280,7 +293,7 @@ def _plain(text):
 
 @contextlib.contextmanager
 def refused(path, channel=None):
-    """Whatever MNE stumbles over inside, in a damaged file, becomes a `DataError`."""
+    """Context: any error while MNE reads a damaged file becomes a `DataError`."""
     try:
         yield
     except DataError:

@@ -8,6 +8,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.pipelines.readers.clock import file_start
 from physiokeras.pipelines.readers.mne_files import (
+    NIHON,
     SUFFIXES,
     check_structure,
     import_mne,
@@ -18,7 +19,7 @@ from physiokeras.pipelines.readers.mne_files import (
 )
 from physiokeras.pipelines.readers.timed_marks import timed_marks
 
-ANNOTATED = (*SUFFIXES, ".vmrk")
+ANNOTATED = (*SUFFIXES, NIHON, ".vmrk")
 """Extensions, in lower case, of the files whose annotations are read through MNE."""
 
 _SAME = 1e-4

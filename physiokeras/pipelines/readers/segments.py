@@ -6,6 +6,7 @@ variable one the first segment, of no samples, lists all signals, and each other
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines.readers.wfdb_header import integer, read_lines
@@ -28,7 +29,7 @@ class Segment:
     """
 
     start: int
-    header: object
+    header: Any
     places: tuple[int | None, ...]
 
 

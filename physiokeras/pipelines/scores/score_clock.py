@@ -77,6 +77,9 @@ def onsets_of_clock(texts, header, path, places, times):
     if start is None:
         rule = "scores at times of day can be placed only on a recording that keeps when it starts, as EDF does"
         raise DataError(f"{rule}. Write seconds from the recording's start.", file=path)
+    if start.unknown:
+        rule = "scores at times of day need the recording's start, and midnight of no date stands for an unknown one"
+        raise DataError(f"{rule}. Write seconds from the recording's start.", file=path, place=places[0])
     if start.dated and all(day for day, _, _ in found):
         midnight = [datetime.combine(day, datetime.min.time()) for day, _, _ in found]
         shifts = [(moment - start.moment) / timedelta(seconds=1) for moment in midnight]

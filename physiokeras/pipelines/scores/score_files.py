@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import refuse_link_out
+from physiokeras.files import one_form, refuse_link_out
 from physiokeras.pipelines.readers import dreem, edf, mne_scores
 from physiokeras.pipelines.readers.annotations import read_annotations
-from physiokeras.pipelines.scores.score_marks import EVENT, STAGE
+from physiokeras.pipelines.scores.score_marks import EVENT, STAGE, is_text
 from physiokeras.pipelines.scores.score_tables import SUFFIXES, read_text_scores
 from physiokeras.pipelines.scores.score_xml import read_xml_scores
 from physiokeras.pipelines.scores.stage_names import KALES, UNSCORED, coding_of, standard_classes, standard_stage
@@ -25,6 +25,9 @@ BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 
 UNKNOWN = -2
 """Class of a mark that a label must know and does not."""
+
+_BEHIND = 60.0
+"""Seconds behind a record's end up to which a mark may last without a note."""
 
 _KINDS = 8
 """Kinds of unused marks that are listed one by one."""
@@ -39,7 +42,7 @@ def annotation_file(path, label):
     path = Path(path)
     if label.file is None:
         return _any_case(path.with_suffix(f".{label.annotator}")) if label.annotator else None
-    # Whatever stands in a record's name stands for itself.
+    # Wildcards in a record's name match themselves only.
     known = {"record": path.stem, "folder": path.parent.name}
 
     def insert(match):
@@ -48,10 +51,25 @@ def annotation_file(path, label):
     *folders, pattern = re.sub(r"\{(record|folder)(?::\.(\d+))?\}", insert, label.file).split("/")
     folder = Path(os.path.normpath(path.parent.joinpath(*folders)))
     files = matching(folder, any_case(pattern)) if folder.is_dir() else []
+    files = [file for file in files if not _of_a_longer_name(file, path, files)]
     if len(files) > 1:
         names, wanted = ", ".join(file.name for file in files), wanted_file(path, label)
         raise DataError(f"one file must match [labels.{label.name}] file = {wanted!r}. Received: {names}.", file=path)
     return files[0] if files else None
+
+
+def _of_a_longer_name(file, path, files):
+    """Whether a score file's name begins with that of another record: P07_10.xml is not P07_1's.
+
+    Args:
+        file: The score file.
+        path: The record.
+        files: Score files that match for the record.
+    """
+    if not file.name.startswith(path.stem) or file.stem == path.stem or not path.parent.is_dir():
+        return False
+    others = matching(path.parent, any_case(f"{escaped(path.stem)}?*{path.suffix}"))
+    return any(file.name.startswith(other.stem) for other in others if other not in files)
 
 
 def wanted_file(path, label):
@@ -79,20 +97,21 @@ def any_case(pattern):
 
 def matching(folder, pattern):
     """Paths in a folder whose names match, hidden ones left out, sorted."""
+    pattern = one_form(pattern)
     modified, expression = os.stat(folder).st_mtime_ns, re.compile(fnmatch.translate(pattern))
-    # The clock of file systems is coarse: what changed just now may change once more at the same time.
+    # File systems keep coarse times: a folder that changed just now may change again without a new time.
     settled = time.time_ns() - modified > 2_000_000_000
     names = _names(folder, modified) if settled else _names.__wrapped__(folder, modified)
     first = re.match(r"[^*?[]*", pattern)[0]
-    begin = bisect.bisect_left(names, first)
-    end = bisect.bisect_right(names, first + chr(0x10FFFF))
-    return [folder / name for name in names[begin:end] if expression.match(name) and not name.startswith(".")]
+    begin = bisect.bisect_left(names, (first,))
+    end = bisect.bisect_right(names, (first + chr(0x10FFFF),))
+    return [folder / name for form, name in names[begin:end] if expression.match(form) and not form.startswith(".")]
 
 
 @functools.lru_cache(64)
 def _names(folder, modified):
-    """Names in a folder, sorted: looked up once for all of its records."""
-    return sorted(os.listdir(folder))
+    """Names in a folder, each after its Unicode form, sorted: looked up once for all of its records."""
+    return sorted((one_form(name), name) for name in os.listdir(folder))
 
 
 def _any_case(file):
@@ -124,6 +143,27 @@ def scores(header, label, report):
     return annotations
 
 
+def far_behind(path, ends, label, header):
+    """A note on marks that last far beyond the record, as where durations are in another unit.
+
+    Args:
+        path: The score file.
+        ends: Frames at which marks end.
+        label: `Label`.
+        header: `Header` of the recording.
+    """
+    count = np.count_nonzero(ends > round((header.seconds + _BEHIND) * header.rate))
+    if not count or header.unfinished:
+        return []
+    rule = f"{count} marks of [labels.{label.name}] last over {_BEHIND:g} s beyond the record"
+    return [f"{path.name}: {rule}; are durations in another unit?"]
+
+
+def has_scores(header, label):
+    """Whether a record has a file, or marks in memory, of a label."""
+    return _source(header, label) is not None
+
+
 def frames_of(annotations, label, header):
     """Frame of every annotation, counted from 0; negative where it begins before the record."""
     samples = annotations.samples - label.first_sample
@@ -135,9 +175,8 @@ def class_reader(label, annotations=None):
     """Function of `(symbol, text)` of a mark: the number of its class in a label of stages or spans.
 
     It is -1 for what is listed as unscored, None for what is no mark of the label, and `UNKNOWN` for a mark of the
-    label that is none of its classes. What is listed as unscored need not have the prefix, and what is listed with it
-    need not have it twice. Names of stages that the field knows need no entry. Of the patterns, those with `*`, the
-    first that matches counts, where no text matches whole.
+    label that is none of its classes. Entries of the label match with and without its prefix. Common names of stages
+    need no entry. An entry with `*` is a pattern: the first that matches counts, where no entry equals the text.
 
     Args:
         label: `Label`.
@@ -174,7 +213,7 @@ def is_event(text):
 
 
 def uses(label):
-    """Function of `(symbol, text)`: whether a label makes something of such an annotation. No other place says so."""
+    """Function of `(symbol, text)`: whether a label uses such an annotation. Only this function decides it."""
     if label.kind == "beats":
         return lambda mark: mark[0] in BEATS
     if label.kind == "arousal":
@@ -195,12 +234,14 @@ def is_positive(label):
 
 
 def unused_marks(header, definition):
-    """Lines on the annotations that no label makes anything of, for each annotation file of a record."""
+    """Lines on the annotations that no label uses, for each annotation file of a record."""
     readers = {}
-    for label in definition.labels.values():
+    for label in (label for label in definition.labels.values() if label.is_annotated):
         source = _source(header, label)
         if source is not None:
-            key = getattr(source, "path", source), label.column, label.epoch, label.times
+            # These keys say how a file is read; marks in memory are the same for all labels.
+            keys = () if header.recording else (label.column, label.epoch, label.times)
+            key = getattr(source, "path", source), *keys
             readers.setdefault(key, (source, []))[1].append(label)
     for (path, *_), (source, labels) in readers.items():
         annotations, used = read_marks(source, header, labels[0]), [uses(label) for label in labels]
@@ -243,4 +284,10 @@ def read_marks(source, header, label):
         return read_xml_scores(path, label, header)
     if suffix in SUFFIXES:
         return read_text_scores(path, label, header)
-    return read_annotations(path)
+    try:
+        return read_annotations(path)
+    except DataError as error:
+        if not is_text(path):
+            raise
+        message = f"is a text, but files of scores in text are called {', '.join(SUFFIXES)} or .xml. Rename it"
+        raise DataError(f"{message}; {suffix or 'no extension'} is taken for WFDB annotations.", file=path) from error

@@ -1,6 +1,7 @@
 """Marks of score files of any format, and their conversion to `Annotations`."""
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ class Mark:
     symbol: str = NOTE
 
 
-def to_annotations(path, marks, notes=(), *, coding=None, scored=None):
+def to_annotations(path, marks, notes=(), *, coding=None, scored=None, empty=False):
     """`Annotations` of marks, by onset.
 
     Args:
@@ -53,17 +54,21 @@ def to_annotations(path, marks, notes=(), *, coding=None, scored=None):
         notes: Messages on the file.
         coding: What the format's stage numbers mean, where it says so.
         scored: Seconds from the recording's start up to which the file scores, where it says so.
+        empty: Whether a file without marks says that nothing happened, as one of events does.
 
     Raises:
         DataError: No mark.
     """
-    if not marks:
+    if not marks and not empty:
         message = "must hold scores. Received: none. Remove it where nothing was scored."
         raise DataError(message, file=path)
     marks = sorted(marks, key=lambda mark: mark.onset)
     begins = _ticks([mark.onset for mark in marks])
     durations = _ticks([mark.onset + (mark.duration or 0.0) for mark in marks]) - begins
-    symbols, texts, places = zip(*((mark.symbol, mark.text, mark.place) for mark in marks), strict=True)
+    # 0 stands for none: one that is shorter than a tick must not last to the next mark.
+    durations = np.maximum(durations, [int(bool(mark.duration)) for mark in marks])
+    symbols, texts, places = (tuple(getattr(mark, name) for mark in marks) for name in ("symbol", "text", "place"))
+    notes = [*notes] if marks else [*notes, f"{path.name}: it holds no marks; taken for a record without events"]
     facts = {"coding": coding, "scored": scored, "places": places}
     return Annotations(path, TICKS, begins, symbols, texts, durations, tuple(notes), **facts)
 
@@ -83,6 +88,12 @@ def read_text(path):
     if "\0" in text:
         raise DataError("must be a text. Received: a NUL. Restore it.", file=path, place=f"byte {data.index(0)}")
     return text
+
+
+def is_text(path):
+    """Whether a file begins as printable text does."""
+    with open(path, "rb") as file:
+        return bool(re.fullmatch(rb"(\xef\xbb\xbf)?[\t\r\n\x20-\x7e]{2,}", file.read(512)))
 
 
 def read_bytes(path):

@@ -72,7 +72,8 @@ def read_text_scores(path, label, header):
     shift = check_clock(_origin(comments), header, path, label.times)
     marks = [Mark(mark.onset + shift, mark.duration, mark.text, mark.place) for mark in marks] if shift else marks
     scored = None if scored is None else scored + shift
-    return to_annotations(path, marks, [*notes, *durations.notes], scored=scored)
+    empty = label.kind == "events"
+    return to_annotations(path, marks, [*notes, *durations.notes], scored=scored, empty=empty)
 
 
 class _Table:
@@ -111,6 +112,7 @@ class _Table:
     def _columns_of(self, cells, label, place):
         """Role -> position; empty where the first line of a list is a stage already."""
         names = [self._name(cell) for cell in cells]
+        self._refuse_twice(cells, names, label, place)
         columns = {}
         for role in ("onset", "end", "duration", "epoch"):
             found = [names.index(name) for name in _ROLES[role] if name in names]
@@ -133,6 +135,15 @@ class _Table:
             message = f"{rule}. Received: {', '.join(named)}. Call the begin of a mark onset, in seconds"
             raise DataError(f"{message}, or remove the column.", file=self.path, place=place)
         return columns | {"description": column}
+
+    def _refuse_twice(self, cells, names, label, place):
+        """Refuse columns of one name among those that are read: nobody can tell which counts."""
+        read = [name for role in ("onset", "end", "duration", "epoch") for name in _ROLES[role] if name]
+        twice = [cell for cell, name in zip(cells, names, strict=True) if name in read and names.count(name) > 1]
+        column, lower = (label.column or "").lower(), [cell.lower() for cell in cells]
+        if twice or (column and lower.count(column) > 1):
+            message = f"each column must have a name of its own. Received twice: {(twice or [label.column])[0]}."
+            raise DataError(f"{message} Rename or remove one.", file=self.path, place=place)
 
     def _name(self, cell):
         """A column's name without its unit, letters alone."""

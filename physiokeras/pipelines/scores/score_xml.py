@@ -70,7 +70,8 @@ def read_xml_scores(path, label, header):
     notes += [f"{path.name}: placed by its clock, {shift:+g} s from the recording's start"] if shift else []
     coding = KALES if name == "Name" else None
     scored = None if recording.seconds is None else recording.seconds + shift
-    return to_annotations(path, marks, [*notes, *durations.notes], coding=coding, scored=scored)
+    about = {"coding": coding, "scored": scored, "empty": label.kind == "events"}
+    return to_annotations(path, marks, [*notes, *durations.notes], **about)
 
 
 def _parse(path):

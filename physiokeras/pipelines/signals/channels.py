@@ -8,6 +8,7 @@ from physiokeras.pipelines.definitions.montage import find_sources
 from physiokeras.pipelines.readers.units import convert_unit
 from physiokeras.pipelines.signals import processing
 from physiokeras.pipelines.signals.derivation import Reader
+from physiokeras.wording import counted
 
 ABSENT = "not in the record"
 """The note on a channel that the record's header does not name."""
@@ -162,7 +163,7 @@ def _usable_windows(values, native, modality, window, windows, flat):
     gaps = processing.fill_gaps(values, native)
     usable = ~processing.touched_windows(gaps, native, windows, window)
     if len(gaps):
-        notes.append(f"{len(gaps)} gaps over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
+        notes.append(f"{counted(len(gaps), 'gap')} over 1 s, {np.sum(gaps[:, 1] - gaps[:, 0]) / native:.0f} s in all")
     lowest, highest = processing.extremes(values, native, windows, window)
     low, high = lowest.min(), highest.max()
     if modality.bandpass:

@@ -1,12 +1,16 @@
 """The values of one channel of a record, recorded or derived."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.definitions.montage import Source
+from physiokeras.pipelines.readers.header import Header
 from physiokeras.pipelines.readers.records import read_signal
 from physiokeras.pipelines.readers.units import convert_unit
+from physiokeras.pipelines.readers.wfdb_header import Signal
 
 
 @dataclass
@@ -21,14 +25,14 @@ class Reader:
         flat: Function of `(values, rate)` that gives the windows in which a part of a derivation is flat, or None.
     """
 
-    header: object
+    header: Header
     strict: bool = True
-    cut: object = None
+    cut: Callable | None = None
     report: list = field(default_factory=list)
-    flat: object = None
+    flat: Callable | None = None
     _kept: tuple = (None, None, None)
 
-    def read(self, source, lowest="auto"):
+    def read(self, source: Source, lowest: float | str = "auto") -> tuple[np.ndarray, np.ndarray | None]:
         """Values of a `Source` that is not absent.
 
         Returns: `(values, flat)`: float32 `(samples,)` in the unit of `signal_of(source)`, NaN where any part is
@@ -47,7 +51,7 @@ class Reader:
                 raise DataError(message, file=self.header.path, channel=part.name)
         return self._derived(source, lowest, unit)
 
-    def signal_of(self, source):
+    def signal_of(self, source: Source) -> Signal:
         """The first recorded `Signal` of a source, whose rate and unit hold for all of it."""
         return self.header.signals[source.signals[0]]
 

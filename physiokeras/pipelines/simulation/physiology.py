@@ -64,7 +64,7 @@ class Night:
     beats: np.ndarray
     ectopic: np.ndarray
 
-    def by_stage(self, *values):
+    def by_stage(self, *values: float) -> np.ndarray:
         """A course that takes one value in each of W, N1, N2, N3, R."""
         return by_stage(self.weights, *values)
 

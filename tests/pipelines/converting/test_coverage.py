@@ -6,7 +6,7 @@ import tomli_w
 import wfdb
 
 from physiokeras.pipelines import convert, plan
-from physiokeras.pipelines.converting.coverage import some
+from physiokeras.pipelines.converting.coverage import first_few
 from physiokeras.pipelines.converting.quality import page, summary
 from physiokeras.recipes import inspect
 
@@ -73,5 +73,5 @@ def test_the_report_says_of_each_source_which_records_have_it(prepared):
 
 
 def test_names_are_listed_up_to_three():
-    assert some(["a", "b", "c"]) == "a, b, c"
-    assert some(list("abcdef")) == "a, b, c and 3 more"
+    assert first_few(["a", "b", "c"]) == "a, b, c"
+    assert first_few(list("abcdef")) == "a, b, c and 3 more"

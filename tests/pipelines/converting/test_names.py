@@ -1,6 +1,7 @@
 """What names of files, records and people do to a conversion, and what the whole data set lacks."""
 
 import shutil
+import unicodedata
 
 import pytest
 from edf_bytes import channel, write, write_scores
@@ -85,7 +86,7 @@ def test_what_a_pattern_leaves_out_is_said(source, tmp_path):
     assert lines == [
         "Left out by records = '**/*-PSG.edf': other.edf.",
         "Annotations of no record, by their names: zzz-Hypnogram.edf.",
-        "Not followed, for they are links: linked. Copy them, or make them the source.",
+        "Not followed, because they are links: linked. Copy them, or make them the source.",
     ]
     assert set(lines) < set(run(source, tmp_path / "out", SCORED)[1])
     with pytest.raises(DataError, match=r"no record matches '\*\*/\*\.hea'\. It holds a01-Hypnogram\.edf, .* more"):
@@ -211,3 +212,54 @@ def test_people_whose_names_differ_in_spelling_alone_are_refused(tmp_path, one, 
         convert(tmp_path / "in", definition(**mine), tmp_path / "out", progress=None)
     manifest, _ = run(tmp_path / "in", tmp_path / "out", definition(**mine, same_person={"b-PSG": one}))
     assert {record.person for record in manifest.records} == {one}
+
+
+def test_scores_of_a_record_with_a_longer_name_are_not_those_of_the_shorter(tmp_path):
+    source = tmp_path / "source"
+    for name in ("P7_1", "P7_10"):
+        psg(source, name)
+        (source / f"{name}-PSG.edf").rename(source / f"{name}.edf")
+    scores(source, "P7_10")
+    label = {**STAGES, "file": "{record}*-Hypnogram.edf"}
+    own = definition(records="*.edf", person="^(P7)", labels={"stage": label})
+    manifest, _ = run(source, tmp_path / "out", own)
+    assert [record.labels["stage"] for record in manifest.records] == [{"-1": 2}, {"1": 2}]
+    scores(source, "P7_1", "Sleep stage W")
+    manifest, _ = run(source, tmp_path / "out", own)
+    assert [record.labels["stage"] for record in manifest.records] == [{"0": 2}, {"1": 2}]
+    scores(source, "P7")
+    label = {**STAGES, "file": "{record:.2}-Hypnogram.edf"}
+    shared = definition(records="*.edf", person="^(P7)", labels={"stage": label})
+    said = run(source, tmp_path / "out", shared)[1]
+    assert any("P7-Hypnogram.edf is taken for the annotations of several records" in line for line in said)
+
+
+def test_both_unicode_forms_of_a_name_are_one_name(tmp_path):
+    """Macs write letters with accents as two characters."""
+    source, mac = tmp_path / "source", unicodedata.normalize("NFD", "Zoë")
+    psg(source, mac)
+    scores(source, "Zoë")
+    (source / "p.csv").write_text("Record,Sex,Age,split\nZoë-PSG,F,31,test\n", encoding="utf-8")
+    label = {**STAGES, "file": "{record:.4}-Hypnogram.edf"}
+    own = definition(labels={"stage": label, "age": {"kind": "age"}}, people="p.csv", split={"column": "split"})
+    (record,) = run(source, tmp_path / "out", own)[0].records
+    assert (record.labels["stage"], record.age, record.split) == ({"1": 2}, 31, "test")
+    psg(source, "Zoë", seed=1)
+    with pytest.raises(DataError, match="one person must have one name"):
+        run(source, tmp_path / "out")
+
+
+def test_a_name_that_is_too_long_and_a_broken_link_are_set_aside(source, tmp_path):
+    psg(source, "x" * 230)
+    (source / "b-PSG.edf").symlink_to("gone.edf")
+    manifest, _ = run(source, tmp_path / "out")
+    assert names(manifest) == (["a01-PSG", "a02-PSG"], ["b-PSG", "x" * 230 + "-PSG"])
+    assert "No such file" in manifest.set_aside[0]["reason"]
+    assert "may have 200 bytes" in manifest.set_aside[1]["reason"]
+
+
+def test_what_a_definition_says_of_records_that_are_not_there_is_said(source, tmp_path):
+    split = {"pretrain": ["te*"], "test": 0.0, "validation": 0.0}
+    said = run(source, tmp_path / "out", definition(split=split, same_person={"a2-PSG": "a01-PSG"}))[1]
+    assert "Note: no record matches [split] pretrain = 'te*'" in said
+    assert "Note: same_person names records that are not here: a2-PSG" in said

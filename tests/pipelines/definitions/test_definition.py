@@ -80,7 +80,6 @@ BROKEN = {
         "in ecg already",
     ),
     "no one left to train": (changed(split={"test": 0.5, "validation": 0.5}), "[split]", "below 1"),
-    "age without a table": (changed(labels__age={"kind": "age"}), "[labels.age]", "people"),
     "annotator that climbs": (
         changed(labels__a={"kind": "stages", "annotator": "../x", "classes": ["a", "b"]}),
         "[labels.a] annotator",

@@ -107,6 +107,7 @@ FAULTS = {
     ),
     "contradiction": (edited("r2", "r1"), "line 3: 'r1' must have one task. Received: 'sums', and 'rest' in line 2"),
     "no number": (edited("1.5", "much"), "line 3: must be a number or empty. Received: 'much'"),
+    "column twice": (edited("dose", "task"), "line 1: each column must have a name of its own. Received twice: task"),
     "underscore": (edited("1.5", "1_5"), "line 3: must be a number or empty. Received: '1_5'"),
     "infinite": (edited("1.5", "inf"), "line 3: must be a number or empty"),
     "person twice": (edited("r2,a,sums,1.5,F", "r2,a,sums,1.5,M"), "line 3: 'a' must have one sex"),
@@ -146,7 +147,6 @@ def test_link_out_of_the_folder_is_refused(source):
 
 
 DEFINITIONS = {
-    "no table": ({"kind": "class"}, "must name the table"),
     "with annotations": ({**TASK, "annotator": "st"}, "takes `table` instead of"),
     "table of another kind": ({"kind": "spans", "annotator": "st", "classes": ["a", "b"], "table": "t.csv"}, "is for"),
     "by": ({**TASK, "by": "window"}, 'must be "record" or "person"'),
@@ -163,6 +163,15 @@ def test_contradictory_label_is_refused(case):
         definition(task=label)
     with pytest.raises(DataError, match="is a column of `people`"):
         definition(person_column="person")
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kind", ["class", "number", "age"])
+def test_a_table_that_is_not_named_is_missed_where_a_folder_is_read(source, kind):
+    own = definition(task={"kind": kind})
+    with pytest.raises(DataError, match="people" if kind == "age" else "must name the table") as error:
+        values(source, own)
+    assert error.value.place.startswith("[labels.task]")
 
 
 def test_converted_labels_are_those_of_the_table(source):
@@ -218,3 +227,19 @@ def test_real_table_gives_tasks_people_and_ages(real_data):
     assert len({found.person_of(name) for name in names}) == 28
     assert all(people[name].labels["task"] == int(name.endswith("_2")) for name in names)
     assert [people["Subject01_1"].labels[label] for label in ("sex", "age")] == [0, 18.0]
+
+
+@pytest.mark.parametrize("separator", ";\t")
+def test_tables_of_spreadsheets_may_have_decimal_commas(source, separator):
+    (source / "t.csv").write_text(TABLE.replace(".5", "+5").replace(",", separator).replace("+", ","))
+    labels = values(source, definition(dose=DOSE))[1]
+    np.testing.assert_array_equal([labels[name]["dose"] for name in labels], [0.5, 1.5, np.nan, 2])
+
+
+def test_words_for_nothing_are_no_classes_and_one_number_in_two_spellings_is_said(source):
+    (source / "t.csv").write_text("record,task\nr1,1\nr2,1.0\nr3,Unknown\nr4,<NA>\n")
+    own = definition(task={"kind": "class", "table": "t.csv"})
+    found, people = read_tables(source, own, ("r1", "r2", "r3", "r4"), notes := [])
+    assert found.labels["task"].classes == ("1", "1.0")
+    assert [people[name].labels["task"] for name in people] == [0, 1, -1, -1]
+    assert "differ in spelling alone: 1, 1.0" in notes[0]

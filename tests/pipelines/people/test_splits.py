@@ -182,4 +182,10 @@ def test_a_changed_file_moves_people_in_a_prepared_folder_without_converting_aga
     (source / "s.json").write_text('{"train": ["S1", "S2", "S31"], "test": ["S30", "S29"]}')
     manifest = convert(source, own, tmp_path / "out", progress=said.append)
     assert {record.person for record in manifest.records if record.split == "test"} == {"S29", "S30"}
-    assert "d: 10 records, 0 to convert by 1 worker(s)." in said
+    assert "d: 10 records, 0 to convert by 1 worker." in said
+
+
+def test_a_name_with_brackets_is_no_pattern():
+    people = {"S[1]_1": "S[1]", "S1_1": "S1", "S2_1": "S2"}
+    found = people_of({"test": ["S[1]"], "validation": ["S[2]"]}, people)
+    assert found == {"S[1]": "test", "S1": "train", "S2": "validation"}

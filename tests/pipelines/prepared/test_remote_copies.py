@@ -103,7 +103,7 @@ def test_folder_is_copied_and_afterwards_only_what_changed(there, monkeypatch, c
     files.pipe("/data/tables/a.csv", b"4")
     files.rm("/data/tables/deep/b.csv")
     assert local_folder("memory://data/tables", lambda name: name.endswith(".csv")) == folder
-    assert "Copying 1 files" in capsys.readouterr().out
+    assert "Copying 1 file (" in capsys.readouterr().out
     assert (folder / "a.csv").read_bytes() == b"4"
     assert not (folder / "deep" / "b.csv").exists()
     monkeypatch.setenv("PHYSIOKERAS_CACHE_GB", "1e-9")

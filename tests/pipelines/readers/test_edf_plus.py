@@ -197,7 +197,7 @@ def test_a_gap_between_data_records_is_missing_data_and_what_follows_lies_at_its
     header = read_header(path)
     values = read_signal(header, 0)
     assert header.seconds == 360
-    assert "1 gaps between data records, 60.0 s in all" in header.notes[0]
+    assert "1 gap between data records, 60.0 s in all" in header.notes[0]
     np.testing.assert_allclose(values.reshape(360, 100)[:, 50], [*range(100), *[np.nan] * 60, *range(100, 300)])
     label = {**TABLE["labels"]["stage"], "file": "{record}.edf"}
     found, _ = stages(path, Definition.from_dict({**TABLE, "labels": {"stage": label}}))
@@ -236,7 +236,7 @@ def test_windows_follow_the_grid_of_the_scores_where_the_definition_says_so(tmp_
     scores(tmp_path, [(30 * k, 30, stage) for k, stage in enumerate(lengths)], time="22.00.00")
     found, report = stages(night)
     assert found == [-1] * 10
-    assert "10 of 10 windows with marks of [labels.stage] have no label" in report[0]
+    assert "10 of 10 windows with marks of [labels.stage] without a label" in report[0]
     assert "begins 15 s off the windows, see `grid`" in report[0]
     grid = Definition.from_dict({**TABLE, "grid": "stage"})
     start = first_window(read_header(night), grid)
@@ -296,3 +296,31 @@ def test_micro_volts_are_read_in_utf_8_and_latin_1(tmp_path, unit):
     assert signal.name == "Müller"
     values = convert_unit(np.ones(1), signal.unit, "mV")
     assert values == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("lost", ["scores", "recording"])
+def test_a_start_that_is_unknown_on_one_side_is_that_of_the_recording_which_is_said(tmp_path, lost):
+    """Whoever removes dates and times writes 01.01.85 00.00.00; two hours off, most marks would still fit."""
+    known, unknown = {"time": "22.00.00"}, {"time": "00.00.00"}
+    path = write(tmp_path / "a1-PSG.edf", [channel()], **(unknown if lost == "recording" else known))
+    scores(tmp_path, [(0, 60, "W"), (60, 60, "2")], **(unknown if lost == "scores" else known))
+    found, report = stages(path)
+    assert found == [0, 0, 2, 2] + [-1] * 6
+    assert "starts at midnight of no date, which is unknown" in report[0]
+
+
+@pytest.mark.parametrize("length", [None, 0])
+def test_the_last_of_marks_of_one_epoch_each_lasts_one_epoch_too(night, length):
+    scores(night.parent, [(30 * number, length, stage) for number, stage in enumerate("W12")])
+    assert stages(night)[0] == [0, 1, 2] + [-1] * 7
+    scores(night.parent, [(0, length, "W"), (60, length, "1"), (90, length, "2")])
+    assert stages(night)[0] == [0, 0, 1] + [2] * 7
+
+
+def test_an_inverted_physical_range_is_read_as_inverted_and_said(tmp_path):
+    plain = write(tmp_path / "a.edf", [channel(seconds=2)])
+    inverted = write(tmp_path / "b.edf", [channel(seconds=2, pmin=500, pmax=-500)])
+    header = read_header(inverted)
+    np.testing.assert_allclose(read_signal(header, 0), -read_signal(read_header(plain), 0), atol=1e-4)
+    assert header.notes == ("EEG Fpz-Cz: physical minimum above the maximum; read as inverted",)
+    assert not header.unfinished

@@ -126,7 +126,7 @@ def test_a_rerun_converts_only_what_changed(tmp_path):
     for seed, expected in ((0, 1), (0, 0), (1, 1)):
         lines.clear()
         convert(arrays(seed), definition(), tmp_path, progress=lines.append)
-        assert f"1 records, {expected} to convert" in lines[0]
+        assert f"1 record, {expected} to convert" in lines[0]
     assert "1 converted already" in plan(arrays(1), definition(), tmp_path)[0]
 
 
@@ -161,7 +161,23 @@ def test_raws_of_gdf_have_the_units_of_the_file(tmp_path, version):
 def test_infinity_is_missing():
     recording = from_arrays({"a": [1, np.inf, -np.inf, 2]}, 1)
     np.testing.assert_array_equal(np.isnan(recording.read(0)), [False, True, True, False])
-    assert recording.notes == ("a: 2 infinite values are missing data",)
+    assert recording.notes == ("a: 2 infinite values taken as missing data",)
+
+
+@pytest.mark.once
+def test_ages_and_classes_of_recordings_need_no_table(tmp_path):
+    labels = {"age": {"kind": "age"}, "task": {"kind": "class", "classes": ["rest", "walk"]}}
+    labels |= {"mood": {"kind": "spans", "classes": ["calm", "tense"]}}
+    eeg = {"Fp1": np.random.default_rng(0).normal(scale=20, size=6000)}
+    about = {"labels": {"task": "walk"}, "scores": [(0, 30, "calm")]}
+    recordings = [from_arrays(eeg, 100, "uV", name=f"r{age}", age=age, **about) for age in (None, 34)]
+    manifest = convert(recordings, definition(labels=labels), tmp_path / "out", progress=None)
+    known, unknown = (next(one for one in manifest.records if one.name == name) for name in ("r34", "rNone"))
+    assert known.labels == {"age": {"labelled": 2, "value": 34.0}, "task": {"1": 2}, "mood": {"0": 1, "-1": 1}}
+    assert not known.notes
+    assert (known.age, unknown.age, unknown.labels["age"]) == (34.0, None, {"labelled": 0})
+    assert len(repr(manifest)) < 500
+    assert "2 records of 2 people" in repr(manifest)
 
 
 def test_inspection_takes_recordings_and_raws():
@@ -173,7 +189,11 @@ def test_inspection_takes_recordings_and_raws():
         assert [channel["unit"] for channel in found.channels] == ["uV", "mV", "uS"]
     flat = from_arrays({"Fp1": np.zeros(15_000), "Pz": np.zeros(15_000)}, 250, "uV", name="flat", scores=MARKS[:1])
     found = inspect_record(flat, definition())
-    assert "Fp1: no usable window" in found.doubts
+    dead = [doubt for doubt in found.doubts if "Fp1" in doubt]
+    assert len(dead) == 1
+    assert dead[0].startswith("eeg is usable in 0% of the windows; Fp1: ")
+    assert repr(found).startswith(f"Inspection of flat: doubtful: {dead[0]}")
+    assert len(repr(found)) < 1000
     assert inspect_record(from_arrays({"Pz": np.ones(9)}, 1, name="x"), definition()).verdict == "unusable"
 
 
@@ -277,3 +297,27 @@ def test_bad_arguments_are_value_errors(tmp_path):
         convert([arrays(), arrays(1)], definition(), tmp_path)
     with pytest.raises(ValueError, match="`name` must be a file name"):
         from_arrays({"a": [1.0]}, 1, name="../a")
+
+
+def test_what_a_masked_array_hides_is_missing(tmp_path):
+    hidden = np.ma.masked_greater(np.append(np.arange(50, dtype=np.int16), 999), 900)
+    values = read_signal(from_arrays({"A": hidden}, 10).header, 0)
+    np.testing.assert_array_equal(values, np.append(np.arange(50), np.nan))
+
+
+def test_people_and_arguments_of_arrays_follow_the_rules_of_tables(tmp_path):
+    own = definition(labels={})
+    values = made.physical(made.digital())["Fp1"]
+    record = from_arrays({"Fp1": values}, made.RATE, "uV", person=7, sex="female", age="31")
+    (record,) = convert(record, own, tmp_path, progress=None).records
+    assert (record.person, record.sex, record.age) == ("7", "F", 31)
+    for wrong in ({"age": -5}, {"age": 999}, {"sex": "x"}):
+        with pytest.raises(DataError, match=r"recording: (age|sex): "):
+            convert(from_arrays({"Fp1": values}, made.RATE, "uV", **wrong), own, tmp_path, progress=None)
+    for signals in (np.zeros((2, 9)), {3: values}):
+        with pytest.raises(DataError, match="`signals` must be a dict"):
+            from_arrays(signals, 10)
+    with pytest.raises(DataError, match=r"scores\[0\]: must be \(onset, duration, text\)"):
+        from_arrays({"Fp1": values}, 10, scores=[("soon", 30, "W")])
+    with pytest.raises(DataError, match="channel Fp1: `rates` must give"):
+        from_arrays({"Fp1": values}, "fast")

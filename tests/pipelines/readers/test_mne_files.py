@@ -1,6 +1,7 @@
 """Files that MNE reads: small ones of known values, and real ones."""
 
 import gzip
+import struct
 import sys
 from datetime import UTC, datetime
 
@@ -15,6 +16,7 @@ from physiokeras.pipelines.converting.driver import convert
 from physiokeras.pipelines.converting.record_list import find_records, left_out
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.labels.window_labels import read_labels
+from physiokeras.pipelines.prepared import streaming
 from physiokeras.pipelines.readers import mne_files, mne_scores
 from physiokeras.pipelines.readers.records import read_header, read_signal
 
@@ -155,7 +157,7 @@ def test_pauses_are_missing_data_and_later_scores_keep_their_time(tmp_path):
     np.testing.assert_allclose(values[22_500:], wanted[15_000:], atol=1e-4)
     assert np.isnan(values[15_000:22_500]).all()
     assert stages(path, prefix="Comment/")[0] == [0, -1, -1, 1, -1]
-    assert header.notes == ("night.vmrk: 1 pauses, 30.0 s in all, are missing data",)
+    assert header.notes == ("night.vmrk: 1 pause, 30.0 s in all: missing data",)
 
 
 def test_what_fif_skipped_is_missing_and_joints_are_noted(tmp_path):
@@ -227,6 +229,19 @@ def leading_back(path):
     path.write_bytes(data)
 
 
+def flagged_complex(path):
+    """The first array of numbers says that it has imaginary parts, too; SciPy crashes on their lack."""
+    data = bytearray(path.read_bytes())
+    data[data.index(struct.pack("<4I", 6, 8, 6, 0)) + 9] = 8
+    path.write_bytes(data)
+
+
+def short_dimensions(path):
+    data = bytearray(path.read_bytes())
+    data[data.index(struct.pack("<2I", 5, 8)) + 4] = 3
+    path.write_bytes(data)
+
+
 def unknown_type(path):
     # SciPy looks the type up beyond the end of its table, and the interpreter crashes.
     data = bytearray(path.read_bytes())
@@ -278,6 +293,8 @@ FAULTS = {
         r"night.set: MNE cannot read it: .*night.fdt",
     ),
     "EEGLAB cut inside": (damaged(eeglab, cut(".set", 100)), r"night.set: byte \d+: is cut or damaged: an element"),
+    "EEGLAB, complex": (damaged(eeglab, flagged_complex), r"night.set: byte \d+: is cut .* 0x806 has 4 elements"),
+    "EEGLAB, dimensions": (damaged(eeglab, short_dimensions), r"night.set: byte \d+: is cut .* type 5 in 3 bytes"),
     "EEGLAB, unknown type": (damaged(eeglab, unknown_type), r"night.set: byte \d+: is cut .* unknown type 200"),
     "GDF with more events": (damaged(gdf, many_events), r"night.gdf: byte 301536: .* with 65535 events"),
     "EEGLAB text": (
@@ -419,3 +436,42 @@ def test_neuroscan_files_give_microvolts_and_their_events(tmp_path):
     (tmp_path / "night.cnt").write_bytes((tmp_path / "night.cnt").read_bytes()[:-1000])
     with pytest.raises(DataError, match=r"night\.cnt"):
         every_signal(tmp_path / "night.cnt")
+
+
+NIHON = {
+    "name": "nihon",
+    "records": "*.EEG",
+    "modalities": {"eeg": {"rate": 250, "unit": "uV", "channels": ["C3", "C4"], "scale": "physical", "factor": 200}},
+    "labels": {"stage": {"kind": "stages", "file": "{record}.EEG", "classes": ["W", "N2"]}},
+    "split": {"test": 0.0, "validation": 0.0},
+}
+
+
+def test_nihon_kohden_files_are_converted_with_their_names_microvolts_and_marks(tmp_path):
+    counts = np.random.default_rng(0).integers(-3000, 3000, (250 * 90, 2))
+    (tmp_path / "source").mkdir()
+    marks = [("000000", "W"), ("000030", "N2")]
+    path = made.write_nihon(tmp_path / "source", counts, 250, {4: "C3", 5: "C4"}, marks=marks)
+    convert(path.parent, Definition.from_dict(NIHON), tmp_path / "out", progress=None)
+    windows = streaming.windows(tmp_path / "out", "train", labels=["stage"])
+    values = windows["eeg"].reshape(-1, 2) * (20 / 32767 * 200)
+    np.testing.assert_allclose(values, -3200 + (counts + 32768) * 6399.902 / 65535, atol=0.07)
+    assert windows["stage"].tolist() == [0, 1, -1]
+    header = read_header(path)
+    assert {file.suffix for file in header.companions} == {".21E", ".LOG", ".PNT"}
+    assert "was not tried" in header.notes[0]
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(DataError, match=r"night\.EEG: must have at least 141144 bytes"):
+        read_header(path)
+    path.with_suffix(".21E").rename(path.with_suffix(".21e"))
+    with pytest.raises(DataError, match=r"in capitals. Received: night\.21e"):
+        read_header(path)
+
+
+def test_marks_that_are_corrected_are_read_anew_in_the_same_process(tmp_path):
+    path = made.write_brainvision(tmp_path, marks=[(1, 7500, "W")])
+    header = read_header(path)
+    assert mne_scores.read_mne_annotations(path, header).notes == ("Comment/W",)
+    made.write_brainvision(tmp_path, "other", marks=[(1, 7500, "N2")])
+    (tmp_path / "other.vmrk").replace(path.with_suffix(".vmrk"))
+    assert mne_scores.read_mne_annotations(path, header).notes == ("Comment/N2",)

@@ -377,7 +377,7 @@ def test_scores_may_lie_in_another_folder(tmp_path):
     with pytest.raises(DataError, match="must not be a link"):
         read_labels(record, definition, {})
     for file in ("/etc/{record}", "a/../../x", "*/x.xml", "a//x", "..", "{name}.xml"):
-        with pytest.raises(DataError, match="must be a pattern from the record's folder on"):
+        with pytest.raises(DataError, match="must be a pattern relative to the record's folder"):
             Definition.from_dict({**table, "labels": {"own": {**label, "file": file}}})
 
 
@@ -412,7 +412,7 @@ def test_files_of_no_record_are_said_and_sums_of_other_folders_are_checked(tmp_p
     (tmp_path / "SHA256SUMS.txt").write_text(f"{sums}  scores/r-nsrr.xml\n")
     said.clear()
     convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=said.append)
-    assert "d: 1 records, 0 to convert by 1 worker(s)." in said
+    assert "d: 1 record, 0 to convert by 1 worker." in said
     (tmp_path / "SHA256SUMS.txt").write_text(f"{sums[::-1]}  scores/r-nsrr.xml\n")
     with pytest.warns(UserWarning, match=r"no record could be converted.*r-nsrr.xml: its SHA-256"):
         convert(tmp_path, Definition.from_dict(table), tmp_path / "out", progress=None)
@@ -431,3 +431,39 @@ def test_spans_of_a_table(tmp_path):
     label = {"kind": "spans", "classes": ["rest", "stress"]}
     windows, _ = read(tmp_path, "r.tsv", "onset\tduration\tdescription\n0\t60\trest\n60\t90\tstress\n", label)
     np.testing.assert_array_equal(windows, [0, 0, 1, 1, 1, -1, -1, -1, -1, -1])
+
+
+def test_columns_of_one_name_are_refused_where_they_are_read(tmp_path):
+    for content, label in (("onset,onset,stage\n0,30,W\n", {}), ("onset,a,a\n0,W,R\n", {"column": "a"})):
+        with pytest.raises(DataError, match="line 1: each column must have a name of its own"):
+            read(tmp_path, "r.csv", content, **label)
+    assert read(tmp_path, "r.csv", "onset,stage,x,x\n0,W,1,2\n")[0] == [0] * 10
+
+
+def test_times_of_day_on_a_recording_whose_start_is_unknown_are_refused(tmp_path):
+    path = edf_bytes.write(tmp_path / "n.edf", [edf_bytes.channel()], time="00.00.00")
+    with pytest.raises(DataError, match=r"r.csv: line 2: .*midnight of no date stands for an unknown one"):
+        read(tmp_path, "r.csv", "onset,stage\n00:00:30,W\n", record=read_header(path), times="clock")
+
+
+def test_times_in_another_unit_never_fill_the_record(tmp_path):
+    days = "".join(f"{30 * k / 86400:.7f},{30 / 86400:.7f},{'W' if k < 9 else 'R'}\n" for k in range(10))
+    assert read(tmp_path, "r.csv", f"onset,duration,stage\n{days}")[0] == [-1] * 10
+    minutes = "".join(f"{k / 2},{'W' if k < 12 else 'R'}\n" for k in range(13))
+    assert read(tmp_path, "r.csv", f"onset,stage\n{minutes}")[0] == [-1] * 10
+    for own, text in ((STAGES, "W"), (RESPIRATORY, "apnea")):
+        report = read(tmp_path, "r.csv", f"onset,duration,event\n0,30000,{text}\n", own)[1]
+        assert "1 marks of [labels.own] last over 60 s beyond the record; are durations in another unit?" in report[0]
+
+
+def test_text_under_another_extension_is_called_text(tmp_path):
+    with pytest.raises(DataError, match=r"r.ids: is a text, but files of scores in text are called .csv"):
+        read(tmp_path, "r.ids", "0,30,W\n30,30,N1\n")
+
+
+def test_a_file_of_events_without_any_says_that_there_were_none(tmp_path):
+    for name, content in (("r.csv", "onset,duration,event\n"), ("r.xml", nsrr([], []))):
+        found, report = read(tmp_path, name, content, RESPIRATORY)
+        assert (found, report) == ([0] * 10, [f"{name}: it holds no marks; taken for a record without events"])
+        with pytest.raises(DataError, match="must hold scores"):
+            read(tmp_path, name, content)

@@ -89,17 +89,30 @@ def extract_folder(
         with locked(out / ".lock-table", wait=True):
             there = [one for one in work.facts() if one["model"]["digest"] == work.digest and "set_aside" not in one]
             paths = {one["record"]: files.path(one["record"], "npz") for one in there}
-            write_table(out, paths, [one["windows"] for one in there])
+            write_table(out, paths, [one["windows"] for one in there], names_of_features(model))
     return Extracted(sum(one["windows"] for one in there), len(there), set_aside)
 
 
-def write_table(out, paths, windows):
+def names_of_features(model):
+    """Names of the columns of `features`, `(width,)`."""
+    modalities = model.definition.modalities
+    channels = {
+        name: [channel.name for channel in modalities[name].channels]
+        if name in modalities and len(modalities[name].channels) == sizes["channels"]
+        else [str(number) for number in range(sizes["channels"])]
+        for name, sizes in model.encoder.modalities.items()
+    }
+    return np.array(model.extractor.feature_names(channels, model.definition.patch), str)
+
+
+def write_table(out, paths, windows, columns):
     """Write the rows of all records, one after another: `features.npz` and, where there are tasks, `predictions.csv`.
 
     Args:
         out: Folder of both.
         paths: Record to the path of its arrays, see `record_writers.write_features`.
         windows: Numbers of windows of the records, in the same order.
+        columns: Names of the features, `(width,)`.
     """
     for name in (FEATURES, PREDICTIONS):
         (out / name).unlink(missing_ok=True)  # one of other records would be taken for this one
@@ -109,6 +122,7 @@ def write_table(out, paths, windows):
     names = np.repeat(np.array(list(paths), str), windows)
     others = {"record": names, "seconds": _column(paths, "seconds"), "missing": missing}
     features = [name for name in first.files if name.startswith("features")]
+    others |= {"columns": columns} if features == ["features"] else {}
     tasks = [name for name in first.files if name.startswith("predicted/")]
 
     def arrays(file):
