@@ -53,9 +53,10 @@ def check_lists(definition, persons):
         DataError: Names split and pattern.
     """
     persons = sorted(set(persons))
+    known = {one_form(person) for person in persons}
     for name, patterns in (definition.split.people or {}).items():
         for pattern in patterns:
-            if not any(_matches(person, [pattern], persons) for person in persons):
+            if one_form(pattern) not in known and not named([pattern], persons):
                 message = f"{pattern!r} matches nobody. People are called {', '.join(persons[:5])}."
                 raise DataError(f"{message} Correct it, or remove it.", place=f"[split] {name}")
 
@@ -63,14 +64,11 @@ def check_lists(definition, persons):
 def _listed(split, persons, pretrain):
     """Person -> split, of those who are unlabelled or listed."""
     found = dict.fromkeys(pretrain, "pretrain")
-    everybody = dict.fromkeys(persons)
-    for person in everybody:
-        named = [name for name, patterns in (split.people or {}).items() if _matches(person, patterns, everybody)]
-        named = [*([found[person]] if person in found else []), *named]
-        if len(named) > 1:
-            raise DataError(f"a person belongs to one split. {person!r} is in {' and '.join(named)}.", place="[split]")
-        if named:
-            found[person] = named[0]
+    for name, patterns in (split.people or {}).items():
+        for person in named(patterns, persons):
+            other = found.setdefault(person, name)
+            if other != name:
+                raise DataError(f"a person belongs to one split. {person!r} is in {other} and {name}.", place="[split]")
     left = sorted(set(persons) - set(found)) if "train" in (split.people or {}) else []
     if left:
         names = ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else "")
@@ -79,16 +77,12 @@ def _listed(split, persons, pretrain):
     return found
 
 
-def _matches(person, patterns, persons):
-    """Whether a list names a person. What is somebody's whole name, brackets and all, is no pattern."""
-    whole, known = one_form(person), {one_form(each) for each in persons}
-    forms = [one_form(pattern) for pattern in patterns]
-    return whole in forms or any(fnmatch.fnmatchcase(whole, form) for form in forms if form not in known)
-
-
-def is_listed(person, split):
-    """Whether a list of `Split.people` names a person, who is not drawn then."""
-    return any(_matches(person, patterns) for patterns in (split.people or {}).values())
+def named(patterns, persons):
+    """People whom a list names, in their order. What is somebody's whole name, brackets and all, is no pattern."""
+    forms = {person: one_form(person) for person in persons}
+    listed, known = {one_form(pattern) for pattern in patterns}, set(forms.values())
+    wild = listed - known
+    return [p for p, form in forms.items() if form in listed or any(fnmatch.fnmatchcase(form, each) for each in wild)]
 
 
 def is_unlabelled(record, split):

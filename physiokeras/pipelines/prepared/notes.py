@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 
-from physiokeras.pipelines.people.split import is_listed
+from physiokeras.pipelines.people.split import named
 from physiokeras.pipelines.signals.channels import ABSENT, is_absent
 from physiokeras.wording import counted, first_few
 
@@ -115,7 +115,10 @@ def uneven_splits(records, split):
         records: The manifest's dicts.
         split: `Split` of the definition.
     """
-    persons = {r.person: r.split for r in records if r.split != "pretrain" and not is_listed(r.person, split)}
+    persons = {record.person: record.split for record in records if record.split != "pretrain"}
+    for patterns in (split.people or {}).values():
+        for person in named(patterns, list(persons)):
+            del persons[person]
     if split.column or split.file or not split.test + split.validation:
         return
     drawn, example = Counter(persons.values()), json.dumps(next(iter(persons), ""), ensure_ascii=False)
