@@ -1,4 +1,4 @@
-"""Export a model, compare it with Keras in the format's own runtime, then move it into place."""
+"""Export a model, compare it in the format's own runtime with what `predict` gives, then move it into place."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from physiokeras.models import digest
 
 _FACTS = "export.json"
 BOUND = 1e-3
-"""Largest difference from Keras, relative to values above 1; rounding in float32 gives 1e-5 and less."""
+"""Largest difference, relative to values above 1; rounding in float32 gives 1e-5 and less."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,15 @@ class Exported:
         inputs: The inputs in order: dicts of name, shape (None: any batch) and dtype.
         output: Name of the output: "features", or the task's.
         classes: Names of the classes of whose probabilities the output consists; () for features and numbers.
-        difference: Largest difference from Keras, relative to values above 1; with 8 bits, before quantization.
+        compared_with: What it was compared with: `physiokeras.load(...).predict`, or Keras.
+        difference: Largest difference from that, relative to values above 1; with 8 bits, before quantization.
         int8_difference: The same of the 8-bit model, on the windows of the calibration; None without 8 bits.
         windows: Windows that were compared.
+        incomplete: Those of them that lack a modality.
         bytes: Size of the files.
         ms: Milliseconds for a window in the format's runtime, on one thread where the runtime has the option.
         keras_ms: The same in Keras.
+        missing: What it does with windows that lack modalities, a sentence.
     """
 
     folder: str
@@ -50,19 +53,22 @@ class Exported:
     inputs: list[dict]
     output: str
     classes: tuple[str, ...]
+    compared_with: str
     difference: float
     int8_difference: float | None
     windows: int
+    incomplete: int
     bytes: int
     ms: float
     keras_ms: float
+    missing: str
 
     def __str__(self):
         eight = f" ({self.int8_difference:.1e} in 8 bits)" if self.int8_difference is not None else ""
         return (
-            f"{self.file}: {self.format}, {self.bytes / 1e6:.2f} MB, largest difference from Keras "
-            f"{self.difference:.1e} on {self.windows} windows{eight}, {self.ms:.2f} ms a window "
-            f"(Keras {self.keras_ms:.2f} ms)"
+            f"{self.file}: {self.format}, {self.bytes / 1e6:.2f} MB, largest difference from "
+            f"{self.compared_with} {self.difference:.1e} on {self.windows} windows, {self.incomplete} of which lack "
+            f"a modality{eight}, {self.ms:.2f} ms a window (Keras {self.keras_ms:.2f} ms)\n{self.missing}"
         )
 
 
@@ -80,11 +86,15 @@ def export(
     bound: float = BOUND,
     seed: int = 0,
 ) -> Exported:
-    """Export features or predictions of a model for another runtime, and check that they agree with Keras's.
+    """Export features or predictions of a model for another runtime, and check that they agree.
 
     The exported model takes the signals by name, in the order of the modalities, then `present`, boolean
-    `(batch, channels)`. It is compared with Keras in the format's own runtime, on random windows with all modalities,
-    without each, with each alone, with random channels and with none. Only a model that agrees is left in the folder.
+    `(batch, channels)`. Predictions are those of `physiokeras.load(...).predict`: the run's subset maps are part of the
+    model, and a window without any modality gives NaN. Features are as the encoder gives them, without these maps.
+
+    The model is compared with `predict`, or with Keras, in the format's own runtime, on random windows with all
+    modalities, without each, with each alone, with random channels and with none. Only a model that agrees is left in
+    the folder.
 
     Args:
         model: A run's folder, a folder that `save` wrote, a preset's name, "hf://user/name", or a model with an
@@ -95,7 +105,8 @@ def export(
         batch: Windows of a batch; None: any number.
         dtype: Of the signals: "int16", as stored (scaled value × 32767 / 20), or "float32", in scaled units.
         pooling: As in `FeatureExtractor`, of a model that has none itself; default: that of the run.
-        windows: Real windows to compare on besides, as in the call of `Encoder`, with "present".
+        windows: Real windows to compare on besides, as in the call of `Encoder`, with "present": as they are, and
+            without each modality.
         int8: Whether to quantize the network's linear layers to 8 bits, calibrated on `windows`; "onnx" and "litert".
             Spectra and the probe stay in float32.
         bound: Largest difference allowed, absolute for values up to 1 and relative above.
@@ -110,42 +121,39 @@ def export(
     """
     form, out = usable(format), Path(path)
     _check(out, format, batch, dtype, windows, int8)
-    extractor, head, facts = read_source(model, task, pooling)
-    size = batch or 1
-    inputs = parity.windows(extractor.encoder, dtype, size, seed, windows)
-    network, signature = portable_model(extractor, head, batch, dtype)
+    source = read_source(model, task, pooling)
+    encoder, size = source.extractor.encoder, batch or 1
+    inputs = parity.windows(encoder, dtype, size, seed, windows)
+    network, signature = portable_model(source.extractor, source.head, batch, dtype)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp") as temporary:
         written = Path(temporary) / "export"
         written.mkdir()
         file = written / form.file
         write(form, network, signature, file, batch is None)
-        difference = _difference(form.open(file), extractor, head, inputs, batch)
-        _refuse_above(bound, difference, out / form.file)
-        int8_difference = None
-        if int8:
-            real = parity.stored(windows, extractor.encoder, dtype)
-            real = {name: values[: len(values) // size * size] for name, values in real.items()}
-            eight_bits.quantize(format, file, real, size)
-            int8_difference = _difference(form.open(file), extractor, head, real, batch)
+        difference = _difference(form.open(file), source, inputs, batch)
+        _refuse_above(bound, difference, source.reference, out / form.file)
+        int8_difference = _quantized(format, file, source, windows, dtype, batch) if int8 else None
         first = {name: values[:size] for name, values in inputs.items()}
-        both = form.open(file), parity.keras_function(extractor, head)
-        ms, keras_ms = (parity.milliseconds(run, first) / size for run in both)
+        ms, keras_ms = (parity.milliseconds(run, first) / size for run in (form.open(file), source.in_keras))
         result = Exported(
             folder=str(out),
             file=str(out / form.file),
             format=format,
             inputs=[{"name": x.name, "shape": list(x.shape), "dtype": x.dtype} for x in signature[0]],
             output=next(iter(network.output)),
-            classes=head.task.classes if head else (),
+            classes=source.head.task.classes if source.head else (),
             difference=difference,
             int8_difference=int8_difference,
+            compared_with=source.reference,
             windows=len(inputs["present"]),
+            incomplete=parity.incomplete(encoder, inputs),
             bytes=sum(part.stat().st_size for part in written.rglob("*") if part.is_file()),
             ms=ms,
             keras_ms=keras_ms,
+            missing=source.note,
         )
-        _write_facts(written / _FACTS, result, extractor, facts)
+        _write_facts(written / _FACTS, result, source, form.operators(file) if form.operators else None)
         _put_in_place(written, out)
     return result
 
@@ -166,11 +174,11 @@ def _check(out, format, batch, dtype, windows, int8):
         raise DataError(f"is no earlier export (it has no {_FACTS}); give another folder.", file=out)
 
 
-def _refuse_above(bound, difference, file):
-    """Refuse a model that differs from Keras by more than the bound."""
+def _refuse_above(bound, difference, reference, file):
+    """Refuse a model that differs from its reference by more than the bound."""
     if not difference <= bound:  # NaN too
         raise DataError(
-            f"the exported model differs from Keras by {difference:.2g}, more than {bound:g}, and was removed. "
+            f"the exported model differs from {reference} by {difference:.2g}, more than {bound:g}, and was removed. "
             "Export another format, or report it with the model's config.json.",
             file=file,
         )
@@ -184,23 +192,32 @@ def _put_in_place(written, out):
     sync_folder(out.parent)
 
 
-def _difference(run, extractor, head, inputs, batch):
-    """Largest difference between the format's runtime and Keras on some windows."""
-    return parity.difference(
-        parity.by_runtime(run, inputs, batch), parity.by_keras(extractor, head, inputs, batch or 1)
-    )
+def _quantized(format, file, source, windows, dtype, batch):
+    """Quantize the file, and return its difference on the windows of the calibration."""
+    size, real = batch or 1, parity.stored(windows, source.extractor.encoder, dtype)
+    real = {name: values[: len(values) // size * size] for name, values in real.items()}
+    eight_bits.quantize(format, file, real, size)
+    return _difference(usable(format).open(file), source, real, batch)
 
 
-def _write_facts(path, result, extractor, facts):
+def _difference(run, source, inputs, batch):
+    """Largest difference between the format's runtime and what the source gives on some windows."""
+    return parity.difference(parity.by_runtime(run, inputs, batch), source.expected(inputs, batch or 1))
+
+
+def _write_facts(path, result, source, operators):
     """Write what a user of the exported model needs: inputs, classes, the scale of int16, the definition."""
     table = asdict(result)
     del table["folder"], table["file"]
     table |= {
         "int16_scale": INT16_SCALE,
-        "pooling": extractor.pooling,
-        "encoder": digest(extractor.encoder),
+        "pooling": source.extractor.pooling,
+        "subset_maps": source.head.subsets if source.head else (),
+        "encoder": digest(source.extractor.encoder),
         "keras": keras.__version__,
         "backend": keras.config.backend(),
-        "definition": facts.get("definition"),
+        "definition": source.facts.get("definition"),
     }
+    if operators:
+        table["operators"] = operators
     path.write_text(json.dumps(table, indent=1), encoding="utf-8")

@@ -1,13 +1,14 @@
 """Formats of exported models: how each is written, its files, and how its own runtime runs it."""
 
 import contextlib
-import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 import numpy as np
+
+from physiokeras.exporting.packages import check_format
 
 # Each `_open` returns a function of the windows, a dict of arrays, that returns the output, an array. The runtimes use
 # one thread where they can be told so: it is the number to compare on a device.
@@ -110,48 +111,43 @@ def _finish_openvino(path, output, free):
         path.with_name(f"kept{suffix}").replace(path.with_suffix(suffix))
 
 
+def _litert_operators(path):
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
+    model = schema.Model.GetRootAsModel(path.read_bytes(), 0)
+    codes = (model.OperatorCodes(place) for place in range(model.OperatorCodesLength()))
+    # Old runtimes read the number from a field of one byte, which newer operators overflow.
+    return sorted(names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())] for code in codes)
+
+
 @dataclass(frozen=True)
 class Format:
     """A format of exported models.
 
     Args:
         keras: Its name in `keras.Model.export`.
-        backends: Keras backends that write it.
         file: Name of the file that a runtime opens, "." for the folder itself.
-        needs: Packages that write and run it: name of the module -> what to install.
         open: Function of the file's path that returns a function of windows.
         finish: Function that corrects the file of the path, given the output's name and whether the batch is free.
         fourier: Whether its runtimes have the Fourier transform of any length.
+        operators: Function of the file's path that returns the names of the operators that a runtime needs, or None.
     """
 
     keras: str
-    backends: tuple[str, ...]
     file: str
-    needs: dict[str, str]
     open: Callable
     finish: Callable | None = None
     fourier: bool = False
+    operators: Callable | None = None
 
-
-_ONNX = dict.fromkeys(("tf2onnx", "onnx", "onnxruntime"), "physiokeras[onnx]")
 
 FORMATS = {
-    "saved_model": Format(
-        "tf_saved_model", ("tensorflow", "jax"), ".", {"tensorflow": "physiokeras"}, _open_saved_model, fourier=True
-    ),
-    "onnx": Format("onnx", ("tensorflow",), "model.onnx", _ONNX, _open_onnx, _finish_onnx),
-    "litert": Format(
-        "litert", ("tensorflow",), "model.tflite", {"ai_edge_litert": "physiokeras[litert]"}, _open_litert
-    ),
-    "openvino": Format(
-        "openvino",
-        ("tensorflow",),
-        "model.xml",
-        {"openvino": "physiokeras[openvino]"},
-        _open_openvino,
-        _finish_openvino,
-    ),
-    "torch": Format("torch", ("torch",), "model.pt2", {"torch": "physiokeras[torch]"}, _open_torch, fourier=True),
+    "saved_model": Format("tf_saved_model", ".", _open_saved_model, fourier=True),
+    "onnx": Format("onnx", "model.onnx", _open_onnx, _finish_onnx),
+    "litert": Format("litert", "model.tflite", _open_litert, operators=_litert_operators),
+    "openvino": Format("openvino", "model.xml", _open_openvino, _finish_openvino),
+    "torch": Format("torch", "model.pt2", _open_torch, fourier=True),
 }
 
 
@@ -162,19 +158,8 @@ def usable(name):
         ValueError: No such format, or another backend must write it.
         ImportError: A package is missing; the message says what to install.
     """
-    if name not in FORMATS:
-        raise ValueError(f"`format` must be one of {', '.join(FORMATS)}. Received: {name!r}.")
-    form, backend = FORMATS[name], keras.config.backend()
-    if backend not in form.backends:
-        own = [other for other, one in FORMATS.items() if backend in one.backends]
-        raise ValueError(
-            f"Keras on {backend} cannot write the format {name!r}. Either export {' or '.join(map(repr, own))}, or run "
-            f"with --backend {form.backends[0]} (KERAS_BACKEND={form.backends[0]}): every backend reads every model."
-        )
-    for module, what in form.needs.items():
-        if importlib.util.find_spec(module) is None:
-            raise ImportError(f"The format {name!r} needs {module}, which is not installed: pip install '{what}'")
-    return form
+    check_format(name, keras.config.backend())
+    return FORMATS[name]
 
 
 def write(form, model, signature, path, free):

@@ -1,4 +1,4 @@
-"""Comparison of an exported model with Keras, and its time for a window."""
+"""Comparison of an exported model with what it has to give, and its time for a window."""
 
 import itertools
 import time
@@ -6,8 +6,11 @@ import time
 import numpy as np
 
 from physiokeras.constants import INT16_SCALE, STORED_RANGE
+from physiokeras.evaluation.extraction import present_modalities
 
 _SECONDS, _REPEATS = 1.0, 200
+_REAL, _REAL_WITHOUT = 64, 16
+"""Most real windows that are compared, and how many of them again without each modality."""
 
 
 def windows(encoder, dtype, size, seed=0, more=None):
@@ -18,7 +21,7 @@ def windows(encoder, dtype, size, seed=0, more=None):
         dtype: "int16" or "float32" of the signals.
         size: Their number is a multiple of it; rows are repeated for it.
         seed: Seed.
-        more: Further windows, a dict of arrays, or None; 64 of them at most are taken.
+        more: Real windows besides, a dict of arrays, or None; they are compared as they are, and without each modality.
 
     Returns: dict of arrays, signals by modality and "present", in the order of the exported model's inputs.
     """
@@ -34,9 +37,24 @@ def windows(encoder, dtype, size, seed=0, more=None):
         inputs[name] = noise * 10 ** draw.uniform(-1, 0.5, (len(there), 1, m["channels"]))
     inputs["present"] = np.stack(there)
     if more is not None:
-        inputs = {name: np.concatenate([inputs[name], _scaled(np.asarray(more[name])[:64])]) for name in inputs}
+        real = {name: _scaled(np.asarray(more[name])[:_REAL]) for name in inputs}
+        parts = [inputs, real, *(_without(real, name, layout) for name in layout.columns)]
+        inputs = {name: np.concatenate([part[name] for part in parts]) for name in inputs}
     rows = np.resize(np.arange(len(inputs["present"])), -(-len(inputs["present"]) // size) * size)
     return {name: _stored(values[rows], dtype) for name, values in inputs.items()}
+
+
+def _without(inputs, name, layout):
+    """Some of the windows, with one modality switched off."""
+    some = {key: values[:_REAL_WITHOUT].copy() for key, values in inputs.items()}
+    some[name][:] = 0
+    some["present"][:, layout.columns[name]] = False
+    return some
+
+
+def incomplete(encoder, inputs):
+    """Number of windows that lack a modality."""
+    return int((~present_modalities(encoder, inputs).all(axis=1)).sum())
 
 
 def stored(inputs, encoder, dtype):
@@ -55,27 +73,6 @@ def _stored(values, dtype):
     return np.round(values / INT16_SCALE).astype("int16") if dtype == "int16" else values.astype("float32")
 
 
-def by_keras(extractor, head, inputs, size):
-    """Features or predictions in Keras, the linear layer in NumPy and float64."""
-    features = np.asarray(extractor.predict(inputs, batch_size=size, verbose=0))
-    return _predicted(features, head)
-
-
-def keras_function(extractor, head):
-    """The same computation in Keras, to be timed: the compiled extractor, then the linear layer in NumPy."""
-    return lambda inputs: _predicted(np.asarray(extractor.predict_on_batch(inputs)), head)
-
-
-def _predicted(features, head):
-    if head is None:
-        return features
-    found = features.astype(np.float64) @ head.weights + head.bias
-    if not head.task.classes:
-        return found
-    found = np.exp(found - found.max(axis=1, keepdims=True))
-    return found / found.sum(axis=1, keepdims=True)
-
-
 def by_runtime(run, inputs, batch):
     """Outputs of an exported model: in batches of `batch`, or, where any is allowed, one window and then the rest."""
     count = len(inputs["present"])
@@ -87,10 +84,14 @@ def by_runtime(run, inputs, batch):
 
 
 def difference(found, expected):
-    """Largest difference, absolute for values up to 1 and relative above; infinite where the shapes differ."""
+    """Largest difference, absolute for values up to 1 and relative above; infinite where the shapes differ.
+
+    NaN where NaN is expected is no difference; where only one of the two is NaN, the difference is NaN.
+    """
     if found.shape != expected.shape:
         return float("inf")
-    return float(np.max(np.abs(found - expected) / np.maximum(1, np.abs(expected))))
+    apart = np.abs(found - expected) / np.maximum(1, np.abs(expected))
+    return float(np.max(np.where(np.isnan(found) & np.isnan(expected), 0, apart)))
 
 
 def milliseconds(run, inputs):

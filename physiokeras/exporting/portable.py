@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from physiokeras.evaluation.probe import Probe
+from physiokeras.evaluation.subset_maps import SubsetMaps
 from physiokeras.evaluation.tasks import Task
 from physiokeras.models import Encoder, FeatureExtractor, LinearProbe
 
@@ -17,28 +18,43 @@ _NEVER = -1e9
 
 @dataclass(frozen=True)
 class Head:
-    """A linear layer on features, the scaling of the features folded into it.
+    """Linear layers on features: one for each subset of the modalities that has a map, and one for all other windows.
+
+    The scaling of the features is folded into them, and the map of the subset, after which the same layer reads.
 
     Args:
-        task: What it predicts; its name is the output's.
-        weights: float32 `(width, outputs)`.
-        bias: float32 `(outputs,)`.
+        task: What they predict; its name is the output's.
+        weights: float32 `(1 + subsets, width, outputs)`; the first are those of windows whose features are not mapped.
+        bias: float32 `(1 + subsets, outputs)`.
+        subsets: Names of the modalities of each subset.
     """
 
     task: Task
     weights: np.ndarray
     bias: np.ndarray
+    subsets: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
-    def of(cls, task: Task, mean: np.ndarray, scale: np.ndarray, weights: np.ndarray, bias: np.ndarray) -> Self:
+    def of(
+        cls,
+        task: Task,
+        mean: np.ndarray,
+        scale: np.ndarray,
+        weights: np.ndarray,
+        bias: np.ndarray,
+        maps: SubsetMaps | None = None,
+    ) -> Self:
         """The head of standardised features: `((features - mean) / scale) @ weights + bias`, folded in float64."""
         mean, scale, weights, bias = (np.asarray(values, np.float64) for values in (mean, scale, weights, bias))
         folded = weights / scale[:, None]
-        shift = np.maximum(bias - mean @ folded, _NEVER)
-        return cls(task, folded.astype("float32"), shift.astype("float32"))
+        layers, subsets = [(folded, bias - mean @ folded)], maps.maps if maps else {}
+        for one in subsets.values():
+            layers.append((one.into.astype(np.float64) @ (one.out @ folded), one.bias @ folded + layers[0][1]))
+        all_weights, all_bias = map(np.stack, zip(*layers, strict=True))
+        return cls(task, all_weights.astype("float32"), np.maximum(all_bias, _NEVER).astype("float32"), tuple(subsets))
 
     @classmethod
-    def of_probe(cls, probe: Probe) -> Self:
+    def of_probe(cls, probe: Probe, maps: SubsetMaps | None = None) -> Self:
         """The head of a fitted probe.
 
         Raises:
@@ -49,16 +65,16 @@ class Head:
                 f"The probe of {probe.task.name!r} reads {probe.context} neighbouring windows on either side, and an "
                 "exported model reads one window. Fit a probe with --context 0."
             )
-        return cls.of(probe.task, probe.mean, probe.scale, probe.weights, probe.bias)
+        return cls.of(probe.task, probe.mean, probe.scale, probe.weights, probe.bias, maps)
 
     @classmethod
-    def of_network(cls, network: LinearProbe, task: Task) -> Self:
+    def of_network(cls, network: LinearProbe, task: Task, maps: SubsetMaps | None = None) -> Self:
         """The head of one task of a fine-tuned or supervised model."""
         norm, head = network.standardize, network.heads[list(network.classes).index(task.label)]
         mean, variance, weights, bias = map(
             ops.convert_to_numpy, (norm.moving_mean, norm.moving_variance, head.kernel, head.bias)
         )
-        return cls.of(task, mean, np.sqrt(variance.astype(np.float64) + norm.epsilon), weights, bias)
+        return cls.of(task, mean, np.sqrt(variance.astype(np.float64) + norm.epsilon), weights, bias, maps)
 
 
 class _Windows(keras.layers.Layer):
@@ -74,12 +90,38 @@ class _Windows(keras.layers.Layer):
         features = self.extractor(dict(zip(self.names, windows, strict=True)), training=False)
         if self.head is None:
             return features
-        found = ops.matmul(features, self.head.weights) + ops.convert_to_tensor(self.head.bias)
-        return ops.softmax(found, axis=-1) if self.head.task.classes else found
+        there = self._there(windows[-1])
+        found = self._layer(features, there)
+        if self.head.task.classes:
+            found = ops.softmax(found, axis=-1)
+        return ops.where(ops.sum(there, axis=-1, keepdims=True) > 0, found, float("nan"))
+
+    def _there(self, present):
+        """1.0 for the modalities of which a channel is present, `(batch, modalities)`."""
+        layout = self.extractor.encoder.layout
+        members = np.zeros((layout.total, len(layout.columns)), "float32")
+        for number, columns in enumerate(layout.columns.values()):
+            members[columns, number] = 1
+        return ops.cast(ops.matmul(ops.cast(present, "float32"), members) > 0, "float32")
+
+    def _layer(self, features, there):
+        """Outputs `(batch, outputs)` of the layer of each window's subset."""
+        weights, bias = self.head.weights, self.head.bias
+        count, width, outputs = weights.shape
+        # All layers, all but one times zero: they are small, and every runtime has these operators.
+        found = ops.matmul(features, weights.transpose(1, 0, 2).reshape(width, -1))
+        found = found + ops.convert_to_tensor(bias.reshape(-1))
+        if count == 1:
+            return found
+        subsets = np.array([[name in left for name in self.names[:-1]] for left in self.head.subsets], "float32")
+        differing = ops.matmul(there, 1 - 2 * subsets.T) + ops.convert_to_tensor(subsets.sum(axis=1))
+        chosen = ops.cast(differing < 0.5, "float32")
+        chosen = ops.concatenate([1 - ops.sum(chosen, axis=-1, keepdims=True), chosen], axis=-1)
+        return ops.sum(ops.reshape(found, (-1, count, outputs)) * ops.expand_dims(chosen, -1), axis=1)
 
     def compute_output_shape(self, shapes):
         time = [self.extractor.encoder.time] if self.extractor.keep_time else []
-        return (shapes[0][0], *time, self.extractor.width if self.head is None else len(self.head.bias))
+        return (shapes[0][0], *time, self.extractor.width if self.head is None else self.head.bias.shape[1])
 
 
 def portable_model(extractor: FeatureExtractor, head: Head | None, batch: int | None, dtype: str):

@@ -37,22 +37,23 @@ def compare_scores(exported, model, task, manifest, batch=None):
     Raises:
         DataError: The data lack the label.
     """
-    extractor, head, _ = read_source(model, task, None)
-    target = head.task
+    source = read_source(model, task, None)
+    target, encoder = source.head.task, source.extractor.encoder
     if target.label not in manifest.labels:
         raise DataError(
             f"has no label of the task {target.name!r}: {', '.join(manifest.labels)}.", file=manifest.folder
         )
-    inputs, _, labels = arrays(manifest, extractor.encoder.modalities, _MOST, labels=[target.label])
+    inputs, _, labels = arrays(manifest, encoder.modalities, _MOST, labels=[target.label])
     size = batch or 1
     whole = len(inputs["present"]) // size * size
     (dtype,) = {x["dtype"] for x in exported.inputs if x["name"] != "present"}
-    inputs = parity.stored({name: values[:whole] for name, values in inputs.items()}, extractor.encoder, dtype)
+    inputs = parity.stored({name: values[:whole] for name, values in inputs.items()}, encoder, dtype)
     targets = target.targets(labels[target.label][:whole])
     run = FORMATS[exported.format].open(exported.file)
     found = {
-        "Keras": parity.by_keras(extractor, head, inputs, batch or 64),
+        "Keras": source.expected(inputs, batch or 64),
         exported.format: parity.by_runtime(run, inputs, batch),
     }
+    targets = np.where(np.isnan(found["Keras"]).any(axis=1), -1, targets)  # nothing is present there
     scores = {who: class_scores(targets, np.asarray(values, np.float64)) for who, values in found.items()}
     return {who: {name: one[name] for name in SCORES} for who, one in scores.items()}, int((targets >= 0).sum())

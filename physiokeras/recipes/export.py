@@ -4,7 +4,8 @@
 
 The folder EXPORTED holds the model's file and `export.json`: inputs in order, classes, the scale of int16, the data's
 definition. Formats: `saved_model` (on TensorFlow or JAX), `onnx`, `litert`, `openvino` (on TensorFlow), `torch` (on
-PyTorch). Every backend reads every model. What differs from Keras is not left in the folder.
+PyTorch). Every backend reads every model. Predictions are those of `physiokeras.load(RUN).predict`, also where
+modalities are missing; what differs is not left in the folder.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class Settings(CommonSettings):
     dtype: Literal["int16", "float32"] = setting(
         "int16", "type of the signals: int16 as stored, or float32 in scaled units", "model", "result"
     )
-    bound: float = setting(1e-3, "largest difference from Keras that is accepted", "model", "result")
+    bound: float = setting(1e-3, "largest difference from predict that is accepted", "model", "result")
     int8: bool = setting(
         False,
         "quantize the network to 8 bits (onnx and litert), calibrated on the windows of --data",
@@ -61,27 +62,31 @@ def main(argv=None):
 
     Returns: exit status.
     """
+    from physiokeras.exporting import int8, packages
+
     settings = read(Settings, argv, prog="physiokeras export", description=__doc__.split("\n")[0])
+    try:
+        packages.check_format(settings.format, settings.backend)  # before Keras is imported, which takes seconds
+        if settings.int8:
+            int8.quantizable(settings.format)
+    except (ValueError, ImportError) as error:
+        raise SystemExit(str(error)) from None
     use(settings.backend)
     from physiokeras.experiments.saved_models import located
-    from physiokeras.exporting import export, int8, scoring
-    from physiokeras.exporting.formats import usable
+    from physiokeras.exporting import export, scoring
     from physiokeras.exporting.sources import read_source
     from physiokeras.pipelines import Manifest
 
     try:
-        usable(settings.format)
-        if settings.int8:
-            int8.quantizable(settings.format)
         model = located(settings.model)
-        extractor, *_ = read_source(model, settings.task, None)
-    except (ValueError, ImportError) as error:
+        source = read_source(model, settings.task, None)
+    except ValueError as error:
         raise SystemExit(str(error)) from None
     names = ("task", "batch", "dtype", "int8", "bound", "seed")
     options = {name: getattr(settings, name) for name in names}
     manifest = Manifest.read(settings.data) if settings.data else None
     if manifest:
-        modalities = extractor.encoder.modalities
+        modalities = source.extractor.encoder.modalities
         options["windows"] = scoring.calibration_windows(manifest, modalities, CALIBRATION, settings.seed)
     exported = export(model, Path(settings.out), settings.format, **options)
     print(exported)

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from small_run import all_subsets, saved_run
 from tiny import encoder, varied, windows
 
 import physiokeras
-from physiokeras.exporting import formats
+from physiokeras.exporting import formats, packages
 from physiokeras.models import Encoder, FeatureExtractor, save
 from physiokeras.pipelines import convert
 from physiokeras.pipelines import windows as prepared_windows
@@ -31,20 +32,35 @@ def exported(extractor, tmp_path, name, batch=None, **options):
     return run({key: inputs[key] for key in order}), extractor.predict(inputs, verbose=0)
 
 
-def test_openvino_agrees_with_keras_and_has_one_output(extractor, tmp_path):
-    openvino = pytest.importorskip("openvino")
-    found, expected = exported(extractor, tmp_path, "openvino")
-    np.testing.assert_allclose(found, expected, atol=2e-5)
-    model = openvino.Core().read_model(str(tmp_path / "out" / "model.xml"))
-    assert [output.get_names() for output in model.outputs] == [{"features"}]
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return saved_run(tmp_path_factory.mktemp("run"), view="both", spans=(1, 3))
 
 
-@pytest.mark.parametrize("batch", [None, 6], ids=["any batch", "batches of 6"])
-@pytest.mark.parametrize("name", ["onnx", "litert"])
-def test_format_agrees_with_keras(extractor, tmp_path, name, batch):
-    for module in formats.FORMATS[name].needs:
+@pytest.mark.parametrize("name", ["onnx", "litert", "openvino"])
+def test_predictions_are_those_of_load_predict_where_modalities_are_missing(run, tmp_path, name):
+    form = formats.FORMATS[name]
+    for module in packages.NEEDS[name]:
         pytest.importorskip(module)
-    found, expected = exported(extractor, tmp_path, name, batch)
+    physiokeras.export(run, tmp_path / "out", name, task="stage")
+    inputs, facts = all_subsets(), json.loads((tmp_path / "out" / "export.json").read_text())
+    found = form.open(tmp_path / "out" / form.file)({x["name"]: inputs[x["name"]] for x in facts["inputs"]})
+    np.testing.assert_allclose(found, physiokeras.load(run).predict(inputs, "stage").probabilities, atol=2e-5)
+    assert np.isnan(found).all(axis=1).tolist() == [False] * 7 + [True]
+    if name == "litert":
+        assert {"FULLY_CONNECTED", "SOFTMAX", "SELECT_V2"} <= set(facts["operators"])
+    if name == "openvino":
+        import openvino
+
+        model = openvino.Core().read_model(str(tmp_path / "out" / form.file))
+        assert [output.get_names() for output in model.outputs] == [{"stage"}]
+
+
+@pytest.mark.parametrize("name", ["onnx", "litert"])
+def test_features_in_batches_of_one_size_agree_with_keras(extractor, tmp_path, name):
+    for module in packages.NEEDS[name]:
+        pytest.importorskip(module)
+    found, expected = exported(extractor, tmp_path, name, batch=6)
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 

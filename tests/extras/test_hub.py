@@ -244,7 +244,7 @@ def test_commands_take_models_of_the_hub_by_their_address(pushed, tmp_path, monk
     from physiokeras.exporting import sources
 
     def stop(model, *rest, **more):
-        seen.append(sources.read_source(model, "task", None)[1].task.classes)
+        seen.append(sources.read_source(model, "task", None).head.task.classes)
         raise DataError("enough")
 
     monkeypatch.setattr(exporting, "export", stop)
