@@ -112,11 +112,14 @@ def _companions(group, found):
         rest = group.marks.most_common()[_MARKS:]
         yield f"  and {sum(count for _, count in rest)} marks of {len(rest)} more kinds"
     if group.first:
-        low, middle, high = spread(group.first)
-        yield f"  The first mark is {low:.6g} to {high:.6g} s (median {middle:.6g}) from the recording's start."
-        low, middle, high = spread(group.last)
+        yield f"  The first mark is {_seconds(group.first)} from the recording's start."
         if group.lasting:
-            yield f"  The last one ends {low:.6g} to {high:.6g} s (median {middle:.6g}) from the recording's end."
+            yield f"  The last one ends {_seconds(group.last)} from the recording's end."
         off = sorted({offset for offset in group.grid if offset > _ROUND})
         if off and not group.is_beats:
             yield f"  In some files most marks lie off multiples of 30 s, by {off[0]:g} to {off[-1]:g} s; see `grid`."
+
+
+def _seconds(values):
+    low, middle, high = (f"{value:.6g}" for value in spread(values))
+    return f"{low} s" if low == high else f"{low} to {high} s (median {middle})"
