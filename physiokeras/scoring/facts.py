@@ -101,7 +101,7 @@ def _implausible(statistics):
     if statistics["tst"] == 0:
         yield "no window is of sleep"
     elif statistics["rem_latency"] is not None and statistics["rem_latency"] < EARLY_REM:
-        yield f"REM sleep begins {statistics['rem_latency']:g} minutes after sleep onset, which is rare"
+        yield f"REM sleep begins {statistics['rem_latency']:g} min after sleep onset, which is rare"
 
 
 def _task(night, prediction):
