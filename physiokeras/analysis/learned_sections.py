@@ -4,7 +4,7 @@ import numpy as np
 
 from physiokeras.analysis import analysed_runs, how_to_read
 from physiokeras.analysis.analysis_page import Section, file_name, number
-from physiokeras.analysis.reconstruction import explained_intervals, source_target
+from physiokeras.analysis.reconstruction import explained_intervals, numbers_in_band, source_target
 from physiokeras.analysis.representation import embedding, variance_shares
 from physiokeras.analysis.tuning import encoder_tuning
 from physiokeras.evaluation import extraction
@@ -96,7 +96,8 @@ def reconstruction(models, manifest, settings, records=None):
     rows, runs = [], {}
     for analysed in models:
         print(f"reconstruction by {analysed.name}", flush=True)
-        sums = source_target(analysed.model, inputs, groups[person, kind], size=groups.size, seed=settings.seed)
+        own = {"numbers": numbers_in_band(analysed.model, manifest.definition), "seed": settings.seed}
+        sums = source_target(analysed.model, inputs, groups[person, kind], size=groups.size, **own)
         for (source, target), each in sums.items():
             for which, numbers in chosen.items():
                 own, shuffled = explained_intervals(each, numbers, draws=settings.draws, seed=settings.seed)
@@ -108,8 +109,8 @@ def reconstruction(models, manifest, settings, records=None):
     figure = learned.reconstruction(runs, modalities, note=note)
     text = [
         "Share of the variance of a modality, hidden completely, that its reconstruction from other modalities "
-        "explains. A model trained with one modality dropped at a time has never seen fewer sources "
-        "than all others.",
+        "explains; of spectra, those bands count that lie within the modality's band-pass. A model trained with one "
+        "modality dropped at a time has never seen fewer sources than all others.",
         how_to_read.RECONSTRUCTION,
         _class_table(rows, models[0].name, modalities, list(chosen)),
     ]

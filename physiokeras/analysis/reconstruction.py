@@ -53,6 +53,7 @@ def source_target(
     *,
     size: int | None = None,
     sources: list[tuple[str, ...]] | None = None,
+    numbers: dict[str, np.ndarray] | None = None,
     seed: int = 0,
 ) -> dict[tuple[tuple[str, ...], str], ReconstructionSums]:
     """Reconstruct each modality from each set of the others; all tokens of the target are hidden.
@@ -69,6 +70,8 @@ def source_target(
         groups: `(windows,)` integers from 0, such as one number per person and stage; default: one group.
         size: Number of groups; default: the greatest group number plus 1.
         sources: Sets of names to reconstruct from; default: `source_sets`.
+        numbers: Target -> boolean `(numbers,)`, which numbers of its spectra count, see `numbers_in_band`; default:
+            all.
         seed: Seed of the order of windows, which assigns each window its control.
 
     Returns: dict of (source set, target) -> `ReconstructionSums`.
@@ -76,7 +79,7 @@ def source_target(
     encoder, rows = model.encoder, len(inputs["present"])
     groups = np.zeros(rows, int) if groups is None else np.asarray(groups)
     size = groups.max() + 1 if size is None else size
-    sources = source_sets(encoder.modalities) if sources is None else sources
+    sources, numbers = source_sets(encoder.modalities) if sources is None else sources, numbers or {}
     order = np.random.default_rng(seed).permutation(rows)
     present = present_modalities(encoder, inputs)
     found: dict[tuple[tuple[str, ...], str], ReconstructionSums] = {}
@@ -94,6 +97,7 @@ def source_target(
             for target in hidden:
                 here = batch["present"][:, columns[target]] & able[:, None]
                 here = np.repeat(here, true[target].shape[2] // here.shape[1], axis=1)
+                here = here & numbers[target] if target in numbers else here
                 sums = _sums(true[target], np.asarray(made[target]), here, able, groups[chosen], size, count)
                 old = found.get((source, target))
                 found[source, target] = sums if old is None else _add(old, sums)
@@ -134,7 +138,10 @@ def explained_intervals(
 
 
 def dropped_reconstruction(
-    model: MaskedAutoencoder, inputs: dict[str, np.ndarray], seed: int = 0
+    model: MaskedAutoencoder,
+    inputs: dict[str, np.ndarray],
+    seed: int = 0,
+    numbers: dict[str, np.ndarray] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Share of each modality's variance explained by its reconstruction from all others, in windows that have it.
 
@@ -142,16 +149,34 @@ def dropped_reconstruction(
         model: `MaskedAutoencoder` of two or more modalities.
         inputs: Arrays as in `Encoder`, of two or more windows, with "present".
         seed: Seed of the order of windows, which assigns each window its control.
+        numbers: As in `source_target`.
 
     Returns: dict of modality -> dict of "explained" and "shuffled"; NaN if no window has the modality.
     """
     names = tuple(model.encoder.modalities)
     all_others = [tuple(other for other in names if other != name) for name in names]
-    found = source_target(model, inputs, sources=all_others, seed=seed)
+    found = source_target(model, inputs, sources=all_others, numbers=numbers, seed=seed)
     return {
         target: {"explained": explained(sums), "shuffled": explained(sums, shuffled=True)}
         for (_, target), sums in found.items()
     }
+
+
+def numbers_in_band(model: MaskedAutoencoder, definition: dict) -> dict[str, np.ndarray]:
+    """Which numbers of each modality's spectra lie within its band-pass: the others tell of what the filter leaves.
+
+    Args:
+        model: `MaskedAutoencoder`.
+        definition: The definition of its data, as in a manifest.
+
+    Returns: dict of modality -> boolean `(numbers,)`; without modalities that have no band-pass, or where the model
+        predicts samples.
+    """
+    if model.targets != "spectrum":
+        return {}
+    bands = {name: definition["modalities"].get(name, {}).get("bandpass") for name in model.encoder.modalities}
+    spectra = dict(zip(model.encoder.modalities, model.patch_spectra(), strict=True))
+    return {name: spectra[name].in_band(band, definition["patch"]) for name, band in bands.items() if band}
 
 
 def _true(model, inputs):
@@ -189,7 +214,7 @@ def _explained(error, moments, axis=None):
 
 
 def held_out_reconstruction(model, manifest, seed=0, limit=256):
-    """`dropped_reconstruction` on test windows, spread evenly.
+    """`dropped_reconstruction` on test windows, spread evenly; of spectra the numbers within the band-pass.
 
     Args:
         model: The trained model.
@@ -203,4 +228,5 @@ def held_out_reconstruction(model, manifest, seed=0, limit=256):
     if len(modalities) < 2 or not isinstance(model, MaskedAutoencoder):
         return {}
     inputs, people, _ = extraction.arrays(manifest, modalities, limit)
-    return dropped_reconstruction(model, inputs, seed) if len(people) > 1 else {}
+    numbers = numbers_in_band(model, manifest.definition)
+    return dropped_reconstruction(model, inputs, seed, numbers) if len(people) > 1 else {}

@@ -14,6 +14,12 @@ from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.markdown import markdown_table
 
 TITLES = {"balanced_accuracy": "balanced accuracy", "auroc": "AUROC", "mae": "mean absolute error"}
+FEW_SEEDS = 3
+"""Seeds below which the page warns: intervals over people leave out how much one training differs from the next."""
+
+LITTLE = 0.05
+"""Share by which a loss must have fallen since its first row, or the page says that nothing has been learned."""
+
 DETAILS = {"macro_f1": "macro F1", "kappa": "kappa", "auprc": "AUPRC", "accuracy": "accuracy", "ece": "ECE"}
 ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out"))
 """The paper's order of strategies on the aggregate; the best unimodal one comes below the first of all."""
@@ -26,8 +32,11 @@ PROBES = {
 }
 
 
-def main(pooled, table, best, manifest, settings):
-    """Yields lines: what was compared, the main table, differences to the reference, what follows."""
+def main(pooled, table, best, manifest, settings, more=()):
+    """Yields lines: what was compared, the main table, differences to the reference, what follows.
+
+    `more` are further cautions, sentences.
+    """
     word = " (simulated)" if is_simulated(manifest) else ""
     yield f"# Comparison of strategies{word}\n"
     if word:
@@ -35,7 +44,8 @@ def main(pooled, table, best, manifest, settings):
     yield from heading(pooled, manifest, settings)
     columns = shown(pooled)
     years = {task.name for task in pooled.tasks if task.kind == "years"}
-    titles = [f"{task}: {TITLES[score]}{', years' if task in years else ''}" for task, score in columns]
+    lower = ", years, lower is better"
+    titles = [f"{task}: {TITLES[score]}{lower if task in years else ''}" for task, score in columns]
     counts = classes_of(pooled.tasks)
     headed = [
         with_chance(t, s, counts[task]) if task in counts else t for t, (task, s) in zip(titles, columns, strict=True)
@@ -46,7 +56,9 @@ def main(pooled, table, best, manifest, settings):
     yield markdown_table([("strategy", *headed), *rows]) + "\n"
     names = [task.name for task in pooled.tasks if task.classes]
     aggregate = f"the mean of the balanced accuracies of {', '.join(names)}" if names[1:] else "the balanced accuracy"
-    yield f"Mean ± standard deviation over seeds. The aggregate is ours, the paper's is unknown: {aggregate}.\n"
+    spread = "Mean ± standard deviation over seeds." if settings.seeds > 1 else "One seed."
+    yield f"{spread} The aggregate is ours, the paper's is unknown: {aggregate}.\n"
+    yield from of_people(pooled, columns, years)
     reference = settings.reference
     rows = [
         (named((name, scaling), best), *(difference(table, name, reference, scaling, *column) for column in columns))
@@ -56,13 +68,33 @@ def main(pooled, table, best, manifest, settings):
     if rows:
         yield f"## Differences to {reference}{word}\n"
         yield markdown_table([("strategy", *titles), *rows]) + "\n"
-        yield "In brackets 95 % over people: seeds averaged, the same people drawn on both sides.\n"
+        yield (
+            f"The row minus {reference}. In brackets 95 % over people: seeds averaged, the same people drawn on both "
+            "sides. They leave out how much one training differs from the next.\n"
+        )
     elif len(known) > 1:
         yield f"No differences: {reference} is none of the strategies. Name one of them with --reference.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
-    yield from (f"- {line}" for line in [*cautions(pooled, settings), *verdict(table, best, reference)])
+    yield from (f"- {line}" for line in [*cautions(pooled, settings), *more, *verdict(table, best, reference)])
     yield ""
+
+
+def of_people(pooled, columns, years):
+    """Yields lines on columns that have one prediction a person.
+
+    Args:
+        pooled: `Pool`.
+        columns: As of `shown`.
+        years: Names of the tasks in years.
+    """
+    if any(task.endswith(OF_PEOPLE) for task, _ in columns):
+        yield f'"{OF_PEOPLE.strip()}": one prediction a person, the mean over the windows.\n'
+    _, first = np.unique(pooled.people, return_index=True)
+    for task in sorted(years):
+        ages = np.asarray(pooled.targets[task], float)[first]
+        error = np.nanmean(np.abs(ages - np.nanmedian(ages)))
+        yield f"{task}: one prediction a person. Guessing the median of these people every time gives {error:.1f}.\n"
 
 
 def detail(pooled, table, manifest, cells):
@@ -194,11 +226,33 @@ def cautions(pooled, settings):
             'people are too narrow: "above" and "below" hold for these people, not for others.'
             + ("" if settings.folds else " With --folds 5 everybody is tested, in turns.")
         )
-    if settings.seeds == 1:
+    if settings.seeds < FEW_SEEDS:
+        seeds = "one seed" if settings.seeds == 1 else f"{settings.seeds} seeds"
         lines.append(
-            "Caution: one seed. Intervals leave out how much a training differs from the next; give --seeds 3 or more."
+            f"Caution: {seeds}. Intervals leave out how much a training differs from the next; give --seeds "
+            f"{FEW_SEEDS} or more."
         )
     return lines
+
+
+def not_learned(losses):
+    """List of a sentence that names the strategies whose losses have hardly fallen; empty where all have.
+
+    Args:
+        losses: As `making.curves` gives them.
+    """
+    still = [name for name, cells in losses.items() if np.median([_fall(columns) for columns in cells]) < LITTLE]
+    if not still:
+        return []
+    return [
+        f"Caution: the loss of {', '.join(still)} has fallen by less than {LITTLE:.0%} since its first row. So few "
+        "steps cannot tell objectives apart; give more --steps."
+    ]
+
+
+def _fall(columns):
+    name = next((name for name in ("val_loss", "loss") if np.isfinite(columns.get(name, [np.nan])).all()), None)
+    return 1 - columns[name][-1] / columns[name][0] if name else np.nan
 
 
 def verdict(table, best, reference):
@@ -212,12 +266,16 @@ def verdict(table, best, reference):
         bad = sum(less.high < 0 for _, less in compared)
         outcome = "comes out" if good == len(compared) else "does not come out" if not good else "comes out in part"
         lines.append(
-            f"The paper's order on the aggregate {outcome}: of {len(compared)} comparisons {good} "
-            f"are as in the paper, {len(compared) - good - bad} cannot be told from chance, {bad} are the other way."
+            f"The paper's order on the aggregate (input dropout > MAE > contrast; input dropout > best unimodal) "
+            f"{outcome}. Comparisons: {len(compared)}; as in the paper: {good}; not to be told from chance: "
+            f"{len(compared) - good - bad}; the other way: {bad}. Below, the first named minus the second."
         )
         lines += [sentence(pair, less) for pair, less in compared]
-    for other in BASELINES:
-        less = aggregate_less(table, reference, other)
+    said = {pair for pair, _ in compared}
+    others = [name for name, scaling in rows_of(table) if scaling == RAW and name != reference]
+    others = [*(name for name in others if name not in BASELINES and not name.startswith("unimodal")), *BASELINES]
+    for other in others:
+        less = None if (reference, other) in said else aggregate_less(table, reference, other)
         if less is not None:
             lines.append(sentence((reference, other), less))
     return lines

@@ -29,7 +29,8 @@ def report(run, cells, pooled, table, manifest, settings):
     folder = run.folder
     strategies = list({cell.strategy.name: cell.strategy for cell in cells}.values())
     best = best_unimodal(strategies, table)
-    main = list(pages.main(pooled, table, best, manifest, settings))
+    more = [*pages.not_learned(making.curves(cells)), *not_shown(folder, strategies)]
+    main = list(pages.main(pooled, table, best, manifest, settings, more))
     detail = list(pages.detail(pooled, table, manifest, cells))
     print("\n" + "\n".join(main) + f"\n\nEverything is in {folder}", flush=True)
     write_atomic(folder / "scores.md", "\n".join([*main, *detail]) + "\n")
@@ -40,8 +41,16 @@ def report(run, cells, pooled, table, manifest, settings):
     else:
         (folder / "subsets.csv").unlink(missing_ok=True)  # of an earlier state of the comparison
     draw(folder / "figures", strategies, cells, pooled, table, best, manifest, settings)
-    verdict = [*pages.cautions(pooled, settings), *pages.verdict(table, best, settings.reference)]
+    verdict = [*pages.cautions(pooled, settings), *more, *pages.verdict(table, best, settings.reference)]
     run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
+
+
+def not_shown(folder, strategies):
+    """List of a sentence that names strategies whose cells are in the folder, but not on the page; or empty."""
+    there = {path.parent.name.rpartition("-seed-")[0] for path in folder.glob("cells/*/cell.json")}
+    others = sorted(there - {strategy.name for strategy in strategies})
+    names = ", ".join(others)
+    return [f"Not on this page, but computed before: {names}. Name them too in --strategies."] if others else []
 
 
 def score_lines(table):
@@ -99,7 +108,7 @@ def draw(folder, strategies, cells, pooled, table, best, manifest, settings):
         for task in tasks:
             values = subset_means(table, strategies, probe, task.name)
             drawn[f"subsets_{probe}_{task.name}"] = strategy_scores.subset_map(
-                values, task=task.name, chance=1 / len(task.classes), note=note
+                values, task=f"{task.name} ({probe})", chance=1 / len(task.classes), note=note
             )
     shown = {best, *(strategy.name for strategy in strategies if not strategy.is_unimodal)}
     rows = [label(*row) for row in pages.rows_of(table)]

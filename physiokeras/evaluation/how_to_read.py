@@ -38,9 +38,10 @@ _SAMPLES = (
 )
 
 _SPECTRA = (
-    "The model predicts the power in frequency bands. Samples of a noise-like signal such as EMG cannot be guessed "
-    "from other modalities, since the noise is new at every moment; its power can, since muscles relax in sleep, which "
-    "EEG shows too. The figures `spectrograms*.png` show true and predicted powers."
+    "The model predicts the power in frequency bands; those within a modality's band-pass count here, since outside of "
+    "it only what the filter leaves is recorded. Samples of a noise-like signal such as EMG cannot be guessed from "
+    "other modalities, since the noise is new at every moment; its power can, since muscles relax in sleep, which EEG "
+    "shows too. The figures `spectrograms*.png` show true and predicted powers."
 )
 
 

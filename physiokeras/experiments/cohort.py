@@ -38,10 +38,11 @@ def prepared(settings):
     beside = Path(s.out).parent if s.out else Path("runs")
     kind = "simulated" if s.coupled else "simulated-uncoupled"
     folder = beside / f"{kind}-{s.people}-{s.unlabelled}-{round(s.hours * 120)}x30s-{s.seed}"
-    print(f"No data given: a cohort is simulated in {folder}.", flush=True)
     whole = _whole(folder / "prepared")
     if whole is not None:
+        print(f"No data given: the simulated cohort is that of {folder}.", flush=True)
         return whole
+    print(f"No data given: a cohort is simulated in {folder}.", flush=True)
     source = simulate(
         folder / "source", s.people, s.unlabelled, s.hours, seed=s.seed, workers=s.workers, coupled=s.coupled
     )

@@ -71,7 +71,7 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
             `splits` those of the split "validation", if there is one.
         title: As in `progress.shown`.
     """
-    folder, count = folder or run.folder, hosts.count()
+    continued, folder, count = folder is None, folder or run.folder, hosts.count()
     options = {"batch_size": settings.batch_size // count, "modalities": settings.modalities or None}
     options["host"] = hosts.index(), count
     order = {"records": records, "seed": derive(settings.seed, "stream"), **options}
@@ -95,7 +95,7 @@ def fit(model, manifest, settings, run, splits=None, *, folder=None, records=Non
         advice=f"Go on with: {run.resume_command}",
     )
     lines, verbose = progress.shown(settings.steps, interval, title) if hosts.is_first() else ([], 0)
-    resumed = (folder / "metrics.csv").exists() or getattr(settings, "resume", None) is not None
+    resumed = (folder / "metrics.csv").exists() or (continued and getattr(settings, "resume", None) is not None)
     restore(checkpoints, model, settings.steps, resumed)
     with damage_named(manifest, splits, records), _loggers(settings, folder) as logs:
         for part in checkpoints.parts(settings.steps, interval):

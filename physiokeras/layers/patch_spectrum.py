@@ -94,14 +94,34 @@ class PatchSpectrum(keras.layers.Layer):
 
         Returns: `width` names; known once the layer is built.
         """
+        numbers = [f"{low:.3g} to {high:.3g} Hz of {length:g} s" for low, high, length in self.frequencies(seconds)]
+        numbers += [f"mean of {width * seconds / self.patch:g} s" for width in self.widths]
+        return [f"{channel} {number}" for channel in channels for number in numbers]
+
+    def frequencies(self, seconds: float) -> list[tuple[float, float, float]]:
+        """Lowest and highest frequency in Hz of each power of a channel, and the length of its span in seconds.
+
+        Args:
+            seconds: Length of a patch.
+        """
         lengths = [width * seconds / self.patch for width in self.widths]
-        powers = [
-            f"{low / length:.3g} to {(high - 1) / length:.3g} Hz of {length:g} s"
+        return [
+            (low / length, (high - 1) / length, length)
             for length, edges in zip(lengths, self.edges, strict=True)
             for low, high in itertools.pairwise(edges)
         ]
-        numbers = [*powers, *(f"mean of {length:g} s" for length in lengths)]
-        return [f"{channel} {number}" for channel in channels for number in numbers]
+
+    def in_band(self, band: tuple[float, float], seconds: float) -> np.ndarray:
+        """Which numbers of a patch tell of a signal that has been band-passed; the others are of what leaks through.
+
+        Args:
+            band: Lowest and highest frequency in Hz that the filter has let through.
+            seconds: Length of a patch.
+
+        Returns: boolean `(width,)`: true for the powers of bands that overlap `band`, false for means.
+        """
+        powers = [high >= band[0] and low <= band[1] for low, high, _ in self.frequencies(seconds)]
+        return np.tile([*powers, *[False] * len(self.widths)], self.channels)
 
     @property
     def adapted(self) -> bool:

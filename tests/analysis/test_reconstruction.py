@@ -1,3 +1,4 @@
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from physiokeras.analysis.reconstruction import (
     dropped_reconstruction,
     explained,
     explained_intervals,
+    numbers_in_band,
     source_sets,
     source_target,
 )
@@ -121,3 +123,26 @@ def test_models_that_predict_spectra_are_judged_by_spectra():
     counted = np.repeat(inputs["present"][:, None, :2], np.asarray(true["spectra"]["eeg"]).shape[2] // 2, axis=2)
     expected = ((np.asarray(true["spectra"]["eeg"]) - np.asarray(true["true_spectra"]["eeg"])) ** 2 * counted).sum()
     np.testing.assert_allclose(found[("ecg",), "eeg"].error.sum(), expected, rtol=1e-4)
+
+
+def test_bands_outside_of_the_band_pass_do_not_count():
+    model, inputs = autoencoder(encoder(view="both"), targets="spectrum"), tiny_windows(9)
+    model.adapt(inputs)
+    seconds = 2.0
+    rate = inputs["eeg"].shape[1] / model.encoder.time / seconds
+    definition = {"patch": seconds, "modalities": {"eeg": {"bandpass": [0.3 * rate, 0.4 * rate]}, "emg": {}}}
+    numbers = numbers_in_band(model, definition)
+    assert set(numbers) == {"eeg"}
+    names = model.patch_spectra()[list(model.encoder.modalities).index("eeg")].number_names(["a", "b"], seconds)
+    held = []
+    for name in names:
+        band = re.fullmatch(r". (\S+) to (\S+) Hz of .*", name)
+        held.append(bool(band and float(band[2]) >= 0.3 * rate and float(band[1]) <= 0.4 * rate))
+    assert 0 < sum(held) < len(held) / 2
+    np.testing.assert_array_equal(numbers["eeg"], held)
+    found = source_target(model, inputs, sources=[("ecg",)], numbers=numbers)[("ecg",), "eeg"]
+    made = model.reconstruct(inputs, drop=["eeg", "emg"])
+    true, made = (np.asarray(made[key]["eeg"])[..., held] for key in ("true_spectra", "spectra"))
+    each = np.repeat(inputs["present"][:, None, :2], sum(held) // 2, axis=2) & np.ones(true.shape, bool)
+    total = sum(true[..., i][each[..., i]].var() * each[..., i].sum() for i in range(sum(held)))
+    assert explained(found) == pytest.approx(1 - ((true - made) ** 2 * each).sum() / total, rel=1e-4)

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from physiokeras.comparison import page as pages
+from physiokeras.comparison import report
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable
 from physiokeras.evaluation.tasks import Task
@@ -23,12 +26,15 @@ def test_verdict_says_what_the_intervals_say():
     pretrained = {"input_dropout": 0.7, "mae": 0.6, "pairwise": 0.65, "leave_one_out": 0.6, "unimodal_eeg": 0.5}
     found = table(["leave_one_out"], **pretrained, untrained=0.4, supervised=0.75, band_power=0.7)
     first, *rest = pages.verdict(found, "unimodal_eeg", "input_dropout")
-    assert "comes out in part: of 4 comparisons 2 are as in the paper, 1 cannot be told from chance, 1 are" in first
+    counted = "Comparisons: 4; as in the paper: 2; not to be told from chance: 1; the other way: 1."
+    assert f"comes out in part. {counted}" in first
     assert rest == [
         "input_dropout is above mae: +0.100 [+0.100, +0.100].",
         "mae is below pairwise: -0.050 [-0.050, -0.050].",
         "mae cannot be told from leave_one_out: +0.000 [-0.095, +0.095].",
         "input_dropout is above unimodal_eeg: +0.200 [+0.200, +0.200].",
+        "input_dropout is above pairwise: +0.050 [+0.050, +0.050].",
+        "input_dropout is above leave_one_out: +0.100 [+0.005, +0.195].",
         "input_dropout is above untrained: +0.300 [+0.300, +0.300].",
         "input_dropout is below supervised: -0.050 [-0.050, -0.050].",
         "input_dropout cannot be told from band_power: +0.000 [+0.000, +0.000].",
@@ -72,3 +78,24 @@ def test_columns_know_their_classes_also_where_no_task_has_any():
     counts = pages.classes_of([stage, age, years])
     assert (counts["stage"], counts["age"], 1 / counts[AGGREGATE]) == (4, 2, pytest.approx((1 / 4 + 1 / 2) / 2))
     assert pages.classes_of([years]) == {}
+
+
+def test_strategies_whose_losses_hardly_fall_are_named():
+    still, fell = (
+        {"loss": np.array(loss), "val_loss": np.array(valid)}
+        for loss, valid in (((2, 1), (1, 0.97)), ((2, 2), (1, 0.9)))
+    )
+    (said,) = pages.not_learned({"mae": [still, still, fell], "pairwise": [fell], "c": [{"loss": np.array([1, 0.96])}]})
+    assert said.startswith("Caution: the loss of mae, c has fallen by less than 5%")
+    assert pages.not_learned({"mae": [fell]}) == pages.not_learned({}) == []
+
+
+def test_strategies_of_the_folder_that_are_not_on_the_page_are_named(tmp_path):
+    for name in ("mae-seed-0-1a", "unimodal_eeg-seed-0-fold-1-2b", "pairwise-seed-1-3c"):
+        (tmp_path / "cells" / name).mkdir(parents=True)
+        (tmp_path / "cells" / name / "cell.json").touch()
+    (tmp_path / "cells" / "untrained-seed-0-4d").mkdir()
+    (said,) = report.not_shown(tmp_path, [SimpleNamespace(name="mae")])
+    assert said == "Not on this page, but computed before: pairwise, unimodal_eeg. Name them too in --strategies."
+    names = ("mae", "pairwise", "unimodal_eeg")
+    assert report.not_shown(tmp_path, [SimpleNamespace(name=name) for name in names]) == []
