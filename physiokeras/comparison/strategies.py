@@ -1,9 +1,11 @@
 """Strategies of a comparison: settings that override the run's, or features without an encoder."""
 
+import difflib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from physiokeras import catalogue
 from physiokeras.experiments import flags
 from physiokeras.experiments.settings import from_toml
 
@@ -61,6 +63,20 @@ class Strategy:
         if self.name == BAND_POWER:
             return band_power.BandPowers(manifest, self.modalities)
         return extraction.EncoderFeatures(manifest, encoder, self.settings.pooling)
+
+
+def check_names(chosen):
+    """Refuse a name that is neither of a shipped file, nor of `WITHOUT_ENCODER`, nor the path of a TOML file.
+
+    Raises:
+        ValueError: Such a name; the message has the closest one.
+    """
+    known = [*catalogue.names("recipes"), *WITHOUT_ENCODER]
+    for name in chosen:
+        if name not in known and not name.endswith(".toml"):
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f" Did you mean {close[0]}?" if close else ""
+            raise ValueError(f"strategies must be shipped names or TOML files. Received: {name!r}.{meant}")
 
 
 def overrides(settings):

@@ -17,7 +17,7 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from physiokeras.comparison.strategies import check_reference, overrides, strategies_of
+from physiokeras.comparison.strategies import check_names, check_reference, overrides, strategies_of
 from physiokeras.errors import DataError
 from physiokeras.experiments import exit_status, run_folder
 from physiokeras.experiments.backend import use
@@ -29,6 +29,7 @@ STRATEGIES = (
     *("unimodal", "mae", "input_dropout", "output_dropout", "pairwise", "leave_one_out"),
     *("supervised", "untrained", "band_power"),
 )
+"""Those that are compared unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,12 @@ class Settings(SubsetSettings, ProbeSettings, CohortSettings, TrainingSettings):
 
     def __post_init__(self):
         super().__post_init__()
+        check_names(self.strategies)
+        if self.folds and self.early_stopping:
+            raise ValueError(
+                "early_stopping needs a validation loss, which folds do not have: validation people pretrain too. Give "
+                "--folds 0 or --early-stopping 0."
+            )
         for name, of_pretraining in (("supervised_steps", self.steps), ("supervised_interval", self.interval)):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, of_pretraining)

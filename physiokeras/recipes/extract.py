@@ -6,7 +6,7 @@
 `features.npz` holds a row for each window: `features`, `record` (name), `seconds` (start in the recording), `missing`
 (modalities that the window lacks); `columns` names the features. `predictions.csv` has the predictions for the same
 rows, and `hypnogram_RECORD.png` shows the sleep stages. Features of windows that lack modalities are mapped to those of
-all by the run's `subset_maps.npz`; `predictions.csv` has a column `missing` then. FEATURES/records keeps the rows of
+all by the run's `subset_maps.npz`; `predictions.csv` has a column `missing` then. FEATURES/features keeps the rows of
 each record, so that a rerun reads only records that are missing, failed or changed.
 """
 

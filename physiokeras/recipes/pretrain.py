@@ -104,12 +104,14 @@ def main(argv=None):
         else:
             model = training.untrained_model(settings, manifest, splits)
         extractor = FeatureExtractor(model.encoder, settings.pooling, name="extractor")
+        print("First the untrained encoder is probed, for comparison.", flush=True)
         untrained, _ = probe_report.probe_encoder(extractor, manifest, settings)
         if here.count > 1:
             state.restore(model, trained, run.folder)
         else:
             with devices.sharing(settings):
                 training.fit(model, manifest, settings, run, splits)
+        print("Training is done; probes, maps and figures follow.", flush=True)
         write_results(run, model, extractor, untrained, manifest, settings)
     return 0
 

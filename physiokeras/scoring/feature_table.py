@@ -21,7 +21,7 @@ from physiokeras.scoring.trained_model import TrainedModel
 FORMAT = 1
 """Raised whenever the same recording and model would give other files."""
 
-FOLDER = "records"
+FOLDER = "features"
 """Folder of the records' files below that of the table."""
 
 FEATURES, PREDICTIONS = "features.npz", "predictions.csv"
@@ -58,7 +58,7 @@ def extract_folder(
     """Write the features of each window of a folder of recordings, and what the model's layers predict.
 
     A rerun reads only records that are missing, failed or changed. `features.npz` and `predictions.csv` are made last,
-    record after record, of all that is in `out/records`; memory does not grow with the number of records.
+    record after record, of all that is in `out/features`; memory does not grow with the number of records.
 
     Args:
         model: `TrainedModel`, with or without tasks.
@@ -82,9 +82,8 @@ def extract_folder(
     records = open_source(source, model, out, definition, shard_index, num_shards)
     files = RecordFiles(out.absolute() / FOLDER, ("npz",), write_features)
     with held(out, files.folder, shard_index, num_shards):
-        work = FolderWork(
-            model, records, files, ["features", FORMAT, figures], lambda facts: ["npz"], {"figure": figures}
-        )
+        version, options = ["features", FORMAT, figures], {"figure": figures}
+        work = FolderWork(model, records, files, version, lambda facts: ["npz"], options)
         _, _, set_aside = work.run("extract", workers, engine, progress or (lambda line: None))
         with locked(out / ".lock-table", wait=True):
             there = [one for one in work.facts() if one["model"]["digest"] == work.digest and "set_aside" not in one]
@@ -118,12 +117,12 @@ def write_table(out, paths, windows, columns):
         (out / name).unlink(missing_ok=True)  # one of other records would be taken for this one
     if not paths:
         return
-    first, missing = np.load(next(iter(paths.values()))), _column(paths, "missing")
-    names = np.repeat(np.array(list(paths), str), windows)
+    with np.load(next(iter(paths.values()))) as first:
+        features = [name for name in first.files if name.startswith("features")]
+        tasks = [name for name in first.files if name.startswith("predicted/")]
+    missing, names = _column(paths, "missing"), np.repeat(np.array(list(paths), str), windows)
     others = {"record": names, "seconds": _column(paths, "seconds"), "missing": missing}
-    features = [name for name in first.files if name.startswith("features")]
     others |= {"columns": columns} if features == ["features"] else {}
-    tasks = [name for name in first.files if name.startswith("predicted/")]
 
     def arrays(file):
         with zipfile.ZipFile(file, "w") as archive:

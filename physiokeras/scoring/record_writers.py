@@ -49,6 +49,7 @@ def write_features(model, digest, night, order):
         arrays[f"predicted/{name}"] = np.array(one.labels, str) if one.classes else np.round(one.values, 1)
     content = io.BytesIO()
     np.savez(content, **arrays)
+    order.files.remove(night.name)
     write_atomic(order.files.path(night.name, "npz"), content.getvalue())
     if "stage" in predictions and order.options["figure"]:
         _draw(night, predictions["stage"], order)

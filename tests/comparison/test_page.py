@@ -9,6 +9,7 @@ from physiokeras.comparison import report
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable
 from physiokeras.evaluation.tasks import Task
+from physiokeras.recipes import compare
 
 SCORE = "balanced_accuracy"
 
@@ -99,3 +100,19 @@ def test_strategies_of_the_folder_that_are_not_on_the_page_are_named(tmp_path):
     assert said == "Not on this page, but computed before: pairwise, unimodal_eeg. Name them too in --strategies."
     names = ("mae", "pairwise", "unimodal_eeg")
     assert report.not_shown(tmp_path, [SimpleNamespace(name=name) for name in names]) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--strategies mae input_drop", "Received: 'input_drop'. Did you mean input_dropout?"),
+        ("--strategies band_powr", "Did you mean band_power?"),
+        ("--folds 5 --early-stopping 3", "early_stopping needs a validation loss"),
+    ],
+)
+def test_settings_that_cannot_work_end_the_command_before_any_work(flags, said, capsys, tmp_path):
+    with pytest.raises(SystemExit) as end:
+        compare.main([*flags.split(), "--out", str(tmp_path / "out")])
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

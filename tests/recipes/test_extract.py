@@ -189,7 +189,7 @@ def test_modality_that_the_definition_lacks_is_missing(pretrained, recordings, e
 def test_a_model_without_probes_gives_the_features_alone(pretrained, recordings, extracted, tmp_path):
     shutil.copytree(pretrained.folder / "model", tmp_path / "run" / "model")
     assert command(SimpleNamespace(folder=tmp_path / "run"), recordings, tmp_path / "out") == 0
-    assert {path.name for path in (tmp_path / "out").iterdir() if path.name[0] != "."} == {"features.npz", "records"}
+    assert {path.name for path in (tmp_path / "out").iterdir() if path.name[0] != "."} == {"features.npz", "features"}
     with np.load(tmp_path / "out" / "features.npz") as found, np.load(extracted / "features.npz") as full:
         assert found.files == full.files
         np.testing.assert_allclose(found["features"], full["features"], atol=2e-5)
