@@ -175,8 +175,9 @@ def compute(cell, manifest, tasks, run, place):
         run: `Run` that the cell belongs to.
         place: Words before each line of progress, such as "Cell 3 of 12".
     """
-    title = f"{place} ({cell.title})"
-    write_atomic(cell.folder / "settings.toml", to_toml(cell.settings))
+    title, path = f"{place} ({cell.title})", cell.folder / "settings.toml"
+    begun = path.exists()
+    write_atomic(path, to_toml(cell.settings))
     began = time.monotonic()
     if cell.is_supervised:
         models = networks(cell, manifest, tasks, run, title)
@@ -200,6 +201,7 @@ def compute(cell, manifest, tasks, run, place):
         "parameters": found.parameters,
         "people": asdict(cell.fold),
         "seconds": {**seconds, **found.seconds},
+        "in_parts": begun,
     }
     write_atomic(cell.folder / FACTS, to_json(facts))
     for checkpoints in cell.folder.glob("*checkpoints"):

@@ -21,15 +21,19 @@ def made(manifest, cells):
 
 
 def cost(cells):
-    """Table of the time of each strategy's cells; the first cell of a compiled program takes longer."""
+    """Table of the time of each strategy's cells; the first cell of a compiled program takes longer.
+
+    Cells that were computed in several parts, whose last part alone was timed, do not count.
+    """
     found = {}
     for cell in cells:
         found.setdefault(cell.strategy.name, []).append(facts(cell))
     rows = [("strategy", "encoder's parameters", "cells", "seconds a cell (median)", "of these training")]
     for name, own in found.items():
-        training = np.median([one["seconds"]["train"] for one in own])
-        whole = np.median([sum(one["seconds"].values()) for one in own])
-        rows.append((name, own[0]["parameters"] or "-", len(own), f"{whole:.0f}", f"{training:.0f}"))
+        times = [one["seconds"] for one in own if not one.get("in_parts")]
+        training, whole = [one["train"] for one in times], [sum(one.values()) for one in times]
+        medians = [f"{np.median(seconds):.0f}" if times else "-" for seconds in (whole, training)]
+        rows.append((name, own[0]["parameters"] or "-", len(own), *medians))
     return markdown_table(rows)
 
 

@@ -48,8 +48,8 @@ _SPECTRA = (
 def in_words(columns):
     """The balanced accuracies in sentences: the first column against each other one, and class by class.
 
-    Two scores are called level if they are equal in two digits, or if there are fewer than `FEW_PEOPLE` test people.
-    Whether a difference is more than chance is for the intervals of `physiokeras compare`.
+    Two scores are called level if they are equal in two digits; of fewer than `FEW_PEOPLE` test people none is called
+    anything. Whether a difference is more than chance is for the intervals of `physiokeras compare`.
 
     Args:
         columns: dict of title -> dict of task name -> `ProbeResult`.
@@ -67,9 +67,9 @@ def in_words(columns):
         for title, baseline in others:
             if name in baseline:
                 other = baseline[name].windows["balanced_accuracy"]
-                difference = 0 if few else round(value, 2) - round(other, 2)
+                difference = round(value, 2) - round(other, 2)
                 how = "above" if difference > 0 else "below" if difference < 0 else "level with"
-                said.append(f"{'' if few else how + ' '}{title} {'' if few else '('}{other:.2f}{'' if few else ')'}")
+                said.append(f"{title} {other:.2f}" if few else f"{how} {title} ({other:.2f})")
         lines.append(f"- **{name}**: {', '.join([f'{first}, balanced accuracy {value:.2f}', *said])}.{_found(result)}")
     return "\n".join(lines)
 

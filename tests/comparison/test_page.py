@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from physiokeras.comparison import making, report
 from physiokeras.comparison import page as pages
-from physiokeras.comparison import report
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable
 from physiokeras.evaluation.tasks import Task
@@ -116,3 +116,13 @@ def test_settings_that_cannot_work_end_the_command_before_any_work(flags, said, 
     assert end.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_cells_that_were_computed_in_parts_do_not_count_in_the_times(monkeypatch):
+    cells = [SimpleNamespace(strategy=SimpleNamespace(name=name)) for name in ("mae", "mae", "pairwise")]
+    times = [({"train": 50, "probe": 5}, False), ({"train": 9, "probe": 5}, True), ({"train": 7, "probe": 5}, True)]
+    found = iter([{"parameters": 10, "seconds": seconds, "in_parts": parts} for seconds, parts in times])
+    monkeypatch.setattr(making, "facts", lambda cell: next(found))
+    *_, mae, pairwise = making.cost(cells).splitlines()
+    assert [part.strip() for part in mae.split("|")[1:-1]] == ["mae", "10", "2", "55", "50"]
+    assert [part.strip() for part in pairwise.split("|")[1:-1]] == ["pairwise", "10", "1", "-", "-"]
