@@ -62,7 +62,7 @@ def in_words(columns):
         value = result.windows.get("balanced_accuracy", math.nan)
         if not result.task.classes or math.isnan(value):
             continue
-        few = test_people(result) < FEW_PEOPLE
+        few = people_tested(result) < FEW_PEOPLE
         said = []
         for title, baseline in others:
             if name in baseline:
@@ -81,7 +81,7 @@ def _found(result):
     return f" Found of the windows of each class: {', '.join(shares)}." if shares else ""
 
 
-def test_people(result):
+def people_tested(result):
     """Number of people on whom a probe was tested."""
     return len(set(result.predictions["people"].tolist()))
 
@@ -92,7 +92,7 @@ def caution(columns):
     Args:
         columns: As of `in_words`.
     """
-    people = [test_people(result) for result in next(iter(columns.values())).values()]
+    people = [people_tested(result) for result in next(iter(columns.values())).values()]
     if not people or min(people) >= FEW_PEOPLE:
         return ""
     some = "1 test person" if min(people) == 1 else f"{min(people)} test people"

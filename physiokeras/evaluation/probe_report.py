@@ -138,7 +138,7 @@ def table(columns):
     rows = [["task (test people)", "score", *columns]]
     first = next(iter(columns.values()))
     for name, result in first.items():
-        people = how_to_read.test_people(result)
+        people = how_to_read.people_tested(result)
         for score, title in _shown(result):
             cells = [_cell(results.get(name), score) for results in columns.values()]
             rows.append([f"{name} ({people})", title, *cells])
