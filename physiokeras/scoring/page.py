@@ -73,9 +73,9 @@ def expected(scores, heads):
         scores: The run's scores, as in `TrainedModel.card`; the first column is the model's own.
         heads: Task name to `Head`.
     """
-    own = next(iter(scores.values()), {})
+    own = next((column for column in scores.values() if isinstance(column, dict)), {})
     for task, head in heads.items():
-        found = own.get(task, {}).get("windows", {})
+        found = own[task].get("windows", {}) if isinstance(own.get(task), dict) else {}
         if not head.task.classes or not found.get("confusion"):
             continue
         rows = zip(head.task.classes, found["confusion"], strict=True)

@@ -94,6 +94,9 @@ def test_the_page_says_what_to_expect_of_new_people():
     (line,) = page.expected({"pretrained": own, "untrained": {}}, {"arousal": SimpleNamespace(task=AROUSAL)})
     assert line.startswith("arousal: kappa 0.50 [0.40, 0.60], balanced accuracy 0.62 on 12 windows")
     assert line.endswith("found of each class: no arousal 75%, arousal 50%")
+    heads = {"arousal": SimpleNamespace(task=AROUSAL)}
+    for others in ({}, {"auprc": 0.3}, {"test": {"arousal": 0.3}}):  # of runs of other commands
+        assert list(page.expected(others, heads)) == []
 
 
 def test_doubted_records_are_counted_and_the_first_explained():
