@@ -15,6 +15,8 @@ from physiokeras.models import FeatureExtractor, digest, load
 from physiokeras.pipelines import Manifest, windows
 from physiokeras.recipes import extract
 
+pytestmark = pytest.mark.once  # `tests/scoring` and `test_score.py` run the same functions on each backend
+
 
 def command(pretrained, source, out, *more):
     given = ["--run", str(pretrained.folder), "--source", str(source), "--out", str(out), "--workers", "1", *more]
@@ -63,7 +65,6 @@ def test_features_are_those_of_the_windows_with_record_and_time(pretrained, reco
         np.testing.assert_array_equal(found["seconds"][here], 30.0 * np.arange(12))
 
 
-@pytest.mark.once
 def test_a_job_with_a_folder_of_its_own_extracts_the_rows_of_the_whole(pretrained, recordings, extracted, tmp_path):
     night = sorted(recordings.glob("training/*"))[1]
     assert command(pretrained, night, tmp_path, "--no-figures") == 0
