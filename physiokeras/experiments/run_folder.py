@@ -34,7 +34,10 @@ LOCK = ".lock"
 FREE = ("invocation", "place", "execution", "extent")
 """Roles of settings that may differ when a run is resumed."""
 
-PACKAGES = ("physiokeras", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "scipy", "scikit-learn")
+OF_BACKEND = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib"), "torch": ("torch",)}
+"""Packages on which the results of one backend depend; what reads the data gives all of them the same batches."""
+
+PACKAGES = ("physiokeras", "keras", *sum(OF_BACKEND.values(), ()), "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -275,9 +278,11 @@ def made_now(settings, data_hash):
 
 
 def _made_by(settings, facts):
-    """Dict of everything that a run depends on: settings, data, code, versions."""
+    """Dict of everything that a run depends on: settings, data, code, versions but those of other backends."""
     values = {item.name: getattr(settings, item.name) for item in fields(settings)}
-    return {**values, "data_hash": facts["data_hash"], "code": facts["code"], **facts["versions"]}
+    others = {name for backend, names in OF_BACKEND.items() if backend != settings.backend for name in names}
+    versions = {name: version for name, version in facts["versions"].items() if name not in others}
+    return {**values, "data_hash": facts["data_hash"], "code": facts["code"], **versions}
 
 
 def _command(recipe):

@@ -120,6 +120,17 @@ def test_resuming_shows_every_difference(tmp_path):
     assert message.endswith("--accept backend width data_hash")
 
 
+def test_versions_of_other_backends_may_differ(tmp_path, monkeypatch):
+    settings, found = Settings(out=str(tmp_path), backend="jax"), {"python": "3.11", "jax": "1"}
+    monkeypatch.setattr(run_folder, "versions", lambda: dict(found))
+    started(settings)
+    found |= {"torch": "1", "tensorflow": "1"}
+    started(settings, resume=True)
+    found["jax"] = "2"
+    with pytest.raises(SystemExit, match=r"jax: '1' then, '2' now[^$]*--accept jax$"):
+        started(settings, resume=True)
+
+
 def test_resuming_refuses_other_code_and_versions_unless_told_to_accept_them(tmp_path, monkeypatch):
     settings = Settings(out=str(tmp_path))
     started(settings)
