@@ -259,7 +259,8 @@ def _check(folder, settings, data_hash, may_differ):
     """
     try:
         then = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        before = _made_by(type(settings)(**from_toml(type(settings), folder / "settings.toml")), then)
+        earlier = type(settings)(**from_toml(type(settings), folder / "settings.toml"))
+        before = _made_by(earlier, then, settings.backend)
     except (ValueError, KeyError, TypeError) as error:
         raise SystemExit(f"{folder}: its run cannot be resumed: {error}") from error
     now = made_now(settings, data_hash)
@@ -274,13 +275,13 @@ def _check(folder, settings, data_hash, may_differ):
 
 def made_now(settings, data_hash):
     """Dict of everything that a run of these settings depends on here and now."""
-    return _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()})
+    return _made_by(settings, {"data_hash": data_hash, "code": code(), "versions": versions()}, settings.backend)
 
 
-def _made_by(settings, facts):
+def _made_by(settings, facts, backend):
     """Dict of everything that a run depends on: settings, data, code, versions but those of other backends."""
     values = {item.name: getattr(settings, item.name) for item in fields(settings)}
-    others = {name for backend, names in OF_BACKEND.items() if backend != settings.backend for name in names}
+    others = {name for one, names in OF_BACKEND.items() if one != backend for name in names}
     versions = {name: version for name, version in facts["versions"].items() if name not in others}
     return {**values, "data_hash": facts["data_hash"], "code": facts["code"], **versions}
 
