@@ -187,20 +187,20 @@ def test_every_module_of_recipes_is_a_command():
     assert {purpose for purpose, _ in COMMANDS.values()} == set(PURPOSES)
 
 
-def test_only_streams_remote_folders_replicas_and_exports_import_tensorflow():
+def test_tensorflow_is_loaded_in_one_way_and_where_it_is_loaded_already_imported():
+    loading = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if "physiokeras.pipelines.prepared.devices.load_tensorflow" in imported(path)
+    }
+    assert loading == {"pipelines/prepared/tf_dataset.py", "pipelines/prepared/remote.py", "experiments/backend.py"}
     users = {
         str(path.relative_to(PACKAGE))
         for path in PACKAGE.rglob("*.py")
         if any(name.split(".")[0] == "tensorflow" for name in imported(path))
     }
     replicas = {"keras_internals.py", "experiments/devices.py"}
-    assert users == {
-        "pipelines/prepared/tf_dataset.py",
-        "pipelines/prepared/remote.py",
-        "pipelines/prepared/remote_stream.py",
-        "exporting/formats.py",
-        *replicas,
-    }
+    assert users == {"pipelines/prepared/remote_stream.py", "exporting/formats.py", *replicas}
 
 
 @pytest.mark.parametrize("package", ROOMS)

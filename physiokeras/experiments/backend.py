@@ -8,7 +8,7 @@ import tempfile
 
 from physiokeras import memory
 from physiokeras.files import cache_folder
-from physiokeras.pipelines.prepared.devices import has_tensorflow, keras_backend, leave_gpus_to_backend
+from physiokeras.pipelines.prepared.devices import has_tensorflow, keras_backend, load_tensorflow
 
 
 def use(backend):
@@ -41,7 +41,7 @@ def use(backend):
         keep_programs()
     if has_tensorflow():
         with _held_back_stderr():
-            leave_gpus_to_backend(importlib.import_module("tensorflow"))
+            load_tensorflow()
 
 
 PROGRAMS_BYTES = 2 << 30

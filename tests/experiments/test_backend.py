@@ -24,6 +24,18 @@ def test_backend_chosen_before_keras_is_the_one_it_runs_on():
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(("name", "loaded"), [("torch", ["triton", "tensorflow"]), ("jax", ["tensorflow"])])
+def test_triton_is_loaded_before_tensorflow_which_would_crash_it(name, loaded, tmp_path):
+    for module in ("triton", "tensorflow"):
+        hidden = "class config:\n    set_visible_devices = staticmethod(lambda *_: None)\n"
+        (tmp_path / f"{module}.py").write_text(f"print({module!r})\n{hidden}")
+    code = "from physiokeras.pipelines.prepared.devices import load_tensorflow; load_tensorflow()"
+    folders = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    result = run(code, {**os.environ, "PYTHONPATH": os.pathsep.join(folders), "KERAS_BACKEND": name})
+    assert result.stdout.split() == loaded, result.stderr
+
+
+@pytest.mark.once
 def test_messages_of_an_import_that_fails_are_shown():
     result = run(
         "import os; from physiokeras.experiments import backend\n"

@@ -1,5 +1,7 @@
 """Whether TensorFlow passes the data on, and without taking GPUs from a backend that computes."""
 
+import contextlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -16,6 +18,21 @@ def keras_backend():
 def has_tensorflow():
     """Whether TensorFlow is installed, which then passes the data to every backend; does not import it."""
     return importlib.util.find_spec("tensorflow") is not None
+
+
+def load_tensorflow():
+    """TensorFlow, imported so that the backend still works beside it; use it instead of `import tensorflow`.
+
+    Returns: the module.
+    """
+    # From 2.20 on TensorFlow's wheels show their LLVM to all libraries that are loaded later, and Triton, which comes
+    # with PyTorch's CUDA wheels, crashes the process then: github.com/tensorflow/tensorflow/issues/124205.
+    if keras_backend() == "torch" and "tensorflow" not in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("triton")
+    tensorflow = importlib.import_module("tensorflow")
+    leave_gpus_to_backend(tensorflow)
+    return tensorflow
 
 
 def leave_gpus_to_backend(tensorflow):

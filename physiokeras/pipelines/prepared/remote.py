@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from physiokeras.errors import DataError
 from physiokeras.files import write_atomic
 from physiokeras.pipelines.prepared import cache
+from physiokeras.pipelines.prepared.devices import load_tensorflow
 from physiokeras.wording import counted
 
 WORKING = "tensorflow 2.16 or 2.17 with tensorflow-io 0.37.1, in an environment of their own: pip install '.[io]'"
@@ -273,9 +274,7 @@ def _file_system(url):
         return _Fsspec(*fsspec.core.url_to_fs(url))
     except (ImportError, ValueError) as error:
         reason = str(error)
-    import tensorflow as tf
-
-    problem = "it is not installed"
+    tf, problem = load_tensorflow(), "it is not installed"
     if scheme not in tf.io.gfile.get_registered_schemes():
         with contextlib.suppress(ImportError):
             # The import registers its file systems; with an incompatible TensorFlow it only warns.

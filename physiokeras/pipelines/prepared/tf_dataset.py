@@ -2,12 +2,10 @@
 
 import weakref
 
-import tensorflow as tf
-
 from physiokeras.pipelines.prepared.calls_at_exit import CallsAtExit
-from physiokeras.pipelines.prepared.devices import leave_gpus_to_backend
+from physiokeras.pipelines.prepared.devices import load_tensorflow
 
-leave_gpus_to_backend(tf)
+tf = load_tensorflow()
 
 _calls = CallsAtExit()
 
