@@ -245,14 +245,14 @@ def not_learned(losses):
     if not still:
         return []
     return [
-        f"Caution: the loss of {', '.join(still)} has fallen by less than {LITTLE:.0%} since its first row. So few "
+        f"Caution: the loss of {', '.join(still)} has never fallen by {LITTLE:.0%} from its first row. So few "
         "steps cannot tell objectives apart; give more --steps."
     ]
 
 
 def _fall(columns):
     name = next((name for name in ("val_loss", "loss") if np.isfinite(columns.get(name, [np.nan])).all()), None)
-    return 1 - columns[name][-1] / columns[name][0] if name else np.nan
+    return 1 - np.min(columns[name]) / columns[name][0] if name else np.nan
 
 
 def verdict(table, best, reference):

@@ -48,9 +48,10 @@ def report(run, cells, pooled, table, manifest, settings):
 def not_shown(folder, strategies):
     """List of a sentence that names strategies whose cells are in the folder, but not on the page; or empty."""
     there = {path.parent.name.rpartition("-seed-")[0] for path in folder.glob("cells/*/cell.json")}
-    others = sorted(there - {strategy.name for strategy in strategies})
-    names = ", ".join(others)
-    return [f"Not on this page, but computed before: {names}. Name them too in --strategies."] if others else []
+    others = there - {strategy.name for strategy in strategies}
+    names = ", ".join(sorted({UNIMODAL if name.startswith(f"{UNIMODAL}_") else name for name in others}))
+    advice = "Name them, or their TOML files, in --strategies too."
+    return [f"Not on this page, but computed before: {names}. {advice}"] if others else []
 
 
 def score_lines(table):

@@ -72,7 +72,10 @@ class Features:
 
     def of_people(self, people: Sequence[str]) -> Self:
         """The windows of some people."""
-        rows = np.isin(self.people, people)
+        return self.of_rows(np.isin(self.people, people))
+
+    def of_rows(self, rows: np.ndarray) -> Self:
+        """The windows of some rows, boolean `(windows,)`."""
         labels = {name: label[rows] for name, label in self.labels.items()}
         present = None if self.present is None else self.present[rows]
         return replace(self, values=self.values[rows], labels=labels, people=self.people[rows], present=present)

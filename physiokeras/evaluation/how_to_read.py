@@ -27,6 +27,7 @@ _COLUMNS = {
     "untrained": "the same encoder with its initial weights, which pretraining has to exceed",
     "band power": "the same linear layer on the signals' log power in frequency bands, without any network: the floor "
     "that an encoder has to exceed",
+    "supervised": "the same encoder and linear layer trained together on the labels, from new weights",
     "fine-tuned": "encoder and linear layer trained together on the labels",
     "frozen probe": "a linear layer on the features of the same encoder, frozen",
 }

@@ -117,7 +117,7 @@ def scores_without_each(extractor, manifest, results, folder):
         folder: The run's folder, with `subset_maps.npz`.
 
     Returns: dict of modality -> dict of task name -> dict of "mapped" and "kept", the features as they are; empty where
-        there is no map, or no probe of a task with classes.
+        there is no map, or no probe of a task with classes. Windows that have nothing else do not count.
     """
     probes = {name: result.probe for name, result in results.items() if result.probe and result.task.classes}
     if not probes or not (folder / FILE).exists() or "test" not in manifest.splits:
@@ -125,6 +125,7 @@ def scores_without_each(extractor, manifest, results, folder):
     maps, found = SubsetMaps.load(folder / FILE, encoder=digest(extractor.encoder)), {}
     for missing in extractor.encoder.modalities:
         some = _features_without(missing, extractor, manifest)
+        some = some.of_rows(some.present.any(axis=1))
         values, known = maps.apply(some.values, some.present)
         if known.any():
             kinds = {"mapped": replace(some, values=values), "kept": some}

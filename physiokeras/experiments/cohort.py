@@ -108,7 +108,8 @@ def check(settings, manifest, splits=None, *, records=None, validation=()):
     _check_modalities(settings, chosen.modalities, manifest.folder)
     for part, own in manifest.by_folder(chosen.records):
         if not set(chosen.modalities) & set(part.modalities):
-            message = f"{len(own)} records to train on have none of the modalities {', '.join(chosen.modalities)}."
+            wanted = ", ".join(chosen.modalities)
+            message = f"{counted(len(own), 'record')} to train on without any of the modalities {wanted}."
             raise DataError(f"{message} Leave this folder out of --data.", file=part.folder)
     if settings.objective != "untrained":
         chosen.steps(settings.batch_size)

@@ -10,6 +10,7 @@ Without --data the command simulates a small cohort first. The run folder gets s
 probes and figures.
 """
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -143,10 +144,8 @@ def write_results(run, model, extractor, untrained, manifest, settings):
     about = {"targets": settings.targets, "steps": settings.steps, "view": settings.view}
     probe_report.report(run, columns, manifest, reconstruction, left_out, without=without, **about)
     if pretrained:
-        command = (
-            f"physiokeras score --model {run.folder} --source RECORDINGS --out SCORES --backend {settings.backend}"
-        )
-        print(f"To score recordings: {command}", flush=True)
+        words = f"--model {shlex.quote(str(run.folder))} --source RECORDINGS --out SCORES --backend {settings.backend}"
+        print(f"To score recordings: physiokeras score {words}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Features and predictions of the windows of a folder of recordings, in one table."""
 
 import csv
+import functools
 import io
 import os
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from physiokeras.errors import DataError
 from physiokeras.files import locked, write_atomic
 from physiokeras.pipelines import Definition
 from physiokeras.scoring.folder_work import FolderWork, held
@@ -21,10 +23,23 @@ from physiokeras.scoring.trained_model import TrainedModel
 FORMAT = 1
 """Raised whenever the same recording and model would give other files."""
 
+HYPNOGRAM = "hypnogram_{}.png"
+"""Name of a record's figure, which lies beside the table."""
+
 FOLDER = "features"
 """Folder of the records' files below that of the table."""
 
+CHANGED = "another job writes this record's features again; run the command again when that has ended."
+
 FEATURES, PREDICTIONS = "features.npz", "predictions.csv"
+
+
+class ExtractedFiles(RecordFiles):
+    """`RecordFiles` of an extraction: the figure lies beside the table."""
+
+    def path(self, name: str, kind: str) -> Path:
+        """Path of a record's file."""
+        return self.folder.parent / HYPNOGRAM.format(name) if kind == "png" else super().path(name, kind)
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,7 @@ def extract_folder(
     """Write the features of each window of a folder of recordings, and what the model's layers predict.
 
     A rerun reads only records that are missing, failed or changed. `features.npz` and `predictions.csv` are made last,
-    record after record, of all that is in `out/features`; memory does not grow with the number of records.
+    record after record, of all that is in `out/features`: the features of one record are in memory at a time.
 
     Args:
         model: `TrainedModel`, with or without tasks.
@@ -80,16 +95,21 @@ def extract_folder(
     """
     out = Path(out)
     records = open_source(source, model, out, definition, shard_index, num_shards)
-    files = RecordFiles(out.absolute() / FOLDER, ("npz",), write_features)
+    files = ExtractedFiles(out.absolute() / FOLDER, ("png", "npz"), write_features)
     with held(out, files.folder, shard_index, num_shards):
-        version, options = ["features", FORMAT, figures], {"figure": figures}
-        work = FolderWork(model, records, files, version, lambda facts: ["npz"], options)
+        wanted = functools.partial(kinds_of, figure=figures)
+        work = FolderWork(model, records, files, ["features", FORMAT], wanted, {"figure": figures})
         _, _, set_aside = work.run("extract", workers, engine, progress or (lambda line: None))
         with locked(out / ".lock-table", wait=True):
-            there = [one for one in work.facts() if one["model"]["digest"] == work.digest and "set_aside" not in one]
+            there = [one for one in work.own_facts() if "set_aside" not in one]
             paths = {one["record"]: files.path(one["record"], "npz") for one in there}
             write_table(out, paths, [one["windows"] for one in there], names_of_features(model))
     return Extracted(sum(one["windows"] for one in there), len(there), set_aside)
+
+
+def kinds_of(facts, *, figure):
+    """Kinds of a record's files besides JSON, by the content of that and by what is asked for."""
+    return ["npz", *(["png"] if figure and "stage" in facts["tasks"] else [])]
 
 
 def names_of_features(model):
@@ -152,17 +172,25 @@ def write_table(out, paths, windows, columns):
 def _column(paths, name):
     found = []
     for path in paths.values():
-        with np.load(path) as arrays:
-            found.append(arrays[name])
+        try:
+            with np.load(path) as arrays:
+                found.append(arrays[name])
+        except FileNotFoundError as error:
+            raise DataError(CHANGED, file=path) from error
     return np.concatenate(found)
 
 
 def _write_rows(file, paths, name, rows):
     """Write the rows of an array of several files as one array, a file in memory at a time."""
-    for number, path in enumerate(paths):
+    dtype, count = None, 0
+    for path in paths:
         with np.load(path) as arrays:
-            values = arrays[name]
-        if not number:
+            values = np.ascontiguousarray(arrays[name], dtype)
+        if dtype is None:
+            dtype = values.dtype
             head = np.lib.format.header_data_from_array_1_0(values)
             np.lib.format.write_array_header_2_0(file, {**head, "shape": (rows, *values.shape[1:])})
         file.write(values.tobytes())
+        count += len(values)
+    if count != rows:
+        raise DataError(f"{CHANGED} Received: {count} windows instead of {rows}.", file=paths[0].parent)

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,12 @@ class FolderWork:
         return self.model.digest
 
     def run(
-        self, verb: str, workers: int = 1, engine: Callable | None = None, say: Callable[[str], object] = print
+        self,
+        verb: str,
+        workers: int = 1,
+        engine: Callable | None = None,
+        say: Callable[[str], object] = print,
+        by: Iterable[str] = (),
     ) -> tuple[list[str], list[str], dict[str, str]]:
         """Work on the records that are missing, failed or changed.
 
@@ -53,6 +58,7 @@ class FolderWork:
             workers: Processes that read recordings, while the model runs in this one.
             engine: What reads and works instead, such as `physiokeras.pipelines.dask.engine` makes; or None.
             say: Function that is given each line of progress.
+            by: Names of the tasks that the first line names.
 
         Returns: names of the records that this run has done, names of those that were done already, and dict of name
             to why a record is set aside.
@@ -66,7 +72,7 @@ class FolderWork:
         for line in self.records.left_out:
             say(line)
         past = f"{verb.rstrip('e')}ed"
-        tasks = f" by {', '.join(self.model.heads)}" if self.model.heads else ""
+        tasks = f" by {', '.join(by)}" if by else ""
         say(f"{len(self.records.names)} records, {len(todo)} to {verb}{tasks}.")
         for count, (number, found) in enumerate(self._results(todo, workers, engine), 1):
             name = todo[number]
@@ -86,10 +92,17 @@ class FolderWork:
             if found:
                 yield found
 
+    def own_facts(self) -> list[dict]:
+        """Those of `facts` that this model has written."""
+        return [one for one in self.facts() if (one.get("model") or {}).get("digest") == self.digest]
+
+    @functools.cached_property
+    def _about(self):
+        return [self.version, self.digest, versions().get("physiokeras")]
+
     def _key(self, name):
         """Hash of all that a record's files depend on besides the recording."""
-        about = [self.version, self.digest, versions().get("physiokeras")]
-        return hashlib.sha256(json.dumps([*about, *self.records.key(name)]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([*self._about, *self.records.key(name)]).encode()).hexdigest()
 
     def _is_done(self, name):
         """Whether a record's files are there, of this model and of the recording as it is now."""

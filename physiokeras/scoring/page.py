@@ -76,12 +76,12 @@ def expected(scores, heads):
     own = next((column for column in scores.values() if isinstance(column, dict)), {})
     for task, head in heads.items():
         found = own[task].get("windows", {}) if isinstance(own.get(task), dict) else {}
-        if not head.task.classes or not found.get("confusion"):
+        if not head.task.classes or found.get("kappa") is None or not found.get("confusion"):
             continue
         rows = zip(head.task.classes, found["confusion"], strict=True)
         shares = ", ".join(f"{name} {row[n] / sum(row):.0%}" for n, (name, row) in enumerate(rows) if sum(row))
         interval = own[task].get("intervals", {}).get("kappa")
-        between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+        between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval and None not in interval else ""
         yield (
             f"{task}: kappa {found['kappa']:.2f}{between}, balanced accuracy {found['balanced_accuracy']:.2f} on "
             f"{found['windows']:,} windows; found of each class: {shares}"

@@ -45,10 +45,10 @@ class Prediction:
         """A table of the windows.
 
         Returns: data frame with a row for each window: "onset" in seconds, the task's name for the most probable class
-            or the number, each class for its probability, "missing" and "distance".
+            or the number, TASK_CLASS for the probability of each class, "missing" and "distance".
         """
         columns = {"onset": self.starts, self.task.name: self.labels if self.task.classes else self.values}
-        columns |= {name: self.probabilities[:, number] for number, name in enumerate(self.classes)}
+        columns |= {f"{self.task.name}_{name}": self.probabilities[:, i] for i, name in enumerate(self.classes)}
         return pandas.DataFrame(columns | {"missing": list(self.missing), "distance": self.distance})
 
     @property

@@ -12,9 +12,6 @@ from physiokeras.experiments.training_set import split_of
 from physiokeras.files import write_atomic
 from physiokeras.scoring.one_record import about
 
-HYPNOGRAM = "hypnogram_{}.png"
-"""Name of the figure of `extract`, which lies beside the table of all records."""
-
 
 def write_scores(model, digest, night, order):
     """Write predictions, statistics, annotations and figure of a record; `order.options`: "figure", "features"."""
@@ -84,7 +81,7 @@ def _draw(night, staged, order):
         clock=night.clock,
         notes=[order.note] if order.note else [],
     )
-    save(figure, order.files.folder.parent / HYPNOGRAM.format(night.name), dpi=110)
+    save(figure, order.files.path(night.name, "png"), dpi=110)
 
 
 def predict_all(model, night):

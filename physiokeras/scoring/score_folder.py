@@ -89,7 +89,7 @@ def score_folder(
     wanted = functools.partial(record_files.kinds_of, **options)
     with held(out, files.folder, shard_index, num_shards):
         work = FolderWork(model, records, files, FORMAT, wanted, options)
-        scored, kept, set_aside = work.run("score", workers, engine, say)
+        scored, kept, set_aside = work.run("score", workers, engine, say, by=model.heads)
         with locked(out / ".lock-page", wait=True):
             facts = {found["record"]: found for found in work.facts()}
             path = page.write(out, model, work.digest, list(facts.values()))

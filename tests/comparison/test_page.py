@@ -87,8 +87,9 @@ def test_strategies_whose_losses_hardly_fall_are_named():
         for loss, valid in (((2, 1), (1, 0.97)), ((2, 2), (1, 0.9)))
     )
     (said,) = pages.not_learned({"mae": [still, still, fell], "pairwise": [fell], "c": [{"loss": np.array([1, 0.96])}]})
-    assert said.startswith("Caution: the loss of mae, c has fallen by less than 5%")
-    assert pages.not_learned({"mae": [fell]}) == pages.not_learned({}) == []
+    assert said.startswith("Caution: the loss of mae, c has never fallen by 5%")
+    overfits = {"loss": np.array([1.5, 0.5, 0.02]), "val_loss": np.array([1.2, 0.8, 1.3])}
+    assert pages.not_learned({"mae": [fell], "supervised stage": [overfits]}) == pages.not_learned({}) == []
 
 
 def test_strategies_of_the_folder_that_are_not_on_the_page_are_named(tmp_path):
@@ -97,7 +98,7 @@ def test_strategies_of_the_folder_that_are_not_on_the_page_are_named(tmp_path):
         (tmp_path / "cells" / name / "cell.json").touch()
     (tmp_path / "cells" / "untrained-seed-0-4d").mkdir()
     (said,) = report.not_shown(tmp_path, [SimpleNamespace(name="mae")])
-    assert said == "Not on this page, but computed before: pairwise, unimodal_eeg. Name them too in --strategies."
+    assert said.startswith("Not on this page, but computed before: pairwise, unimodal. Name them, or their TOML files")
     names = ("mae", "pairwise", "unimodal_eeg")
     assert report.not_shown(tmp_path, [SimpleNamespace(name=name) for name in names]) == []
 

@@ -215,3 +215,11 @@ def test_a_rerun_reads_only_what_is_missing_or_failed_and_jobs_share_the_work(
     with np.load(out / "features.npz") as found, np.load(extracted / "features.npz") as full:
         for name in full.files:
             np.testing.assert_array_equal(found[name], full[name])
+    assert command(pretrained, source, out) == 0
+    assert "3 records, 3 to extract" in capsys.readouterr().out
+    (out / f"hypnogram_{signals.stem}.png").unlink()
+    assert command(pretrained, source, out, "--no-figures") == 0
+    assert "3 records, 0 to extract" in capsys.readouterr().out
+    assert command(pretrained, source, out) == 0
+    assert "3 records, 1 to extract" in capsys.readouterr().out
+    assert len(list(out.glob("hypnogram_*.png"))) == 3

@@ -92,5 +92,5 @@ def test_commands_of_one_folder_say_so(folders, capsys):
 
 
 def test_several_folders_are_refused_where_one_has_nothing_to_train_on(folders, small, tmp_path):
-    with pytest.raises(ValueError, match=r"wrist: 2 records to train on have none of the modalities ecg"):
+    with pytest.raises(ValueError, match=r"wrist: 2 records to train on without any of the modalities ecg"):
         pretrain.main(["--data", *folders, "--modalities", "ecg", *STEPS.split(), *small, "--out", str(tmp_path / "r")])

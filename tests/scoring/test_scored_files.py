@@ -81,9 +81,14 @@ def test_a_prediction_prints_in_a_line_and_as_a_table(predictions):
     stage = predictions["stage"]
     assert repr(stage) == "Prediction(stage: 6 windows of 30 s; W 1, N1 1, N2 1, N3 1, R 1, none 1)"
     table = stage.to_frame()
-    assert list(table) == ["onset", "stage", "W", "N1", "N2", "N3", "R", "missing", "distance"]
+    names = [f"stage_{name}" for name in stage.classes]
+    assert list(table) == ["onset", "stage", *names, "missing", "distance"]
     assert table["stage"].tolist() == stage.labels
-    np.testing.assert_array_equal(table["N3"], stage.probabilities[:, 3])
+    np.testing.assert_array_equal(table["stage_N3"], stage.probabilities[:, 3])
+    probable = np.array([[0.9, 0.1], [0.2, 0.8]])
+    arousal = Prediction(AROUSAL, probable, np.arange(2), 30.0, ["", ""], np.ones(2)).to_frame()
+    assert arousal["arousal"].tolist() == ["no arousal", "arousal"]
+    assert arousal["arousal_arousal"].tolist() == [0.1, 0.8]
     years = Prediction(Task("age_years", "age", kind="years"), np.full((2, 1), 41.25), np.arange(2), 30.0, [""] * 2, 0)
     assert repr(years) == "Prediction(age_years: 2 windows of 30 s; 41.25 on average)"
 
@@ -95,7 +100,8 @@ def test_the_page_says_what_to_expect_of_new_people():
     assert line.startswith("arousal: kappa 0.50 [0.40, 0.60], balanced accuracy 0.62 on 12 windows")
     assert line.endswith("found of each class: no arousal 75%, arousal 50%")
     heads = {"arousal": SimpleNamespace(task=AROUSAL)}
-    for others in ({}, {"auprc": 0.3}, {"test": {"arousal": 0.3}}):  # of runs of other commands
+    one_class = {"arousal": {"windows": {**scores, "kappa": None, "balanced_accuracy": None}}}
+    for others in ({}, {"auprc": 0.3}, {"test": {"arousal": 0.3}}, {"pretrained": one_class}):
         assert list(page.expected(others, heads)) == []
 
 

@@ -87,7 +87,7 @@ def named(patterns, persons):
 
 def is_unlabelled(record, split):
     """Whether a record's name matches the patterns of `Split.pretrain`."""
-    return any(fnmatch.fnmatchcase(record, pattern) for pattern in split.pretrain)
+    return any(fnmatch.fnmatchcase(one_form(record), one_form(pattern)) for pattern in split.pretrain)
 
 
 def _drawn(person, split):

@@ -125,7 +125,10 @@ def uneven_splits(records, split):
     shares = {"train": 1 - split.test - split.validation, "validation": split.validation, "test": split.test}
     for name, share in shares.items():
         wanted, found = share * len(persons), drawn[name]
-        if share and found and (found == 1 or not wanted / 2 <= found <= wanted * 2):
+        if share and found == 1 and wanted <= 2:
+            people = f"the split {name} has 1 of {counted(len(persons), 'person')}: one person says little of others"
+            yield f"{people}. List more people (`{name} = [{example}, ...]`)"
+        elif share and found and not wanted / 2 <= found <= wanted * 2:
             yield (
                 f"the split {name} has {found} of {counted(len(persons), 'person')}, a share of {share:g} would be "
                 f"{wanted:.3g}. List people (`{name} = [{example}, ...]`), or take another `seed`"

@@ -66,10 +66,11 @@ def _of_a_longer_name(file, path, files):
         path: The record.
         files: Score files that match for the record.
     """
-    if not file.name.startswith(path.stem) or file.stem == path.stem or not path.parent.is_dir():
+    name, stem = one_form(file.name), one_form(path.stem)
+    if not name.startswith(stem) or one_form(file.stem) == stem or not path.parent.is_dir():
         return False
     others = matching(path.parent, any_case(f"{escaped(path.stem)}?*{path.suffix}"))
-    return any(file.name.startswith(other.stem) for other in others if other not in files)
+    return any(name.startswith(one_form(other.stem)) for other in others if other not in files)
 
 
 def wanted_file(path, label):
