@@ -8,15 +8,16 @@ from physiokeras.figures.loss import read_metrics
 from physiokeras.markdown import markdown_table
 
 
-def made(manifest, cells):
+def made(manifest, cells, losses):
     """Yields the lines of the page's last section.
 
     Args:
         manifest: `Manifest`.
         cells: list of `Cell`, all done.
+        losses: As of `curves`.
     """
     yield cost(cells) + "\n"
-    yield from trained(cells)
+    yield from trained(cells, losses)
     yield from explanation(manifest, cells)
 
 
@@ -37,9 +38,9 @@ def cost(cells):
     return markdown_table(rows)
 
 
-def trained(cells):
+def trained(cells, losses):
     """Yields lines on the training and validation losses of the cells; they say where there is no validation loss."""
-    if not curves(cells):
+    if not losses:
         return
     yield "![Losses](figures/losses.png)\n"
     yield (

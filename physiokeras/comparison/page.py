@@ -9,7 +9,7 @@ from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
 from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
 from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, label
 from physiokeras.evaluation.how_to_read import FEW_PEOPLE, INPUTS
-from physiokeras.evaluation.scores import scores_by_group, with_chance
+from physiokeras.evaluation.scores import error_of_median, scores_by_group, with_chance
 from physiokeras.experiments.reports import CAUTION, is_simulated
 from physiokeras.markdown import markdown_table
 
@@ -90,14 +90,12 @@ def of_people(pooled, columns, years):
     """
     if any(task.endswith(OF_PEOPLE) for task, _ in columns):
         yield f'"{OF_PEOPLE.strip()}": one prediction a person, the mean over the windows.\n'
-    _, first = np.unique(pooled.people, return_index=True)
     for task in sorted(years):
-        ages = np.asarray(pooled.targets[task], float)[first]
-        error = np.nanmean(np.abs(ages - np.nanmedian(ages)))
+        error = error_of_median(pooled.targets[task], pooled.people)
         yield f"{task}: one prediction a person. Guessing the median of these people every time gives {error:.1f}.\n"
 
 
-def detail(pooled, table, manifest, cells):
+def detail(pooled, table, manifest, cells, losses):
     """Yields lines: people, classes, groups, calibration, modalities missing, cost, and how it was made."""
     word = " (simulated)" if is_simulated(manifest) else ""
     groups = groups_of(pooled, manifest)
@@ -121,7 +119,7 @@ def detail(pooled, table, manifest, cells):
         yield f"![Calibration](figures/calibration_{task.name}.png)\n"
         yield from missing_modalities(table, task, word)
     yield "## How it was made\n"
-    yield from making.made(manifest, cells)
+    yield from making.made(manifest, cells, losses)
 
 
 def missing_modalities(table, task, word):

@@ -29,9 +29,10 @@ def report(run, cells, pooled, table, manifest, settings):
     folder = run.folder
     strategies = list({cell.strategy.name: cell.strategy for cell in cells}.values())
     best = best_unimodal(strategies, table)
-    more = [*pages.not_learned(making.curves(cells)), *not_shown(folder, strategies)]
+    losses = making.curves(cells)
+    more = [*pages.not_learned(losses), *not_shown(folder, strategies)]
     main = list(pages.main(pooled, table, best, manifest, settings, more))
-    detail = list(pages.detail(pooled, table, manifest, cells))
+    detail = list(pages.detail(pooled, table, manifest, cells, losses))
     print("\n" + "\n".join(main) + f"\n\nEverything is in {folder}", flush=True)
     write_atomic(folder / "scores.md", "\n".join([*main, *detail]) + "\n")
     write_csv(folder / "scores.csv", score_lines(table))
@@ -40,7 +41,7 @@ def report(run, cells, pooled, table, manifest, settings):
         write_csv(folder / "subsets.csv", subset_lines(table))
     else:
         (folder / "subsets.csv").unlink(missing_ok=True)  # of an earlier state of the comparison
-    draw(folder / "figures", strategies, cells, pooled, table, best, manifest, settings)
+    draw(folder / "figures", strategies, losses, pooled, table, best, manifest, settings)
     verdict = [*pages.cautions(pooled, settings), *more, *pages.verdict(table, best, settings.reference)]
     run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
 
@@ -90,10 +91,9 @@ def deviation(seeds):
     return float(np.std(seeds.to_numpy(), ddof=1)) if len(seeds) > 1 else np.nan
 
 
-def draw(folder, strategies, cells, pooled, table, best, manifest, settings):
+def draw(folder, strategies, losses, pooled, table, best, manifest, settings):
     """Draw the figures of a comparison into a folder."""
     note, drawn = note_of(manifest), {}
-    losses = making.curves(cells)
     if losses:
         drawn["losses"] = loss.losses_of_many(losses, note=note)
     tasks = [task for task in pooled.tasks if task.classes]

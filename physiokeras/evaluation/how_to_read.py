@@ -76,10 +76,19 @@ def in_words(columns):
 
 
 def _found(result):
-    """Share of the windows of each class that are found, as a sentence."""
-    rows = zip(result.task.classes, result.windows.get("confusion", ()), strict=False)
-    shares = [f"{name} {row[number] / sum(row):.0%}" for number, (name, row) in enumerate(rows) if sum(row)]
-    return f" Found of the windows of each class: {', '.join(shares)}." if shares else ""
+    shares = shares_found(result.task.classes, result.windows.get("confusion", ()))
+    return f" Found of the windows of each class: {shares}." if shares else ""
+
+
+def shares_found(classes, confusion):
+    """Share of the windows of each class that are found, such as "W 88%, N1 85%"; classes without windows are left out.
+
+    Args:
+        classes: Names.
+        confusion: Rows `[true][predicted]` of counts, or nothing.
+    """
+    rows = enumerate(zip(classes, confusion, strict=False))
+    return ", ".join(f"{name} {row[number] / sum(row):.0%}" for number, (name, row) in rows if sum(row))
 
 
 def people_tested(result):

@@ -6,7 +6,7 @@ from physiokeras.evaluation import band_power, how_to_read
 from physiokeras.evaluation.evaluate import probe_task
 from physiokeras.evaluation.extraction import SPLITS, features_of
 from physiokeras.evaluation.probe_files import save_probe
-from physiokeras.evaluation.scores import with_chance
+from physiokeras.evaluation.scores import error_of_median, with_chance
 from physiokeras.evaluation.tasks import tasks_of
 from physiokeras.experiments import training_set
 from physiokeras.experiments.reports import publish
@@ -164,17 +164,10 @@ def _reconstruction_table(found, targets):
 def _shown(result):
     if not result.task.classes:
         unit = ", years" if result.task.kind == "years" else ""
-        return [("mae", f"mean absolute error{unit} ({best_constant(result):.1f} if all had their median)")]
+        guessed = error_of_median(result.predictions["targets"], result.predictions["people"])
+        return [("mae", f"mean absolute error{unit} ({guessed:.1f} if all had their median)")]
     shown = [("balanced_accuracy", "balanced accuracy"), ("auroc", "AUROC"), ("kappa", "Cohen's kappa")]
     return [(score, with_chance(title, score, len(result.task.classes))) for score, title in shown]
-
-
-def best_constant(result):
-    """Mean absolute error over the test people of the one number that suits them best, their median."""
-    found = result.predictions
-    _, first = np.unique(found["people"], return_index=True)
-    targets = np.asarray(found["targets"], float)[first]
-    return float(np.mean(np.abs(targets - np.median(targets))))
 
 
 def _cell(result, score):

@@ -137,6 +137,18 @@ def number_scores(values: np.ndarray, predicted: np.ndarray) -> dict:
     }
 
 
+def error_of_median(targets, people):
+    """Mean absolute error over people of the one number that suits them best, their median.
+
+    Args:
+        targets: `(windows,)` numbers, the same in all windows of a person; NaN where unknown.
+        people: `(windows,)` names.
+    """
+    _, first = np.unique(people, return_index=True)
+    own = np.asarray(targets, float)[first]
+    return float(np.nanmean(np.abs(own - np.nanmedian(own))))
+
+
 def scored(labels, probabilities):
     """Labels and probabilities of the scored windows, checked; see `class_scores` for arguments and errors."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)

@@ -67,7 +67,8 @@ class FolderWork:
             OSError: The folder takes no more files.
         """
         kept = [name for name in self.records.names if self._is_done(name)]
-        todo = [name for name in self.records.names if name not in set(kept)]
+        done = set(kept)
+        todo = [name for name in self.records.names if name not in done]
         set_aside = {name: self._set_aside(name, reason) for name, reason in self.records.refused.items()}
         for line in self.records.left_out:
             say(line)

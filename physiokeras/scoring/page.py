@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 
+from physiokeras.evaluation.how_to_read import shares_found
 from physiokeras.experiments.reports import CAUTION
 from physiokeras.experiments.training_set import described
 from physiokeras.figures.scored_night import STAGE_COLOURS, thumbnail
@@ -78,8 +79,7 @@ def expected(scores, heads):
         found = own[task].get("windows", {}) if isinstance(own.get(task), dict) else {}
         if not head.task.classes or found.get("kappa") is None or not found.get("confusion"):
             continue
-        rows = zip(head.task.classes, found["confusion"], strict=True)
-        shares = ", ".join(f"{name} {row[n] / sum(row):.0%}" for n, (name, row) in enumerate(rows) if sum(row))
+        shares = shares_found(head.task.classes, found["confusion"])
         interval = own[task].get("intervals", {}).get("kappa")
         between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval and None not in interval else ""
         yield (

@@ -48,7 +48,13 @@ def write(files, night, predictions, facts, *, figure=True, features=None, note=
     write_atomic(files.path(night.name, "edf"), edf(night, predictions))
     if "png" in kinds:
         staged = next(one for one in predictions.values() if is_staging(one.classes))
-        _draw(files.path(night.name, "png"), night, staged, predictions, facts, note)
+        events = {
+            name: [(e["onset"], e["duration"]) for e in one["events"]]
+            for name, one in facts["tasks"].items()
+            if "events" in one
+        }
+        said = [described(facts["seen"]), note, _agreement(facts["tasks"][staged.task.name])]
+        draw(files.path(night.name, "png"), night, staged, said, events)
     if "npz" in kinds:
         write_atomic(files.path(night.name, "npz"), npz(predictions, features))
     write_atomic(files.path(night.name, "json"), to_json(facts))
@@ -181,16 +187,19 @@ def edf(night, predictions):
     return content.getvalue()
 
 
-def _draw(path, night, staged, predictions, facts, note):
+def draw(path, night, staged, notes, events=None):
+    """Draw the hypnogram of a recording.
+
+    Args:
+        path: The figure's file.
+        night: `Night`.
+        staged: `Prediction` of its stages.
+        notes: Texts for the title, of which empty ones and None are left out.
+        events: As in `scored_night`.
+    """
     from physiokeras.figures.scored_night import scored_night
     from physiokeras.figures.style import save
 
-    events = {
-        name: [(e["onset"], e["duration"]) for e in one["events"]]
-        for name, one in facts["tasks"].items()
-        if "events" in one
-    }
-    said = [described(facts["seen"]), note, _agreement(facts["tasks"][staged.task.name])]
     figure = scored_night(
         staged.probabilities,
         staged.classes,
@@ -199,7 +208,7 @@ def _draw(path, night, staged, predictions, facts, note):
         name=night.name,
         scored=targets_of(night, staged.task),
         clock=night.clock,
-        notes=[text for text in said if text],
+        notes=[text for text in notes if text],
         events=events,
     )
     save(figure, path, dpi=110)

@@ -33,14 +33,17 @@ def write_features(model, digest, night, order):
     The file of arrays has a row for each window: features as `record_files.feature_arrays` names them, `seconds` (start
     in the recording), `missing` (modalities), and `predicted/TASK`, classes or numbers.
     """
+    from physiokeras.evaluation.missing_modalities import names_of
     from physiokeras.scoring.inputs import inputs_of, slices
-    from physiokeras.scoring.record_files import feature_arrays
+    from physiokeras.scoring.record_files import draw, feature_arrays
 
     predictions, features, note = predict_all(model, night)
-    if not features:  # no task of windows
+    if features:
+        missing = predictions[next(iter(features))].missing
+    else:  # no task of windows
         found, note = model.features_of(model.extractor, slices(inputs_of(night, model.encoder)))
-        features = {"": found.values}
-    arrays = feature_arrays(features) | {"seconds": night.starts, "missing": missing_of(model, night)}
+        features, missing = {"": found.values}, names_of(model.encoder.modalities, ~found.present)
+    arrays = feature_arrays(features) | {"seconds": night.starts, "missing": np.array(missing, str)}
     for name in [name for name in predictions if name in features]:
         one = predictions[name]
         arrays[f"predicted/{name}"] = np.array(one.labels, str) if one.classes else np.round(one.values, 1)
@@ -49,39 +52,11 @@ def write_features(model, digest, night, order):
     order.files.remove(night.name)
     write_atomic(order.files.path(night.name, "npz"), content.getvalue())
     if "stage" in predictions and order.options["figure"]:
-        _draw(night, predictions["stage"], order)
+        draw(order.files.path(night.name, "png"), night, predictions["stage"], [order.note])
     facts = {"record": night.name, "windows": len(night), "tasks": [*predictions], "note": note}
     facts |= {"key": order.key, "model": about(model, digest), "sources": night.sources}
     write_atomic(order.files.path(night.name, "json"), to_json(facts))
     return note
-
-
-def missing_of(model, night):
-    """Names of the modalities of the model that each window of a recording lacks, `(windows,)`."""
-    from physiokeras.evaluation.extraction import present_modalities
-    from physiokeras.evaluation.missing_modalities import names_of
-    from physiokeras.scoring.inputs import inputs_of
-
-    found = present_modalities(model.encoder, inputs_of(night, model.encoder))
-    return np.array(names_of(model.encoder.modalities, ~found), str)
-
-
-def _draw(night, staged, order):
-    from physiokeras.figures.scored_night import scored_night
-    from physiokeras.figures.style import save
-    from physiokeras.scoring.record_files import targets_of
-
-    figure = scored_night(
-        staged.probabilities,
-        staged.classes,
-        staged.starts,
-        window=staged.window,
-        name=night.name,
-        scored=targets_of(night, staged.task),
-        clock=night.clock,
-        notes=[order.note] if order.note else [],
-    )
-    save(figure, order.files.path(night.name, "png"), dpi=110)
 
 
 def predict_all(model, night):
