@@ -90,22 +90,17 @@ class _Windows(keras.layers.Layer):
         features = self.extractor(dict(zip(self.names, windows, strict=True)), training=False)
         if self.head is None:
             return features
-        there = self._there(windows[-1])
+        there = ops.cast(self.extractor.encoder.present_modalities(windows[-1]), "float32")
         found = self._layer(features, there)
         if self.head.task.classes:
             found = ops.softmax(found, axis=-1)
         return ops.where(ops.sum(there, axis=-1, keepdims=True) > 0, found, float("nan"))
 
-    def _there(self, present):
-        """1.0 for the modalities of which a channel is present, `(batch, modalities)`."""
-        layout = self.extractor.encoder.layout
-        members = np.zeros((layout.total, len(layout.columns)), "float32")
-        for number, columns in enumerate(layout.columns.values()):
-            members[columns, number] = 1
-        return ops.cast(ops.matmul(ops.cast(present, "float32"), members) > 0, "float32")
-
     def _layer(self, features, there):
-        """Outputs `(batch, outputs)` of the layer of each window's subset."""
+        """Outputs `(batch, outputs)` of the layer of each window's subset.
+
+        `there` is 1.0 for the modalities of which a channel is present, `(batch, modalities)`.
+        """
         weights, bias = self.head.weights, self.head.bias
         count, width, outputs = weights.shape
         # All layers, all but one times zero: they are small, and every runtime has these operators.
