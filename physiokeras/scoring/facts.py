@@ -24,7 +24,10 @@ MOST_DISTANT = 0.2
 """Share of such windows in a record above which it is in doubt. Of held-out simulated records it is 0.03 to 0.18."""
 
 EARLY_REM = 15.0
-"""Minutes from sleep onset within which REM sleep is rare."""
+"""Minutes from sleep onset within which REM sleep is rare in a night."""
+
+NIGHT = 180.0
+"""Minutes in bed from which a recording counts as a night."""
 
 UNSURE = 0.5
 """Mean of the highest probability below which predictions are doubtful."""
@@ -100,7 +103,7 @@ def _implausible(statistics):
         return
     if statistics["tst"] == 0:
         yield "no window is of sleep"
-    elif statistics["rem_latency"] is not None and statistics["rem_latency"] < EARLY_REM:
+    elif statistics["tib"] >= NIGHT and statistics["rem_latency"] < EARLY_REM:
         yield f"REM sleep begins {statistics['rem_latency']:g} min after sleep onset, which is rare"
 
 
