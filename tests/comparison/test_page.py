@@ -3,11 +3,13 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
-from physiokeras.comparison import making, report
+from physiokeras.comparison import making, report, subset_tables
 from physiokeras.comparison import page as pages
-from physiokeras.comparison.pool import ALL
-from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable
+from physiokeras.comparison.pool import ALL, Key, Pool
+from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable, score_table
+from physiokeras.evaluation.bootstrap import Draws
 from physiokeras.evaluation.tasks import Task
 from physiokeras.recipes import compare
 
@@ -67,9 +69,48 @@ def test_scores_of_modalities_left_are_one_row_a_subset_and_a_dash_where_a_strat
         (s, seed, ALL, "stage", "raw", "kept", left, SCORE, v + seed / 10) for s, left, v in rows for seed in (0, 1)
     ]
     found = ScoreTable(pd.DataFrame(values, columns=COLUMNS), pd.DataFrame()).subsets.loc["kept"]
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pages.subset_table(found).splitlines()]
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in subset_tables.subset_table(found).splitlines()
+    ]
     assert lines[0] == ["modalities left", "mae", "unimodal_eeg"]
     assert lines[2:] == [["ecg", "0.550", "-"], ["eeg", "0.650", "0.600"], ["eeg+ecg", "0.750", "-"]]
+
+
+def test_differences_where_modalities_are_left_are_paired_over_people():
+    random = np.random.default_rng(0)
+    people, targets = np.repeat(["a", "b", "c", "d"], 12), random.integers(0, 2, 48)
+    names = [(strategy, left) for strategy in ("mae", "input_dropout") for left in ("eeg", "ecg", "eeg+ecg")]
+    names += [("unimodal_eeg", "eeg")]
+    predicted = {
+        Key(strategy, "raw", "stage", probe, subset): random.dirichlet((1, 1), (2, 48))
+        for strategy, left in names
+        for probe, subset in (("kept", left), ("", ALL))
+    }
+    pooled = Pool([Task("stage", "stage", "classes", ("W", "S"))], people, {"stage": targets}, predicted)
+    found = score_table(pooled, [], 50, seed=3)
+    draws = Draws.of(people, 50, seed=3)
+
+    def drawn(strategy, subset, count):
+        rows = np.repeat(np.arange(48), count[draws.index(people)])
+        both = predicted[Key(strategy, "raw", "stage", "kept", subset)].argmax(axis=2)
+        return np.mean([balanced_accuracy_score(targets[rows], own[rows]) for own in both])
+
+    less = [
+        np.mean([drawn("mae", left, count) - drawn("input_dropout", left, count) for left in ("eeg", "ecg")])
+        for count in [np.ones(4, int), *draws.counts]
+    ]
+    low, high = np.quantile(less[1:], [0.025, 0.975])
+    lines = list(subset_tables.subset_differences(found, "kept", "stage", "input_dropout"))
+    header, _, mae, *others = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[1].splitlines()]
+    assert header == ["strategy", "1 left", "2 left"]
+    assert mae[:2] == ["mae", f"{less[0]:+.3f} [{low:+.3f}, {high:+.3f}]"]
+    assert not others  # a unimodal strategy lacks subsets
+    written = {tuple(line[:5]): line[5:] for line in report.subset_lines(found, "input_dropout")}
+    whole = found.over_subsets("kept", "mae", "input_dropout", "stage", ["eeg+ecg"])
+    assert written["kept", "mae", "stage", "eeg+ecg", SCORE][4:] == tuple(
+        f"{number:.6g}" for number in (whole.value, whole.low, whole.high)
+    )
+    assert written["kept", "mae", "stage", "eeg+ecg", "auroc"][2:] == ("",) * 5
 
 
 def test_columns_know_their_classes_also_where_no_task_has_any():
