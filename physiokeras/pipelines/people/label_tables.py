@@ -8,7 +8,16 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.files import number_of
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS
-from physiokeras.pipelines.people.people import UNKNOWN, Person, by_name, read_people, spelling, table_column
+from physiokeras.pipelines.people.people import (
+    UNKNOWN,
+    Person,
+    by_name,
+    hidden_ages,
+    is_hidden_age,
+    read_people,
+    spelling,
+    table_column,
+)
 from physiokeras.pipelines.people.published_splits import read_split
 
 _CODES = (9, 99, 999, 9999, 88, 888, 8888)
@@ -35,7 +44,8 @@ def read_tables(source, definition, records, report=None):
         DataError: A missing table or column, two rows that contradict each other, a text that is no class, a cell that
             is no number, or no row for any of the records.
     """
-    report, people = [] if report is None else report, by_name(read_people(source, definition), records)
+    report = [] if report is None else report
+    people = by_name(read_people(source, definition, report), records)
     if definition.person_column:
         column = definition.person_column
         cells = by_name(table_column(source, definition.people, "record", column), records)
@@ -46,7 +56,7 @@ def read_tables(source, definition, records, report=None):
             raise DataError(f"{message}{', '.join(lacking[:5])}.", file=Path(source) / definition.people)
         definition = replace(definition, same_person={**same, **definition.same_person})
     for name in tables_of(definition):
-        label, (definition, values) = definition.labels[name], _read(source, definition, name)
+        label, (definition, values) = definition.labels[name], _read(source, definition, name, report)
         if name not in definition.labels:
             report.append(f"{label.table}: the column {label.column} holds dates; [labels.{name}] is left out")
             continue
@@ -89,7 +99,7 @@ def table_label(header, label, people):
     return values[label.name]
 
 
-def _read(source, definition, name):
+def _read(source, definition, name, report):
     """The definition with the label's classes, or without the label if it is dates; dict key -> class or number."""
     label, path = definition.labels[name], Path(source) / definition.labels[name].table
     cells = table_column(source, label.table, label.key or label.by, label.column)
@@ -97,6 +107,10 @@ def _read(source, definition, name):
     if known and not label.classes and all(_DATE.fullmatch(cell) for cell in known):
         return replace(definition, labels={key: other for key, other in definition.labels.items() if key != name}), {}
     if label.kind == "number":
+        if re.search(r"(?<![a-z])age(?![a-z])", label.column.lower()):
+            hidden = {key for key, (cell, _) in cells.items() if is_hidden_age(cell)}
+            report += [hidden_ages(path, len(hidden))] if hidden else []
+            cells |= {key: ("90", cells[key][1]) for key in hidden}
         return definition, {key: _number(cell, path, number) for key, (cell, number) in cells.items()}
     classes = label.classes
     if not classes:
@@ -157,5 +171,6 @@ def _number(text, path, line):
     except ValueError:
         value = math.inf
     if not abs(value) < 1e30:
-        raise DataError(f"must be a number or empty. Received: {text[:40]!r}.", file=path, place=f"line {line}")
+        rule = "must be a number, without separators of thousands, or empty"
+        raise DataError(f"{rule}. Received: {text[:40]!r}.", file=path, place=f"line {line}")
     return value

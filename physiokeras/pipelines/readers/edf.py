@@ -12,7 +12,7 @@ from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.readers import sample_formats
 from physiokeras.pipelines.readers.annotations import Annotations
-from physiokeras.pipelines.readers.edf_plus import Layout, read_marks, refused
+from physiokeras.pipelines.readers.edf_plus import Layout, read_marks, refused, text_of_field
 from physiokeras.pipelines.readers.edf_start import shift_between
 from physiokeras.pipelines.readers.edf_times import find_runs
 from physiokeras.pipelines.readers.wfdb_header import Signal, plain_unit
@@ -90,7 +90,7 @@ def read_edf_annotations(path, recording, seconds):
     Returns: `Annotations` with `durations`; those that begin before the recording have negative samples.
 
     Raises:
-        DataError: No EDF+ or no annotations in it, a text that is not UTF-8, or another night's.
+        DataError: No EDF+ or no annotations in it, or another night's.
     """
     _open(path)
     with refused(path):
@@ -191,8 +191,5 @@ def _signal(signal, path, duration):
 
 
 def _text(latin):
-    """A field that edfio decoded as Latin-1; decoded as UTF-8 where its bytes are valid UTF-8."""
-    try:
-        return latin.encode("latin-1").decode("utf-8").strip()
-    except UnicodeError:
-        return latin.strip()
+    """A field that edfio decoded as Latin-1."""
+    return text_of_field(latin.encode("latin-1"))
