@@ -136,9 +136,13 @@ def refuse_link_out(path, root):
     """Refuse a file that a symbolic link places outside `root`, because data sets are untrusted.
 
     Raises:
-        DataError: The file is outside `root`.
+        DataError: The file is outside `root`, or its links lead in a circle.
     """
-    if not Path(path).resolve().is_relative_to(Path(root).resolve()):
+    try:
+        inside = Path(path).resolve().is_relative_to(Path(root).resolve())
+    except (OSError, RuntimeError) as error:  # which of them depends on Python's version
+        raise DataError("must not be a link that leads back to itself. Remove it.", file=path) from error
+    if not inside:
         raise DataError(f"must not be a link to a file outside {root}. Copy the file there.", file=path)
 
 

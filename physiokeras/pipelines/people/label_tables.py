@@ -1,5 +1,6 @@
 """Labels, and people, from tables: any column of a CSV file with a row a record or a row a person."""
 
+import contextlib
 import math
 import re
 from dataclasses import replace
@@ -23,6 +24,10 @@ from physiokeras.pipelines.people.published_splits import read_split
 _CODES = (9, 99, 999, 9999, 88, 888, 8888)
 """What tables of studies write for missing numbers, with either sign."""
 
+_DAY = re.compile(
+    r"\d{1,2}-(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)-\d\d",
+    re.IGNORECASE,
+)
 _DATE = re.compile(
     r"\d{4}-\d\d?-\d\d?([ T].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?|\d{1,2}[- ]?[A-Za-z]{3}[- ]?\d{2,4}"
 )
@@ -45,16 +50,17 @@ def read_tables(source, definition, records, report=None):
             is no number, or no row for any of the records.
     """
     report = [] if report is None else report
-    people = by_name(read_people(source, definition, report), records)
+    people = by_name(read_people(source, definition, report), records, definition.people, report)
     if definition.person_column:
         column = definition.person_column
-        cells = by_name(table_column(source, definition.people, "record", column), records)
+        cells = by_name(table_column(source, definition.people, "record", column), records, definition.people, report)
         same = {key: cell for key, (cell, _) in cells.items()}
         lacking = [name for name in records if not same.get(name)]
         if lacking:
             message = f"must name the person of every record in the column {column}. Received none for: "
             raise DataError(f"{message}{', '.join(lacking[:5])}.", file=Path(source) / definition.people)
         definition = replace(definition, same_person={**same, **definition.same_person})
+    report += _both_sexes(definition, records, people)
     for name in tables_of(definition):
         label, (definition, values) = definition.labels[name], _read(source, definition, name, report)
         if name not in definition.labels:
@@ -62,7 +68,7 @@ def read_tables(source, definition, records, report=None):
             continue
         report += _doubts(definition.labels[name], values)
         keys = {record: definition.person_of(record) if label.by == "person" else record for record in records}
-        values = by_name(values, keys.values())
+        values = by_name(values, keys.values(), label.table, report)
         if records and not set(keys.values()) & set(values):
             message = f"must have rows of this data set's records for [labels.{name}], by {label.by}"
             raise DataError(f"{message}. Received: {', '.join(sorted(values)[:5])}.", file=Path(source) / label.table)
@@ -71,6 +77,18 @@ def read_tables(source, definition, records, report=None):
                 person = people.get(record, Person())
                 people[record] = replace(person, labels={**person.labels, name: values[key]})
     return read_split(source, definition, records, report), people
+
+
+def _both_sexes(definition, records, people):
+    """A line on people who are of another sex in another of their records."""
+    sexes = {}
+    for record in set(records) & set(people):
+        with contextlib.suppress(DataError):  # a record without a person is set aside by its name
+            sexes.setdefault(definition.person_of(record), set()).add(people[record].sex)
+    both = sorted(person for person, found in sexes.items() if len(found - {None}) > 1)
+    if both:
+        rule = f"{definition.people}: F in one record and M in another: {', '.join(both[:5])}"
+        yield f"{rule}. Correct the table, or `person` if they are several people"
 
 
 def tables_of(definition):
@@ -153,6 +171,10 @@ def _doubts(label, values):
         if len(names) > 1:
             rule = f"{label.table}: classes of [labels.{label.name}] differ in spelling alone: {', '.join(names)}"
             yield f"{rule}. Make them one by `mapping` if they are"
+    dates = [name for name in label.classes if _DAY.fullmatch(name)]
+    if dates:
+        rule = f"{label.table}: classes of [labels.{label.name}] look like dates: {', '.join(dates[:5])}"
+        yield f"{rule}. Spreadsheets make such of texts like 1-2; restore the column if so"
 
 
 def _alike(text):

@@ -17,9 +17,13 @@ from physiokeras.files import (
     with_point,
 )
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS, check
+from physiokeras.wording import counted
 
-UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".", "?", "<na>", "#n/a", "unknown")
-"""Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', "#N/A" Excel's."""
+UNKNOWN = (
+    *("", "nan", "na", "n/a", "null", "none", ".", "?", "<na>", "unknown"),
+    *("#n/a", "#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!"),
+)
+"""Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', with "#" Excel's."""
 
 _HIDDEN = re.compile(r">\s*89|(>=|≥)\s*90|90\s*\+|90 (or|and) (older|over|above)", re.IGNORECASE)
 """Ages above 89, which US law (HIPAA, 45 CFR 164.514) has data sets put together."""
@@ -77,7 +81,7 @@ def is_hidden_age(text):
 
 def hidden_ages(path, count):
     """A note on such ages."""
-    return f"{path.name}: {count} ages are given as above 89; taken as 90"
+    return f"{path.name}: {counted(count, 'age')} given as above 89; taken as 90"
 
 
 def check_tables(definition):
@@ -122,8 +126,8 @@ def read_header_line(path):
 def open_table(path):
     """A table in UTF-8, or in UTF-16 as Excel writes it: a `csv.reader` behind the line of names, and the names.
 
-    Cells are separated by what a first line `sep=;` says; else in .tsv files by tabs, in others by commas or, where the
-    line of names has none, by semicolons or tabs.
+    Cells are separated by what a first line `sep=;` says; else in .tsv files by tabs, in others by that of commas,
+    semicolons and tabs of which the line of names has most.
 
     Raises:
         DataError: A file that cannot be read or is too large, no table, two columns of one name.
@@ -140,10 +144,8 @@ def open_table(path):
         raise DataError(message, file=path) from error
     lines = text.splitlines()
     stated = stated_separator(lines[0]) if lines else None
-    usual = (
-        "\t" if path.suffix.lower() == ".tsv" else next((each for each in ",;\t" if each in "".join(lines[:1])), ",")
-    )
-    reader = csv.reader(lines, delimiter=stated or usual)
+    usual = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key="".join(lines[:1]).count)
+    reader = csv.reader(lines, delimiter=stated or usual, skipinitialspace=True)
     try:
         columns = [cell.strip() for cell in next(reader, [])]
         columns = [cell.strip() for cell in next(reader, [])] if stated else columns
@@ -198,10 +200,36 @@ def table_column(source, table, key, column):
     return cells
 
 
-def by_name(table, names):
-    """A table by name, with each key as `names` write it where they differ in Unicode's form alone."""
+def by_name(table, names, file=None, report=None):
+    """A table by name, with each key as `names` write it.
+
+    Keys that differ in Unicode's form alone are the same. A key that is no name, as where a spreadsheet made 123 of
+    00123, is the one name that is spelled alike and has no row of its own, if no other key is.
+
+    Args:
+        table: dict of key to anything.
+        names: Names of records or people.
+        file: The table's name, for messages.
+        report: list that receives messages.
+    """
     known = {one_form(name): name for name in names}
-    return {known.get(one_form(key), key): value for key, value in table.items()}
+    table = {known.get(one_form(key), key): value for key, value in table.items()}
+    lost, free = {}, {}
+    for key in table.keys() - known.values():
+        lost.setdefault(spelling(key), []).append(key)
+    for name in set(known.values()) - table.keys():
+        free.setdefault(spelling(name), []).append(name)
+    same = {
+        keys[0]: free[spelled][0]
+        for spelled, keys in lost.items()
+        if len(keys) == 1 and spelled and len(free.get(spelled, ())) == 1
+    }
+    if same and report is not None:
+        key = min(same)
+        rule = f"{file}: {counted(len(same), 'name')} taken for that of a record or person that is spelled alike"
+        line = f"{rule}, such as {key!r} for {same[key]!r}"
+        report += [line] if line not in report else []
+    return {same.get(key, key): value for key, value in table.items()}
 
 
 def spelling(text):

@@ -4,6 +4,7 @@ BDF has the layout of EDF with samples of 24 bits. edfio reads such a file whole
 Source: Kemp and Olivan 2003, Clin Neurophysiol 114:1755; edfplus.info/specs; biosemi.com/faq/file_format.htm.
 """
 
+import re
 import warnings
 
 import numpy as np
@@ -125,12 +126,14 @@ def _open(path):
     with refused(path), warnings.catch_warnings():
         warnings.simplefilter("error")
         with open(path, "rb") as file:
-            start = file.read(244)
+            start = file.read(252)
         if start[:8] != _STARTS[_is_bdf(path)]:
             rule = "BDF does, with byte 255 and BIOSEMI" if _is_bdf(path) else "EDF does, with '0'"
             raise DataError(f"must begin as {rule}. Received: {start[:8]!r}.", file=path, place="byte 0")
         layout = Layout.of(path)
-        if start[236:].strip() == b"-1":
+        if layout.signals and re.fullmatch(rb" *0*\.?0* *", start[244:]):
+            raise DataError("data records with signals must last longer than 0 s.", file=path, place="byte 244")
+        if start[236:244].strip() == b"-1":
             # What a recorder writes until it closes the file; one that lost power leaves part of a data record.
             warnings.filterwarnings("ignore", message=".*header indicates -1 data")
             warnings.filterwarnings("ignore", message="Incomplete data record")

@@ -144,9 +144,10 @@ def _duration(raw):
 def text_of_field(raw):
     """Text of a field: UTF-8, as EDF+ wants it, or else Latin-1, as older recorders write accents."""
     try:
-        return raw.decode("utf-8").strip()
+        text = raw.decode("utf-8")
     except UnicodeDecodeError:
-        return raw.decode("latin-1").strip()
+        text = raw.decode("latin-1")
+    return text.replace("\0", " ").strip()  # some recorders fill fields with NUL
 
 
 def _strange(found, path):

@@ -129,7 +129,7 @@ FAULTS = {
     "BDF": (lambda data: b"\xffBIOSEMI" + data[8:], "must begin as EDF"),
     "no records": (field(236, "0"), "data records"),
     "records as text": (field(236, "ten"), "whole EDF file"),
-    "duration 0": (field(244, "0"), "EDF"),
+    "duration 0": (field(244, "0"), "longer than 0 s"),
     "duration infinite": (field(244, "inf"), "EDF"),
     "duration negative": (field(244, "-30"), "longer than 0 s"),
     "discontinuous": (field(192, "EDF+D"), "must keep the time of each data record"),

@@ -310,6 +310,11 @@ def test_micro_volts_are_read_in_utf_8_and_latin_1(tmp_path, unit):
     assert values == pytest.approx(1e-3)
 
 
+def test_fields_that_are_filled_with_nul_are_read(tmp_path):
+    (signal,) = read_header(write(tmp_path / "a.edf", [channel(b"EEG Fpz-Cz\0\0", dim=b"uV\0\0")])).signals
+    assert (signal.name, signal.unit) == ("EEG Fpz-Cz", "uV")
+
+
 @pytest.mark.parametrize("lost", ["scores", "recording"])
 def test_a_start_that_is_unknown_on_one_side_is_that_of_the_recording_which_is_said(tmp_path, lost):
     """Whoever removes dates and times writes 01.01.85 00.00.00; two hours off, most marks would still fit."""
