@@ -1,6 +1,7 @@
 from dataclasses import dataclass
 
 import keras
+import pytest
 from tiny import autoencoder, encoder, windows
 
 from physiokeras.callbacks import state
@@ -21,6 +22,7 @@ def model(seed):
     return made
 
 
+@pytest.mark.once
 def test_a_compiled_copy_evaluates_with_the_draws_of_each_seed(monkeypatch):
     monkeypatch.setattr(compiled_models, "_kept", Recent(4))
     inputs = {"x": windows(), "batch_size": 6, "verbose": 0}
