@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -124,7 +125,8 @@ def remove_folder(path):
 
 
 def _aside(path):
-    return path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    # Threads may write one file at a time, such as a copy in the cache.
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{_SUFFIX}")
 
 
 def refuse_link_out(path, root):
