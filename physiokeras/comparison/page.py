@@ -7,7 +7,7 @@ import numpy as np
 from physiokeras.comparison import making
 from physiokeras.comparison.predictions import RAW
 from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
-from physiokeras.comparison.subset_tables import missing_modalities
+from physiokeras.comparison.subset_tables import missing_modalities, where_missing
 from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, interval_text, label
 from physiokeras.evaluation.how_to_read import FEW_PEOPLE, INPUTS
 from physiokeras.evaluation.scores import error_of_median, scores_by_group, with_chance
@@ -72,7 +72,7 @@ def main(pooled, table, best, manifest, settings, more=()):
         yield f"No differences: {reference} is none of the strategies. Name one of them with --reference.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
-    yield from (f"- {line}" for line in [*cautions(pooled, settings), *more, *verdict(table, best, reference)])
+    yield from (f"- {line}" for line in [*cautions(pooled, settings), *more, *verdict(pooled, table, best, reference)])
     yield ""
 
 
@@ -229,8 +229,8 @@ def _fall(columns):
     return 1 - np.min(columns[name]) / columns[name][0] if name else np.nan
 
 
-def verdict(table, best, reference):
-    """List of sentences: whether the paper's order is reproduced, and what pretraining gains."""
+def verdict(pooled, table, best, reference):
+    """List of sentences: whether the paper's order comes out, what pretraining gains, also with modalities missing."""
     pairs = [*ORDER, ("input_dropout", best)]
     compared = [(pair, aggregate_less(table, *pair)) for pair in pairs]
     compared = [(pair, less) for pair, less in compared if less is not None]
@@ -252,7 +252,7 @@ def verdict(table, best, reference):
         less = None if (reference, other) in said else aggregate_less(table, reference, other)
         if less is not None:
             lines.append(sentence((reference, other), less))
-    return lines
+    return [*lines, *where_missing(table, [task.name for task in pooled.tasks if task.classes], reference)]
 
 
 def aggregate_less(table, first, second):

@@ -42,7 +42,7 @@ def report(run, cells, pooled, table, manifest, settings):
     else:
         (folder / "subsets.csv").unlink(missing_ok=True)  # of an earlier state of the comparison
     draw(folder / "figures", strategies, losses, pooled, table, best, manifest, settings)
-    verdict = [*pages.cautions(pooled, settings), *more, *pages.verdict(table, best, settings.reference)]
+    verdict = [*pages.cautions(pooled, settings), *more, *pages.verdict(pooled, table, best, settings.reference)]
     run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
 
 
@@ -87,7 +87,7 @@ def subset_lines(table, reference):
     )
     for key, values in table.subsets.iterrows():
         probe, strategy, task, subset, score = key
-        found = [table.over_subsets(probe, strategy, other, task, [subset]) for other in (None, reference)]
+        found = [table.over_subsets(probe, strategy, other, [task], [subset]) for other in (None, reference)]
         own, less = found if score == DRAWN else (None, None)
         numbers = [np.mean(values.to_numpy()), deviation(values), *((own.low, own.high) if own else ("", ""))]
         numbers += [less.value, less.low, less.high] if less else [""] * 3

@@ -12,6 +12,7 @@ PROBES = {
     MAPPED: "the same probes on features that a linear map, fitted without labels, predicts of all modalities",
     REFIT: "probes fitted on training windows that lack the same modalities as the test windows",
 }
+SHORT = {KEPT: "the probes as they are", MAPPED: "features mapped", REFIT: "probes fitted again"}
 
 
 def missing_modalities(table, task, reference, word):
@@ -29,24 +30,50 @@ def missing_modalities(table, task, reference, word):
 
 def subset_differences(table, probe, task, reference):
     """Yields lines: differences to the reference with as many modalities left, mean over the subsets of that size."""
-    own = table.subsets.xs((probe, task), level=("probe", "task"))
-    if reference not in own.index.unique("strategy"):
-        return
     sizes = {}
-    for subset in own.loc[reference].index.unique("subset"):
+    for subset in subsets_of(table, probe, reference):
         sizes.setdefault(subset.count("+") + 1, []).append(subset)
-    rows = [
-        (
-            name,
-            *(interval_text(table.over_subsets(probe, name, reference, task, sizes[size])) for size in sorted(sizes)),
-        )
-        for name in own.index.unique("strategy")
-        if name != reference
-    ]
-    rows = [row for row in rows if set(row[1:]) != {"-"}]
+    rows = []
+    for name in others(table, probe, reference) if sizes else ():
+        found = [table.over_subsets(probe, name, reference, [task], sizes[size]) for size in sorted(sizes)]
+        rows += [(name, *map(interval_text, found))] if any(found) else []
     if rows:
         yield f"The same less {reference}, mean over all subsets of a size:\n"
         yield markdown_table([("strategy", *(f"{size} left" for size in sorted(sizes))), *rows]) + "\n"
+
+
+def where_missing(table, tasks, reference):
+    """Yields a sentence for each kind of probe: the reference against all others where modalities are missing.
+
+    Args:
+        table: `ScoreTable`.
+        tasks: Names of the tasks with classes.
+        reference: Name of the strategy.
+    """
+    for probe in table.subsets.index.unique("probe"):
+        subsets = sorted(subsets_of(table, probe, reference), key=lambda name: name.count("+"))[:-1]
+        said = {"above": [], "below": [], "not to be told from": []}
+        for name in others(table, probe, reference) if subsets else ():
+            less = table.over_subsets(probe, reference, name, tasks, subsets)
+            if less is not None and not np.isnan(less.value):
+                how = "above" if less.low > 0 else "below" if less.high < 0 else "not to be told from"
+                said[how].append(f"{name} ({interval_text(less)})")
+        parts = [f"{how} {', '.join(names)}" for how, names in said.items() if names]
+        if parts:
+            what = "the mean over tasks and subsets" if tasks[1:] else "the mean over subsets"
+            yield f"Where modalities are missing, {SHORT[probe]}, {reference} is {'; '.join(parts)}: {what}."
+
+
+def subsets_of(table, probe, strategy):
+    """Names of the subsets on which a strategy is scored by a kind of probe, that of all modalities among them."""
+    own = table.subsets.xs(probe, level="probe")
+    return own.loc[[strategy]].index.unique("subset") if strategy in own.index.unique("strategy") else ()
+
+
+def others(table, probe, reference):
+    """Names of the strategies that a kind of probe scores on subsets, without the reference."""
+    found = table.subsets.xs(probe, level="probe").index.unique("strategy")
+    return [name for name in found if name != reference]
 
 
 def subset_table(found, score=DRAWN):

@@ -1,6 +1,7 @@
 """Scores of a comparison in one long table, and their draws of people."""
 
 import functools
+import itertools
 import json
 from dataclasses import dataclass
 
@@ -72,20 +73,21 @@ class ScoreTable:
         return interval(value, self.draws.loc[first].to_numpy() - self.draws.loc[second].to_numpy())
 
     def over_subsets(
-        self, probe: str, strategy: str, other: str | None, task: str, subsets: list[str]
+        self, probe: str, strategy: str, other: str | None, tasks: list[str], subsets: list[str]
     ) -> Interval | None:
-        """`Interval` over people of the mean over subsets of `DRAWN`, or of its difference to another strategy.
+        """`Interval` over people of the mean over tasks and subsets of `DRAWN`, or of its difference to another one's.
 
         Args:
             probe: Which probe.
             strategy: Its name.
             other: Strategy to subtract, the same people drawn on both sides; None: none.
-            task: Name of the task.
+            tasks: Names of the tasks.
             subsets: Names of the subsets.
 
         Returns: `Interval`; None where a strategy lacks one of the subsets.
         """
-        keys = [[(probe, name, task, subset, DRAWN) for subset in subsets] for name in (strategy, other) if name]
+        places = list(itertools.product(tasks, subsets))
+        keys = [[(probe, name, *place, DRAWN) for place in places] for name in (strategy, other) if name]
         if self.subset_draws is None or not all(key in self.subset_draws.index for own in keys for key in own):
             return None
         value, *less = (float(np.mean(self.subsets.loc[own].to_numpy())) for own in keys)

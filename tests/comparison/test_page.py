@@ -14,6 +14,7 @@ from physiokeras.evaluation.tasks import Task
 from physiokeras.recipes import compare
 
 SCORE = "balanced_accuracy"
+POOLED = SimpleNamespace(tasks=[])
 
 
 def table(wide=(), **values):
@@ -28,7 +29,7 @@ def table(wide=(), **values):
 def test_verdict_says_what_the_intervals_say():
     pretrained = {"input_dropout": 0.7, "mae": 0.6, "pairwise": 0.65, "leave_one_out": 0.6, "unimodal_eeg": 0.5}
     found = table(["leave_one_out"], **pretrained, untrained=0.4, supervised=0.75, band_power=0.7)
-    first, *rest = pages.verdict(found, "unimodal_eeg", "input_dropout")
+    first, *rest = pages.verdict(POOLED, found, "unimodal_eeg", "input_dropout")
     counted = "Comparisons: 4; as in the paper: 2; not to be told from chance: 1; the other way: 1."
     assert f"comes out in part. {counted}" in first
     assert rest == [
@@ -45,14 +46,14 @@ def test_verdict_says_what_the_intervals_say():
 
 
 def test_verdict_is_silent_where_there_is_nothing_to_compare():
-    assert pages.verdict(table(input_dropout=0.7), None, "input_dropout") == []
-    (only,) = pages.verdict(table(mae=0.7, untrained=0.6), None, "mae")
+    assert pages.verdict(POOLED, table(input_dropout=0.7), None, "input_dropout") == []
+    (only,) = pages.verdict(POOLED, table(mae=0.7, untrained=0.6), None, "mae")
     assert only == "mae is above untrained: +0.100 [+0.100, +0.100]."
 
 
 def test_score_that_is_not_defined_is_a_dash_and_compared_with_nothing():
     found = table(mae=0.7, untrained=np.nan)
-    assert pages.verdict(found, None, "mae") == []
+    assert pages.verdict(POOLED, found, None, "mae") == []
     score = "raw", AGGREGATE, SCORE
     assert pages.difference(found, "mae", "untrained", *score) == "-"
     assert pages.difference(found, "mae", "supervised", *score) == "-"
@@ -105,8 +106,11 @@ def test_differences_where_modalities_are_left_are_paired_over_people():
     assert header == ["strategy", "1 left", "2 left"]
     assert mae[:2] == ["mae", f"{less[0]:+.3f} [{low:+.3f}, {high:+.3f}]"]
     assert not others  # a unimodal strategy lacks subsets
+    (said,) = subset_tables.where_missing(found, ["stage"], "mae")
+    told = "below" if high < 0 else "above" if low > 0 else "not to be told from"
+    assert f"mae is {told} input_dropout ({less[0]:+.3f} [{low:+.3f}, {high:+.3f}]): the mean over subsets" in said
     written = {tuple(line[:5]): line[5:] for line in report.subset_lines(found, "input_dropout")}
-    whole = found.over_subsets("kept", "mae", "input_dropout", "stage", ["eeg+ecg"])
+    whole = found.over_subsets("kept", "mae", "input_dropout", ["stage"], ["eeg+ecg"])
     assert written["kept", "mae", "stage", "eeg+ecg", SCORE][4:] == tuple(
         f"{number:.6g}" for number in (whole.value, whole.low, whole.high)
     )

@@ -29,6 +29,7 @@ def check_names(source, headers, definition, people):
             a person in two splits or, where each must be listed, in none; a pattern of people that nobody matches.
     """
     files, refused = claimed_by(headers, definition)
+    ambiguous = bool(refused)
     refused |= {path: too_long(path.stem) for path in headers if too_long(path.stem)}
     persons = {}
     for path in headers:
@@ -37,7 +38,7 @@ def check_names(source, headers, definition, people):
         except DataError as error:
             refused.setdefault(path, str(error))
     for name, claimed in files.items():
-        _check_label(source, headers, definition, name, files)
+        _check_label(source, headers, definition, name, files, ambiguous)
         for file, owners in claimed.items():
             if len({persons.get(path.stem) for path in owners}) > 1:
                 refused |= dict.fromkeys(owners, _claimed_twice(file, owners, definition.labels[name]))
@@ -80,14 +81,14 @@ def _check_spelling(persons, source):
             raise DataError(f"{rule}. {way}.", file=source)
 
 
-def _check_label(source, headers, definition, name, files):
-    """Refuse a label that no record has a file for, unless none is meant to be labelled."""
+def _check_label(source, headers, definition, name, files, ambiguous):
+    """Refuse a label that no record has a file for, unless none is meant to be labelled, or several files match."""
     label = definition.labels[name]
     if not label.file and not label.annotator:
         rule = "must name the annotation file's extension; or give `file`. Only recordings in memory bring their scores"
         raise DataError(f"{rule}.", file=source, place=f"[labels.{name}] annotator")
     unlabelled = all(is_unlabelled(path.stem, definition.split) for path in headers)
-    if unlabelled or _there(name, label, files, headers):
+    if unlabelled or _there(name, label, files, headers) or ambiguous:
         return
     wanted = f"file = {label.file!r}" if label.file else f"annotator = {label.annotator!r}"
     rule = f"no record has annotations for [labels.{name}] {wanted}, such as {wanted_file(headers[0], label)}"

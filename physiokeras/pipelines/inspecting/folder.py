@@ -11,6 +11,7 @@ import numpy as np
 from physiokeras.errors import DataError
 from physiokeras.pipelines.converting.record_list import SUFFIXES, holds_scores_alone, recordings_below
 from physiokeras.pipelines.inspecting.companions import Companions, find_companions
+from physiokeras.pipelines.people.people import open_table
 from physiokeras.pipelines.readers import e4
 from physiokeras.pipelines.readers.clock import file_start
 from physiokeras.pipelines.readers.header import Header
@@ -20,7 +21,6 @@ from physiokeras.pipelines.readers.segments import without_segments
 from physiokeras.pipelines.readers.wfdb_header import read_lines
 
 _TABLES = (".csv", ".tsv")
-_LARGEST = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -144,15 +144,13 @@ def _read_table(path, found):
     if path.suffix.lower() not in _TABLES or any(path.stem.startswith(name) for name in names):
         return False
     try:
-        if path.stat().st_size > _LARGEST:
-            return False
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        columns, *rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), delimiter=delimiter)
-    except (OSError, ValueError, csv.Error):
+        rows, columns = open_table(path)
+        rows = list(rows)
+    except (DataError, csv.Error):
         return False
     cells = [[row[place].strip() for row in rows if place < len(row)] for place in range(len(columns))]
-    shared = next((name.strip() for name, cell in zip(columns, cells, strict=True) if names & set(cell)), None)
-    found.tables[path] = ({name.strip(): cell for name, cell in zip(columns, cells, strict=True)}, len(rows), shared)
+    shared = next((name for name, cell in zip(columns, cells, strict=True) if names & set(cell)), None)
+    found.tables[path] = (dict(zip(columns, cells, strict=True)), len(rows), shared)
     return True
 
 

@@ -118,15 +118,12 @@ def read_marks(path):
     """Every annotation of an EDF+ file, and what of its lists could not be read.
 
     Returns: `(marks, notes)`: list of `Mark`, by onset; list of messages.
-
-    Raises:
-        DataError: A text that is not UTF-8.
     """
     marks, strange, unread = [], [], []
     for place, content in Layout.of(path).lists():
         for entry in content.split(b"\0"):
             match = _ENTRY.fullmatch(entry)
-            texts = [_text(text, path, place) for text in match[3].split(b"\x14")] if match else []
+            texts = [text_of_field(text) for text in match[3].split(b"\x14")] if match else []
             duration = _duration(match[2]) if match else None
             found = [Mark(float(match[1]), duration, text) for text in texts if text]
             marks += found
@@ -144,12 +141,13 @@ def _duration(raw):
     return float(match[1]) or None if match else None
 
 
-def _text(raw, path, place):
+def text_of_field(raw):
+    """Text of a field: UTF-8, as EDF+ wants it, or else Latin-1, as older recorders write accents."""
     try:
-        return raw.decode("utf-8").strip()
-    except UnicodeDecodeError as error:
-        message = f"a text must be UTF-8. Received: {raw[:40].decode('latin-1')!r}. Write it anew in UTF-8."
-        raise DataError(message, file=path, place=f"byte {place}") from error
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return text.replace("\0", " ").strip()  # some recorders fill fields with NUL
 
 
 def _strange(found, path):

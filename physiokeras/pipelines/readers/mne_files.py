@@ -152,6 +152,8 @@ def describe(raw, file, units=(), *, eeglab=False):
     for number, channel in enumerate(raw.info["chs"]):
         name = channel["ch_name"]
         unit, gain = units[number] if units else _unit(known.get(name), channel["unit"], eeglab)
+        # MNE takes a unit's name for microvolts that it does not scale so, such as one with the Greek mu.
+        gain = float(channel["range"]) if type(raw).__name__ == "RawBrainVision" else gain
         fields = {"samples_per_frame": 1, "rate": rate, "file": file, "format": FORMAT, "offset": 0, "line": 0}
         signals.append(Signal(name, unit, bool(unit), gain=gain, baseline=0, initial=None, checksum=None, **fields))
     texts = [_plain(text) for text in raw.annotations.description]

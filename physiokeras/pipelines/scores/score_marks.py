@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import number_of, read_bounded
+from physiokeras.files import number_of, read_bounded, text_of
 from physiokeras.pipelines.readers.annotations import LARGEST, Annotations
 
 TICKS = 1000
@@ -74,19 +74,21 @@ def to_annotations(path, marks, notes=(), *, coding=None, scored=None, empty=Fal
 
 
 def read_text(path):
-    """Text of a score file.
+    """Text of a score file, in UTF-8, or in UTF-16 as Excel writes it.
 
     Raises:
-        DataError: It cannot be read, is empty or too large, or is not UTF-8.
+        DataError: It cannot be read, is empty or too large, or is neither.
     """
     data = read_bytes(path)
     try:
-        text = data.decode("utf-8-sig")
+        text = text_of(data)
     except UnicodeDecodeError as error:
         message = f"must be UTF-8. Received: byte {data[error.start]:#04x}. Save it anew in UTF-8."
         raise DataError(message, file=path, place=f"byte {error.start}") from error
     if "\0" in text:
-        raise DataError("must be a text. Received: a NUL. Restore it.", file=path, place=f"byte {data.index(0)}")
+        raise DataError(
+            "must be a text. Received: a NUL. Restore it.", file=path, place=f"character {text.index(chr(0))}"
+        )
     return text
 
 

@@ -289,6 +289,18 @@ def test_a_channel_that_nobody_asked_for_is_a_note_and_one_that_is_asked_for_an_
         read_header(swapped).index(MINE.channels[0])
 
 
+def test_marks_in_latin_1_are_read_as_those_in_utf_8(night):
+    lists = b"".join(
+        entry(begin, 60, text) for begin, text in [(0, "Sleep stage W"), (60, "Größe"), (60, "Sleep stage 2")]
+    )
+    path = write(night.parent / "a1-Hypnogram.edf", [], [keep(0) + lists], duration=0)
+    for encoded in ("Größe".encode(), "Größe".encode("latin-1")):
+        write(path, [], [keep(0) + lists.replace("Größe".encode(), encoded)], duration=0)
+        found, report = stages(night)
+        assert found == [0, 0, 2, 2] + [-1] * 6
+        assert report == ["a1-Hypnogram.edf: 1 x 'Größe', without effect on labels"]
+
+
 @pytest.mark.parametrize("unit", ["µV".encode(), "μV".encode(), b"\xb5V", b"UV", b"uV"])
 def test_micro_volts_are_read_in_utf_8_and_latin_1(tmp_path, unit):
     path = write(tmp_path / "a1-PSG.edf", [channel("Müller".encode(), dim=unit)])
@@ -296,6 +308,11 @@ def test_micro_volts_are_read_in_utf_8_and_latin_1(tmp_path, unit):
     assert signal.name == "Müller"
     values = convert_unit(np.ones(1), signal.unit, "mV")
     assert values == pytest.approx(1e-3)
+
+
+def test_fields_that_are_filled_with_nul_are_read(tmp_path):
+    (signal,) = read_header(write(tmp_path / "a.edf", [channel(b"EEG Fpz-Cz\0\0", dim=b"uV\0\0")])).signals
+    assert (signal.name, signal.unit) == ("EEG Fpz-Cz", "uV")
 
 
 @pytest.mark.parametrize("lost", ["scores", "recording"])
