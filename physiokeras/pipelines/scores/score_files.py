@@ -192,8 +192,12 @@ def class_reader(label, annotations=None):
     coding = KALES if label.prefix else coding
     patterns = [(text, value) for text, value in known.items() if "*" in text]
 
+    stages, prefix = label.kind == "stages", label.prefix.lower()
+
     def read(mark):
         symbol, text = mark
+        if stages and text[: len(prefix)].lower() == prefix:  # as with the names of stages, case does not matter
+            text = label.prefix + text[len(prefix) :]
         if text in whole:
             return whole[text]
         if not text or symbol == EVENT or any(fnmatch.fnmatchcase(text, pattern) for pattern in label.ignore or ()):

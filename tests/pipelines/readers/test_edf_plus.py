@@ -150,6 +150,10 @@ def test_the_date_that_edf_plus_keeps_goes_before_the_short_one(tmp_path):
     scores(tmp_path, [(0, 120, "2")], date="03.03.20")
     with pytest.raises(DataError, match=r"starts \+24\.0 h from the recording"):
         stages(night)
+    # A month in another language is none; the short date is then known all the same.
+    write(night, [channel()], recording="Startdate 02-MRZ-2020 X X X", date="02.03.20")
+    with pytest.raises(DataError, match=r"starts \+24\.0 h from the recording"):
+        stages(night)
 
 
 def test_a_recording_of_two_days_finds_its_scores_on_the_second(tmp_path):
@@ -287,6 +291,11 @@ def test_a_channel_that_nobody_asked_for_is_a_note_and_one_that_is_asked_for_an_
     swapped = write(tmp_path / "a1-PSG.edf", [channel("EEG Fpz-Cz", **CALIBRATIONS[fault]), channel("X")])
     with pytest.raises(DataError, match="channel EEG Fpz-Cz"):
         read_header(swapped).index(MINE.channels[0])
+
+
+def test_the_prefix_of_stages_is_found_in_any_case(night):
+    write_scores(night.parent / "a1-Hypnogram.edf", [(0, 60, "SLEEP STAGE W"), (60, 60, "Sleep Stage 2")])
+    assert stages(night)[0] == [0, 0, 2, 2] + [-1] * 6
 
 
 def test_marks_in_latin_1_are_read_as_those_in_utf_8(night):
