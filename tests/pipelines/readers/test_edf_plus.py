@@ -274,6 +274,7 @@ CALIBRATIONS = {
     "physical range empty": {"pmin": 0, "pmax": 0},
     "digital range empty": {"dmin": 0, "dmax": 0},
     "digital range upside down": {"dmin": 1, "dmax": -1},
+    "digital range unsigned": {"dmin": 0, "dmax": 65535},
     "physical range no number": {"pmin": "low"},
     "no samples": {"count": 0, "data": np.zeros(0)},
 }
