@@ -11,6 +11,8 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines.converting.driver import convert
 from physiokeras.pipelines.converting.record_list import find_records, left_out
 from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.inspecting.draft import write_draft
+from physiokeras.pipelines.inspecting.folder import look
 from physiokeras.pipelines.prepared.manifest import Manifest
 from physiokeras.recipes import prepare
 
@@ -296,6 +298,18 @@ def test_several_units_without_one_in_the_definition_are_a_problem(source, tmp_p
     assert manifest.problems == [
         "the channel EEG Fpz-Cz has several units, uV in a01-PSG, mV in a03-PSG. Give [modalities.eeg] a `unit`"
     ]
+
+
+def test_sessions_of_a_subject_of_bids_that_are_of_several_people_are_said_and_drafts_keep_them_together(tmp_path):
+    for number, name in enumerate(("sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1")):
+        psg(tmp_path / "source", name, seed=number)
+    rule = "Note: by BIDS the records of a subject are of one person, here of several: sub-1. "
+    assert any(line.startswith(rule) for line in run(tmp_path / "source", tmp_path / "out")[1])
+    write_draft(look(tmp_path / "source"), tmp_path / "draft.toml")
+    drafted = Definition.read(tmp_path / "draft.toml")
+    assert [drafted.person_of(f"{name}-PSG") for name in ("sub-1_ses-1", "sub-1_ses-2")] == ["sub-1"] * 2
+    said = run(tmp_path / "source", tmp_path / "again", definition(person=drafted.person))[1]
+    assert not any(line.startswith(rule) for line in said)
 
 
 def test_what_a_definition_says_of_records_that_are_not_there_is_said(source, tmp_path):
