@@ -261,6 +261,12 @@ def test_a_name_that_is_too_long_and_a_broken_link_are_set_aside(source, tmp_pat
     assert "may have 200 bytes" in manifest.set_aside[1]["reason"]
 
 
+@pytest.mark.parametrize("changes", [{"people": "/etc/hostname"}, {"records": "a**b/*.edf"}])
+def test_paths_that_cannot_be_are_refused(source, tmp_path, changes):
+    with pytest.raises(DataError, match=r"outside|can only be an entire path component"):
+        run(source, tmp_path / "out", definition(**changes))
+
+
 def test_links_in_a_circle_and_names_that_are_no_text_leave_the_others(source, tmp_path):
     (source / "b-PSG.edf").symlink_to("b-PSG.edf")
     os.rename(psg(source, "x"), os.fsencode(source) + b"/caf\xe9-PSG.edf")
