@@ -12,6 +12,7 @@ from physiokeras.files import (
     number_of,
     one_form,
     refuse_link_out,
+    refuse_spreadsheet,
     stated_separator,
     text_of,
     with_point,
@@ -136,7 +137,9 @@ def open_table(path):
         size = path.stat().st_size
         if size > _LARGEST:
             raise DataError(f"may have {_LARGEST} bytes. Received: {size}.", file=path)
-        text = text_of(path.read_bytes())
+        data = path.read_bytes()
+        refuse_spreadsheet(data, path)
+        text = text_of(data)
     except (OSError, UnicodeDecodeError) as error:
         message = (
             f"must be a readable table in UTF-8: {error}. Put it there, or remove what needs it from the definition."

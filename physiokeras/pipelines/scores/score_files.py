@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import one_form, refuse_link_out
+from physiokeras.files import one_form, refuse_link_out, refuse_spreadsheet
 from physiokeras.pipelines.readers import dreem, edf, mne_scores
 from physiokeras.pipelines.readers.annotations import read_annotations
 from physiokeras.pipelines.scores.score_marks import EVENT, STAGE, is_text
@@ -289,6 +289,8 @@ def read_marks(source, header, label):
         return read_xml_scores(path, label, header)
     if suffix in SUFFIXES:
         return read_text_scores(path, label, header)
+    if suffix in (".xls", ".xlsx", ".ods"):
+        refuse_spreadsheet(path.read_bytes()[:4], path)
     try:
         return read_annotations(path)
     except DataError as error:

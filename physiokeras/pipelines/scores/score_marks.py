@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import number_of, read_bounded, text_of
+from physiokeras.files import number_of, read_bounded, refuse_spreadsheet, text_of
 from physiokeras.pipelines.readers.annotations import LARGEST, Annotations
 
 TICKS = 1000
@@ -101,6 +101,7 @@ def is_text(path):
 def read_bytes(path):
     """Content of a score file, its size bounded."""
     data = read_bounded(path, LARGEST, "a score file")
+    refuse_spreadsheet(data, path)
     if not data.strip(b"\0 \t\r\n"):
         message = "must hold scores. Received: an empty file. Restore it, or remove it where nothing was scored."
         raise DataError(message, file=path)
