@@ -26,6 +26,9 @@ UNKNOWN = (
 )
 """Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', with "#" Excel's."""
 
+_FILE = re.compile(r"^.*[/\\]|\.(edf|bdf|hea|dat|vhdr|fif|fif\.gz|set|gdf|cnt|h5)$", re.IGNORECASE)
+"""What makes a record's name that of its file: folders before it, an extension behind it."""
+
 _HIDDEN = re.compile(r">\s*89|(>=|≥)\s*90|90\s*\+|90 (or|and) (older|over|above)", re.IGNORECASE)
 """Ages above 89, which US law (HIPAA, 45 CFR 164.514) has data sets put together."""
 
@@ -207,7 +210,7 @@ def by_name(table, names, file=None, report=None):
     """A table by name, with each key as `names` write it.
 
     Keys that differ in Unicode's form alone are the same. A key that is no name, as where a spreadsheet made 123 of
-    00123, is the one name that is spelled alike and has no row of its own, if no other key is.
+    00123, or where it is a file's, is the one name that is spelled alike and has no row of its own, if no other key is.
 
     Args:
         table: dict of key to anything.
@@ -219,7 +222,7 @@ def by_name(table, names, file=None, report=None):
     table = {known.get(one_form(key), key): value for key, value in table.items()}
     lost, free = {}, {}
     for key in table.keys() - known.values():
-        lost.setdefault(spelling(key), []).append(key)
+        lost.setdefault(spelling(_FILE.sub("", key)), []).append(key)
     for name in set(known.values()) - table.keys():
         free.setdefault(spelling(name), []).append(name)
     same = {

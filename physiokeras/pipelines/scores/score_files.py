@@ -18,7 +18,14 @@ from physiokeras.pipelines.readers.annotations import read_annotations
 from physiokeras.pipelines.scores.score_marks import EVENT, STAGE, is_text
 from physiokeras.pipelines.scores.score_tables import SUFFIXES, read_text_scores
 from physiokeras.pipelines.scores.score_xml import read_xml_scores
-from physiokeras.pipelines.scores.stage_names import KALES, UNSCORED, coding_of, standard_classes, standard_stage
+from physiokeras.pipelines.scores.stage_names import (
+    KALES,
+    UNSCORED,
+    coding_of,
+    plain_number,
+    standard_classes,
+    standard_stage,
+)
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """WFDB's symbols of heart beats."""
@@ -198,6 +205,7 @@ def class_reader(label, annotations=None):
         symbol, text = mark
         if stages and text[: len(prefix)].lower() == prefix:  # as with the names of stages, case does not matter
             text = label.prefix + text[len(prefix) :]
+        text = plain_number(text) if stages and text not in whole else text
         if text in whole:
             return whole[text]
         if not text or symbol == EVENT or any(fnmatch.fnmatchcase(text, pattern) for pattern in label.ignore or ()):

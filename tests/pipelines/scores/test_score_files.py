@@ -12,7 +12,7 @@ import pytest
 import wfdb
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import convert
+from physiokeras.pipelines import convert, from_arrays
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.definitions.parts import Label, Split
 from physiokeras.pipelines.labels.window_labels import first_window, read_labels
@@ -180,6 +180,16 @@ def test_names_of_stages():
         "N2", "S4", "S4", "R", None, None]  # fmt: skip
     assert (standard_stage("4", KALES), standard_stage("4", YASA)) == ("S4", "R")
     assert standard_stage("Stage 1 sleep|2") is None
+
+
+def test_numbers_of_stages_with_decimals_are_those_without():
+    marks = [(30 * k, 30, text) for k, text in enumerate(("0.0", "2.0", "4.0", "5.0", "3.0"))]
+    record = from_arrays({"X": np.zeros(3000)}, 10, name="r", scores=marks).header
+    for mapping, wanted in (({}, 3), ({"4": "R"}, 4), ({"4.0": "N1"}, 1)):
+        own = {"kind": "stages", "classes": STAGES["classes"], "mapping": mapping}
+        table = {"name": "d", "modalities": {"x": {"rate": 4, "channels": ["X"]}}, "labels": {"own": own}}
+        found = read_labels(record, Definition.from_dict(table), {})["own"]
+        assert found.tolist() == [0, 2, wanted, 4, 3] + [-1] * 5
 
 
 def test_classes_of_ones_own_get_the_known_names(tmp_path):
