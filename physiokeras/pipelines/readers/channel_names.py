@@ -16,8 +16,8 @@ def _seen(name):
 def matches(wanted, names):
     """Positions in `names` that match a definition's name or alias.
 
-    A name that a header holds literally is taken as it is, capitals and all. Else blanks of any kind and number are one,
-    and so are both Unicode forms, which nobody sees. Only a pattern ignores case.
+    A name that a header holds literally is taken as it is, capitals and all. Else what nobody sees is the same: kinds
+    and numbers of blanks, Unicode's forms. Only a pattern ignores case.
 
     Args:
         wanted: A name, or a pattern with `*` or `?`.
