@@ -114,6 +114,24 @@ def refuse_many(count, path, what="lines", most=MOST):
         raise DataError(f"a score file may have {most} {what}. Received: {count}. Is it one?", file=path)
 
 
+def refuse_recorded(scored, header, epoch, path):
+    """Refuse a list of epochs that is as long as the data without the recording's gaps: who wrote it left them out.
+
+    Args:
+        scored: Seconds of all epochs.
+        header: `Header` of the recording.
+        epoch: Seconds of one.
+        path: The score file.
+
+    Raises:
+        DataError: So it is, and epochs behind a gap would lie too early.
+    """
+    recorded = header.seconds - header.gaps
+    if header.gaps >= epoch and abs(scored - recorded) < min(epoch, abs(scored - header.seconds)):
+        rule = f"its epochs last {scored:g} s, as the data do without the {header.gaps:g} s of the recording's gaps"
+        raise DataError(f"{rule}. Give onsets in seconds from the recording's start.", file=path)
+
+
 def seconds_of(text, what, path, place):
     """A number of seconds.
 

@@ -208,6 +208,18 @@ def test_a_gap_between_data_records_is_missing_data_and_what_follows_lies_at_its
     assert found == [-1] * 9 + [4] * 3
 
 
+def test_a_list_of_epochs_as_long_as_the_data_without_a_gap_is_refused(tmp_path):
+    path = gapped(tmp_path / "a1-PSG.edf")
+    own = {"kind": "stages", "file": "a1.txt", "classes": ["W", "N2"]}
+    listed = Definition.from_dict({**TABLE, "labels": {"stage": own}})
+    seconds = read_header(path).seconds
+    (tmp_path / "a1.txt").write_text("W\n" * round((seconds - 60) / 30))
+    with pytest.raises(DataError, match="as the data do without the 60 s of the recording's gaps"):
+        stages(path, listed)
+    (tmp_path / "a1.txt").write_text("W\n" * round(seconds / 30))
+    assert stages(path, listed)[0] == [0] * round(seconds / 30)
+
+
 def test_sub_second_starts_are_placed_as_mne_places_them(tmp_path):
     mne = pytest.importorskip("mne")
     path = gapped(tmp_path / "a1-PSG.edf", "EDF+C", late=0.0, more=entry(120.25, 30, "Sleep stage R"))
