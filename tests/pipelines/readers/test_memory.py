@@ -122,6 +122,24 @@ def test_people_and_labels_are_given_with_the_recordings(tmp_path):
         convert(wrong, table, tmp_path / "other", progress=None)
 
 
+@pytest.mark.parametrize(
+    ("given", "classes", "counts"),
+    [
+        (["control", "case", "?", np.nan, None], ["case", "control"], ["1", "0", "-1", "-1", "-1"]),
+        ([0, 1, False], ["0", "1", "False"], ["0", "1", "2"]),
+    ],
+)
+def test_classes_of_recordings_are_their_known_labels(given, classes, counts, tmp_path):
+    table = definition(labels={"group": {"kind": "class", "table": "t.csv", "unscored": ["?"]}})
+    values = made.physical(made.digital())["Fp1"]
+    records = [
+        from_arrays({"Fp1": values}, 250, "uV", name=f"r{i}", labels={"group": one}) for i, one in enumerate(given)
+    ]
+    manifest = convert(records, table, tmp_path, progress=None)
+    assert manifest.labels["group"]["classes"] == classes
+    assert [r.labels["group"] for r in manifest.records] == [{number: 4} for number in counts]
+
+
 def test_a_rerun_converts_only_what_changed(tmp_path):
     lines = []
     for seed, expected in ((0, 1), (0, 0), (1, 1)):
