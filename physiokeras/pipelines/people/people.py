@@ -1,6 +1,7 @@
 """Sex and age of the people recorded, from a table with the columns Record, Sex, Age."""
 
 import csv
+import io
 import math
 import re
 from dataclasses import dataclass, field, replace
@@ -148,7 +149,7 @@ def open_table(path):
             f"must be a readable table in UTF-8: {error}. Put it there, or remove what needs it from the definition."
         )
         raise DataError(message, file=path) from error
-    lines = text.splitlines()
+    lines = list(io.StringIO(text, newline=None))  # cells may hold other kinds of line ends
     stated = stated_separator(lines[0]) if lines else None
     usual = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key="".join(lines[:1]).count)
     reader = csv.reader(lines, delimiter=stated or usual, skipinitialspace=True)

@@ -238,7 +238,8 @@ def test_tables_of_spreadsheets_may_have_decimal_commas(source, separator):
 
 
 def test_the_separator_is_the_one_of_which_the_first_line_has_most(source):
-    (source / "t.csv").write_text('record; "task"; "weight, kg"\nr1; "rest"; "3,5"\nr2; sums; 4\n')
+    text = 'record; "task"; "weight, kg"; note\nr1; "rest"; "3,5"; a\u2028b\nr2; sums; 4; "c\nd\x0b"\n'
+    (source / "t.csv").write_text(text, encoding="utf-8")
     weight = {**DOSE, "column": "weight, kg"}
     labels = values(source, definition(task=TASK, weight=weight), ("r1", "r2"))[1]
     assert labels == {"r1": {"task": 0, "weight": 3.5}, "r2": {"task": 1, "weight": 4}}
