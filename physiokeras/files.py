@@ -244,6 +244,20 @@ def text_of(data):
     return data.decode("utf-16" if wide else "utf-8-sig")
 
 
+def refuse_spreadsheet(data, path):
+    """Refuse a file of Excel or LibreOffice where a table in text is wanted.
+
+    Args:
+        data: How the file begins.
+        path: The file.
+
+    Raises:
+        DataError: It is one.
+    """
+    if data[:4] in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
+        raise DataError("is a spreadsheet, or an archive. Save it as CSV, and name that.", file=path)
+
+
 def stated_separator(line):
     """Separator of cells that Excel's first line `sep=;` states; None where a line is no such line."""
     match = _SEPARATOR_LINE.fullmatch(line)

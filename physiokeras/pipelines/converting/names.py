@@ -1,6 +1,8 @@
 """Checks of a data set by names of files alone, before any file is read."""
 
+import contextlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from physiokeras.pipelines.converting.record_list import claimed_by
 from physiokeras.pipelines.people.people import spelling
 from physiokeras.pipelines.people.split import assign_splits, check_lists, is_unlabelled
 from physiokeras.pipelines.scores.score_files import wanted_file
+
+BIDS_SUBJECT = "^(sub-[A-Za-z0-9]+)_"
+"""The person in a record's name by the rules of BIDS."""
 
 
 def check_names(source, headers, definition, people):
@@ -68,6 +73,20 @@ def unmatched(headers, definition):
     lacking = sorted(set(definition.same_person) - names)
     if lacking and not definition.person_column:
         yield f"same_person names records that are not here: {', '.join(lacking[:5])}"
+    yield from _divided_subjects(sorted(names), definition)
+
+
+def _divided_subjects(names, definition):
+    """A line on subjects of BIDS whose records are of several people: they may fall into several splits."""
+    people = {}
+    for name in names:
+        match = re.match(BIDS_SUBJECT, name)
+        with contextlib.suppress(DataError):  # a record without a person is set aside by its name
+            people.setdefault(match and match[1], set()).add(definition.person_of(name))
+    divided = [subject for subject, persons in people.items() if subject and len(persons) > 1]
+    if divided:
+        rule = f"by BIDS the records of a subject are of one person, here of several: {', '.join(divided[:5])}"
+        yield f"{rule}. Write person = {BIDS_SUBJECT!r}"
 
 
 def _check_spelling(persons, source):

@@ -73,7 +73,10 @@ def find_records(source, definition):
 
 def _matching(source, pattern):
     """Files that match a pattern, and exports of an E4; the latter alone where the pattern ends in a slash."""
-    paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
+    try:
+        paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
+    except ValueError as error:
+        raise DataError(f"must be a pattern of paths: {error}.", file=source, place=f"records = {pattern!r}") from error
     return [path for path in paths if e4.is_export(path) or (_is_file(path) and not pattern.endswith("/"))]
 
 

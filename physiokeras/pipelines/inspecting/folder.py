@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import commas_are_decimal, with_point
 from physiokeras.pipelines.converting.record_list import SUFFIXES, holds_scores_alone, recordings_below
 from physiokeras.pipelines.inspecting.companions import Companions, find_companions
 from physiokeras.pipelines.people.people import open_table
@@ -144,11 +145,13 @@ def _read_table(path, found):
     if path.suffix.lower() not in _TABLES or any(path.stem.startswith(name) for name in names):
         return False
     try:
-        rows, columns = open_table(path)
-        rows = list(rows)
+        table, columns = open_table(path)
+        rows = list(table)
     except (DataError, csv.Error):
         return False
     cells = [[row[place].strip() for row in rows if place < len(row)] for place in range(len(columns))]
+    decimal = [commas_are_decimal(column, table.dialect.delimiter) for column in cells]
+    cells = [[*map(with_point, column)] if comma else column for comma, column in zip(decimal, cells, strict=True)]
     shared = next((name for name, cell in zip(columns, cells, strict=True) if names & set(cell)), None)
     found.tables[path] = (dict(zip(columns, cells, strict=True)), len(rows), shared)
     return True

@@ -55,7 +55,7 @@ def read_tables(source, definition, records, report=None):
         column = definition.person_column
         cells = by_name(table_column(source, definition.people, "record", column), records, definition.people, report)
         same = {key: cell for key, (cell, _) in cells.items()}
-        lacking = [name for name in records if not same.get(name)]
+        lacking = [name for name in records if same.get(name, "").lower() in UNKNOWN]
         if lacking:
             message = f"must name the person of every record in the column {column}. Received none for: "
             raise DataError(f"{message}{', '.join(lacking[:5])}.", file=Path(source) / definition.people)

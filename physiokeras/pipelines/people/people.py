@@ -1,6 +1,7 @@
 """Sex and age of the people recorded, from a table with the columns Record, Sex, Age."""
 
 import csv
+import io
 import math
 import re
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from physiokeras.files import (
     number_of,
     one_form,
     refuse_link_out,
+    refuse_spreadsheet,
     stated_separator,
     text_of,
     with_point,
@@ -24,6 +26,9 @@ UNKNOWN = (
     *("#n/a", "#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!"),
 )
 """Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', with "#" Excel's."""
+
+_FILE = re.compile(r"^.*[/\\]|\.(edf|bdf|hea|dat|vhdr|fif|fif\.gz|set|gdf|cnt|h5)$", re.IGNORECASE)
+"""What makes a record's name that of its file: folders before it, an extension behind it."""
 
 _HIDDEN = re.compile(r">\s*89|(>=|≥)\s*90|90\s*\+|90 (or|and) (older|over|above)", re.IGNORECASE)
 """Ages above 89, which US law (HIPAA, 45 CFR 164.514) has data sets put together."""
@@ -136,13 +141,15 @@ def open_table(path):
         size = path.stat().st_size
         if size > _LARGEST:
             raise DataError(f"may have {_LARGEST} bytes. Received: {size}.", file=path)
-        text = text_of(path.read_bytes())
+        data = path.read_bytes()
+        refuse_spreadsheet(data, path)
+        text = text_of(data)
     except (OSError, UnicodeDecodeError) as error:
         message = (
             f"must be a readable table in UTF-8: {error}. Put it there, or remove what needs it from the definition."
         )
         raise DataError(message, file=path) from error
-    lines = text.splitlines()
+    lines = list(io.StringIO(text, newline=None))  # cells may hold other kinds of line ends
     stated = stated_separator(lines[0]) if lines else None
     usual = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key="".join(lines[:1]).count)
     reader = csv.reader(lines, delimiter=stated or usual, skipinitialspace=True)
@@ -204,7 +211,7 @@ def by_name(table, names, file=None, report=None):
     """A table by name, with each key as `names` write it.
 
     Keys that differ in Unicode's form alone are the same. A key that is no name, as where a spreadsheet made 123 of
-    00123, is the one name that is spelled alike and has no row of its own, if no other key is.
+    00123, or where it is a file's, is the one name that is spelled alike and has no row of its own, if no other key is.
 
     Args:
         table: dict of key to anything.
@@ -216,7 +223,7 @@ def by_name(table, names, file=None, report=None):
     table = {known.get(one_form(key), key): value for key, value in table.items()}
     lost, free = {}, {}
     for key in table.keys() - known.values():
-        lost.setdefault(spelling(key), []).append(key)
+        lost.setdefault(spelling(_FILE.sub("", key)), []).append(key)
     for name in set(known.values()) - table.keys():
         free.setdefault(spelling(name), []).append(name)
     same = {

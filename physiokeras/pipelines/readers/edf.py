@@ -118,6 +118,11 @@ def _is_bdf(path):
     return path.suffix.lower() == ".bdf"
 
 
+def _width(path):
+    """Bytes of a sample."""
+    return 3 if _is_bdf(path) else 2
+
+
 def _open(path):
     """An `edfio.Edf` whose size agrees with its header, its data records, and notes on one that was never closed."""
     import edfio  # here: a conversion of other formats starts its workers without it
@@ -161,12 +166,16 @@ def _bdf_header(edfio, path, layout, unfinished):
 def _signal(signal, path, duration):
     """A `Signal`; one whose samples mean nothing says why, and is an error where it is asked for alone."""
     count, fault, gain, baseline = signal.samples_per_data_record, None, 1.0, 0.0
+    most = 1 << (8 * _width(path) - 1)
     try:
         digital, physical = signal.digital_range, signal.physical_range
         steps, span = np.diff(digital)[0], np.diff(physical)[0]
         if not (steps > 0 and span and np.isfinite(span)):
             rule = "digital minimum must lie below the maximum, and physical ones differ"
             fault = f"{rule}. Received: {tuple(digital)} and {tuple(physical)}."
+        elif digital[0] < -most - 1 or digital[1] > most:  # one too many is a usual slip, and does no harm
+            rule = f"digital values must lie in {-most} to {most - 1}, as {8 * _width(path)} bits do"
+            fault = f"{rule}. Received: {tuple(digital)}. Are they unsigned?"
         elif count < 1:
             fault = f"must have samples in each data record. Received: {count}."
         else:

@@ -17,7 +17,7 @@ import numpy as np
 from physiokeras.errors import DataError
 
 LISTS = ("EDF Annotations", "BDF Annotations")
-"""Labels of the channels that hold lists."""
+"""Labels of the channels that hold lists; for edfio the first in EDF alone, the second in BDF alone."""
 
 _ENTRY = re.compile(rb"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:\x15([^\x14]*))?\x14(.*)", re.DOTALL)
 _DURATION = re.compile(rb"\+?(\d+(?:\.\d*)?|\.\d+)")
@@ -51,7 +51,7 @@ class Layout:
         records: Number of whole data records in the file.
         slots: `(start, stop)` bytes, in a data record, of each channel of lists; the first keeps the time.
         signals: Number of ordinary channels.
-        places: `(start, stop)` bytes, in a data record, of each ordinary channel.
+        places: `(start, stop)` bytes, in a data record, of each channel that is ordinary for edfio.
     """
 
     path: Path
@@ -76,9 +76,10 @@ class Layout:
             begin, size = int(head[184:192]), ends[-1] if ends else 0
             channels = [(label, end - size, end) for label, size, end in zip(labels, sizes, ends, strict=True)]
             slots = [(start, end) for label, start, end in channels if label in LISTS]
-            places = [(start, end) for label, start, end in channels if label not in LISTS]
+            places = [(start, end) for label, start, end in channels if label != LISTS[width == 3]]
+            signals = sum(label not in LISTS for label in labels)
             records = (Path(path).stat().st_size - begin) // size if size > 0 else 0
-            return cls(Path(path), begin, size, records, tuple(slots), len(places), tuple(places))
+            return cls(Path(path), begin, size, records, tuple(slots), signals, tuple(places))
 
     def lists(self) -> Iterator[tuple[int, bytes]]:
         """Yield `(byte, content)` for each list of each channel, in the file's order."""

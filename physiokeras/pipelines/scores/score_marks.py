@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import number_of, read_bounded, text_of
+from physiokeras.files import number_of, read_bounded, refuse_spreadsheet, text_of
 from physiokeras.pipelines.readers.annotations import LARGEST, Annotations
 
 TICKS = 1000
@@ -101,6 +101,7 @@ def is_text(path):
 def read_bytes(path):
     """Content of a score file, its size bounded."""
     data = read_bounded(path, LARGEST, "a score file")
+    refuse_spreadsheet(data, path)
     if not data.strip(b"\0 \t\r\n"):
         message = "must hold scores. Received: an empty file. Restore it, or remove it where nothing was scored."
         raise DataError(message, file=path)
@@ -111,6 +112,24 @@ def refuse_many(count, path, what="lines", most=MOST):
     """Refuse a file with more marks than any recording has, before each takes memory."""
     if count > most:
         raise DataError(f"a score file may have {most} {what}. Received: {count}. Is it one?", file=path)
+
+
+def refuse_recorded(scored, header, epoch, path):
+    """Refuse a list of epochs that is as long as the data without the recording's gaps: who wrote it left them out.
+
+    Args:
+        scored: Seconds of all epochs.
+        header: `Header` of the recording.
+        epoch: Seconds of one.
+        path: The score file.
+
+    Raises:
+        DataError: So it is, and epochs behind a gap would lie too early.
+    """
+    recorded = header.seconds - header.gaps
+    if header.gaps >= epoch and abs(scored - recorded) < min(epoch, abs(scored - header.seconds)):
+        rule = f"its epochs last {scored:g} s, as the data do without the {header.gaps:g} s of the recording's gaps"
+        raise DataError(f"{rule}. Give onsets in seconds from the recording's start.", file=path)
 
 
 def seconds_of(text, what, path, place):

@@ -19,6 +19,7 @@ from physiokeras.pipelines.scores.score_marks import (
     Mark,
     read_text,
     refuse_many,
+    refuse_recorded,
     seconds_of,
     to_annotations,
 )
@@ -66,6 +67,7 @@ def read_text_scores(path, label, header):
     else:
         marks = _epochs(table, label)
         scored = len(marks) * (label.epoch or EPOCH)
+        refuse_recorded(scored, header, label.epoch or EPOCH, path)
         if abs(scored - header.seconds) >= (label.epoch or EPOCH):
             rule = f"{path.name}: {len(marks)} epochs of {label.epoch or EPOCH:g} s are {scored:g} s"
             notes.append(f"{rule}; the record lasts {header.seconds:g} s")

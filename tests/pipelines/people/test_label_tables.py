@@ -113,6 +113,7 @@ FAULTS = {
     "person twice": (edited("r2,a,sums,1.5,F", "r2,a,sums,1.5,M"), "line 3: 'a' must have one sex"),
     "other records": (only_others, r"must have rows of this data set's records for \[labels.task\]"),
     "person unknown": (edited("r1,a", "r1,"), "must name the person of every record.*none for: r1"),
+    "person not available": (edited("r1,a", "r1,n/a"), "must name the person of every record.*none for: r1"),
 }
 
 
@@ -237,7 +238,8 @@ def test_tables_of_spreadsheets_may_have_decimal_commas(source, separator):
 
 
 def test_the_separator_is_the_one_of_which_the_first_line_has_most(source):
-    (source / "t.csv").write_text('record; "task"; "weight, kg"\nr1; "rest"; "3,5"\nr2; sums; 4\n')
+    text = 'record; "task"; "weight, kg"; note\nr1; "rest"; "3,5"; a\u2028b\nr2; sums; 4; "c\nd\x0b"\n'
+    (source / "t.csv").write_text(text, encoding="utf-8")
     weight = {**DOSE, "column": "weight, kg"}
     labels = values(source, definition(task=TASK, weight=weight), ("r1", "r2"))[1]
     assert labels == {"r1": {"task": 0, "weight": 3.5}, "r2": {"task": 1, "weight": 4}}
@@ -271,7 +273,7 @@ def test_ages_that_are_hidden_above_89_are_90_and_said(source):
 
 
 def test_names_that_a_spreadsheet_altered_are_found_where_one_alone_fits_and_said(source):
-    (source / "t.csv").write_text("record,task\n123,rest\n10124,sums\ns7,rest\n0005,sums\n")
+    (source / "t.csv").write_text("record,task\n123,rest\n10124,sums\nx/s7.EDF,rest\n0005,sums\n")
     records = ("00123", "10124", "S7", "5", "05")
     _, people = read_tables(source, definition(task=TASK), records, notes := [])
     assert {name: person.labels["task"] for name, person in people.items()} == {"00123": 0, "10124": 1, "S7": 0}

@@ -2,6 +2,7 @@
 
 import pickle
 
+import edf_bytes
 import mne
 import mne_files as made
 import numpy as np
@@ -174,6 +175,16 @@ def test_raws_of_gdf_have_the_units_of_the_file(tmp_path, version):
     assert [signal.unit for signal in recording.signals] == ["mV", "uV"]
     for index, name in enumerate(["ECG", "Fp1"]):
         np.testing.assert_allclose(recording.read(index), wanted[name], rtol=1e-6, atol=1e-3 * made.STEPS[name])
+
+
+def test_raws_of_edf_are_in_microvolts_however_the_unit_is_spelled(tmp_path):
+    # MNE calls UV microvolts, and takes the numbers for volts.
+    channels = [edf_bytes.channel(name, dim=unit, seconds=2) for name, unit in [("a", "uV"), ("b", "UV"), ("c", "mV")]]
+    path = edf_bytes.write(tmp_path / "r.edf", channels)
+    recording, header = from_raw(mne.io.read_raw(path, verbose="ERROR")), read_header(path)
+    assert [signal.unit for signal in recording.signals] == ["uV", "uV", "mV"]
+    for index in range(3):
+        np.testing.assert_allclose(recording.read(index), read_signal(header, index), rtol=1e-5, atol=1e-4)
 
 
 def test_infinity_is_missing():
