@@ -219,7 +219,7 @@ def test_fine_tuning_on_two_devices_is_that_on_one(data, tmp_path, monkeypatch):
     assert len(one) == 2
     assert one[1]["loss"] != one[0]["loss"]
     for ours, theirs in zip(two, one, strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4)
+        assert ours == pytest.approx(theirs, rel=1e-3)
 
 
 def part(variable):
