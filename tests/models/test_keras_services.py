@@ -29,7 +29,7 @@ def accuracy(extractor):
 
 
 def test_int8_features_and_probe_are_close_to_those_of_float32():
-    """Measured on PyTorch: the features differ by 1.0 % of their spread, the probe scores .850 after .845."""
+    """Measured on PyTorch: the features differ by 1.0 % of their spread, the probe scores .836 after .841."""
     keras.utils.set_random_seed(4)
     extractor = FeatureExtractor(encoder(width=32, depth=2), "concatenate")
     inputs = windows(64, absent=ABSENT)
