@@ -1,11 +1,14 @@
-"""Bounded reads, checksums, atomic writes of files and folders, locks between processes, and CSV."""
+"""Bounded reads, checksums, atomic writes of files and folders, locks between processes, texts and CSV."""
 
+import codecs
 import contextlib
 import csv
 import hashlib
 import io
 import os
+import re
 import shutil
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -17,6 +20,9 @@ LONGEST_NAME = 200
 """Bytes of a record's name; file systems allow 255, with what is put around it."""
 
 _SUFFIX = ".tmp"
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 def cache_folder() -> Path:
@@ -124,16 +130,21 @@ def remove_folder(path):
 
 
 def _aside(path):
-    return path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    # Threads may write one file at a time, such as a copy in the cache.
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{_SUFFIX}")
 
 
 def refuse_link_out(path, root):
     """Refuse a file that a symbolic link places outside `root`, because data sets are untrusted.
 
     Raises:
-        DataError: The file is outside `root`.
+        DataError: The file is outside `root`, or its links lead in a circle.
     """
-    if not Path(path).resolve().is_relative_to(Path(root).resolve()):
+    try:
+        inside = Path(path).resolve().is_relative_to(Path(root).resolve())
+    except (OSError, RuntimeError) as error:  # which of them depends on Python's version
+        raise DataError("must not be a link that leads back to itself. Remove it.", file=path) from error
+    if not inside:
         raise DataError(f"must not be a link to a file outside {root}. Copy the file there.", file=path)
 
 
@@ -221,6 +232,58 @@ def number_of(text):
     if "_" in text or not text.strip().isascii():
         raise ValueError(f"no number: {text!r:.60}")
     return float(text)
+
+
+def text_of(data):
+    """Text of a file: UTF-8, or UTF-16 where its first bytes say so, as in Excel's "Unicode text".
+
+    Raises:
+        UnicodeDecodeError: It is neither.
+    """
+    wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return data.decode("utf-16" if wide else "utf-8-sig")
+
+
+def refuse_spreadsheet(data, path):
+    """Refuse a file of Excel or LibreOffice where a table in text is wanted.
+
+    Args:
+        data: How the file begins.
+        path: The file.
+
+    Raises:
+        DataError: It is one.
+    """
+    if data[:4] in (b"PK\3\4", b"\xd0\xcf\x11\xe0"):
+        raise DataError("is a spreadsheet, or an archive. Save it as CSV, and name that.", file=path)
+
+
+def stated_separator(line):
+    """Separator of cells that Excel's first line `sep=;` states; None where a line is no such line."""
+    match = _SEPARATOR_LINE.fullmatch(line)
+    return match and match[1]
+
+
+def commas_are_decimal(cells, separator):
+    """Whether commas in a table's numbers are decimal commas.
+
+    Spreadsheets put semicolons between cells because their commas are decimal. Beside tabs commas may separate
+    thousands.
+
+    Args:
+        cells: Texts of a column, or of several that are written alike.
+        separator: What stands between cells.
+
+    Returns: bool; None where nobody can tell, because all of them look like 1,020.
+    """
+    commas = [cell for cell in cells if _COMMA.fullmatch(cell)]
+    doubtful = separator == "\t" and commas and all(map(_THOUSANDS.fullmatch, commas))
+    return None if doubtful else separator != ","
+
+
+def with_point(cell):
+    """A cell with a decimal point, if it is a number with a decimal comma."""
+    return cell.replace(",", ".") if _COMMA.fullmatch(cell) else cell
 
 
 def write_csv(path, rows):

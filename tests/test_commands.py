@@ -1,6 +1,7 @@
 import configparser
 import importlib
 import importlib.metadata
+import io
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import physiokeras
 from physiokeras.__main__ import completion, main
 from physiokeras.commands import COMMANDS, PURPOSES
+from physiokeras.experiments import exit_status
 
 pytestmark = pytest.mark.once
 
@@ -99,3 +101,11 @@ def test_completion_knows_commands_flags_and_values():
         assert word in script
     with pytest.raises(SystemExit, match="one of bash, zsh, tcsh"):
         completion("fish")
+
+
+def test_letters_that_a_terminal_lacks_end_no_command(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    with pytest.raises(SystemExit):
+        exit_status.run(lambda: print("night \u0142: 4 windows", flush=True))
+    assert written.getvalue().decode().rstrip() == r"night \u0142: 4 windows"

@@ -86,7 +86,7 @@ def explanation(manifest, cells):
         robust = [m for m in manifest.modalities if manifest.definition["modalities"][m]["scale"] == "robust"]
         yield (
             "per person: each feature less its mean, by its standard deviation, over all windows of the person, and a "
-            "probe on that, also on features of the supervised network, whose own answer is the row without it. It "
+            "probe on that, also on features of the supervised network, whose own prediction is the row without it. It "
             "uses a test person's whole session (without the labels), so it is not what a sensor could tell at the "
             f"time. Signals scaled over each whole record in every row: {', '.join(robust) or 'none'}.\n"
         )

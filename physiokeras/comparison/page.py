@@ -5,9 +5,10 @@ from statistics import harmonic_mean
 import numpy as np
 
 from physiokeras.comparison import making
-from physiokeras.comparison.predictions import KEPT, MAPPED, RAW, REFIT
+from physiokeras.comparison.predictions import RAW
 from physiokeras.comparison.strategies import BAND_POWER, TIME, overrides
-from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, label
+from physiokeras.comparison.subset_tables import missing_modalities, where_missing
+from physiokeras.comparison.table import AGGREGATE, OF_PEOPLE, interval_text, label
 from physiokeras.evaluation.how_to_read import FEW_PEOPLE, INPUTS
 from physiokeras.evaluation.scores import error_of_median, scores_by_group, with_chance
 from physiokeras.experiments.reports import CAUTION, is_simulated
@@ -25,11 +26,6 @@ ORDER = (("input_dropout", "mae"), ("mae", "pairwise"), ("mae", "leave_one_out")
 """The paper's order of strategies on the aggregate; the best unimodal one comes below the first of all."""
 
 BASELINES = ("untrained", "supervised", BAND_POWER, TIME)
-PROBES = {
-    KEPT: "the same probes, the other modalities marked absent in the test windows",
-    MAPPED: "the same probes on features that a linear map, fitted without labels, predicts of all modalities",
-    REFIT: "probes fitted on training windows that lack the same modalities as the test windows",
-}
 
 
 def main(pooled, table, best, manifest, settings, more=()):
@@ -76,7 +72,7 @@ def main(pooled, table, best, manifest, settings, more=()):
         yield f"No differences: {reference} is none of the strategies. Name one of them with --reference.\n"
     yield "![Scores](figures/balanced_accuracy.png)\n"
     yield f"## What the numbers say{word}\n"
-    yield from (f"- {line}" for line in [*cautions(pooled, settings), *more, *verdict(table, best, reference)])
+    yield from (f"- {line}" for line in [*cautions(pooled, settings), *more, *verdict(pooled, table, best, reference)])
     yield ""
 
 
@@ -95,7 +91,7 @@ def of_people(pooled, columns, years):
         yield f"{task}: one prediction a person. Guessing the median of these people every time gives {error:.1f}.\n"
 
 
-def detail(pooled, table, manifest, cells, losses):
+def detail(pooled, table, manifest, cells, losses, reference):
     """Yields lines: people, classes, groups, calibration, modalities missing, cost, and how it was made."""
     word = " (simulated)" if is_simulated(manifest) else ""
     groups = groups_of(pooled, manifest)
@@ -114,29 +110,12 @@ def detail(pooled, table, manifest, cells, losses):
             head = [f"{name} ({len(set(pooled.people[of_windows == name].tolist()))} people)" for name in names]
             rows = [(label(*row), *by_group(pooled, row, task, of_windows, names)) for row in known]
             if len(names) > 1:
-                yield f"{balanced(task)} by {title}:\n"
+                yield f"{with_chance('Balanced accuracy', 'balanced_accuracy', len(task.classes))} by {title}:\n"
                 yield markdown_table([("strategy", *head), *rows]) + "\n"
         yield f"![Calibration](figures/calibration_{task.name}.png)\n"
-        yield from missing_modalities(table, task, word)
+        yield from missing_modalities(table, task, reference, word)
     yield "## How it was made\n"
     yield from making.made(manifest, cells, losses)
-
-
-def missing_modalities(table, task, word):
-    """Yields lines: a task's scores where only some modalities are left."""
-    found = table.subsets[table.subsets.index.get_level_values("task") == task.name]
-    probes = found.index.unique("probe")
-    if len(probes):
-        yield f"### {task.name.capitalize()} where only some modalities are left{word}\n"
-    for probe in probes:
-        yield f"{balanced(task)} of {PROBES[probe]}.\n"
-        yield subset_table(found.loc[probe]) + "\n"
-        yield f"![Modalities missing](figures/subsets_{probe}_{task.name}.png)\n"
-
-
-def balanced(task):
-    """Title of balanced accuracy with its chance level, to begin a sentence."""
-    return with_chance("Balanced accuracy", "balanced_accuracy", len(task.classes))
 
 
 def heading(pooled, manifest, settings):
@@ -209,10 +188,7 @@ def mean_and_deviation(table, *key):
 def difference(table, strategy, other, scaling, task, score):
     """Difference of two strategies with its interval, "-" where it is not defined."""
     found = table.difference((strategy, scaling, task, score), (other, scaling, task, score))
-    digits = 1 if score == "mae" else 3
-    if found is None or np.isnan(found.value):
-        return "-"
-    return f"{found.value:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
+    return interval_text(found, digits=1 if score == "mae" else 3)
 
 
 def cautions(pooled, settings):
@@ -253,8 +229,8 @@ def _fall(columns):
     return 1 - np.min(columns[name]) / columns[name][0] if name else np.nan
 
 
-def verdict(table, best, reference):
-    """List of sentences: whether the paper's order is reproduced, and what pretraining gains."""
+def verdict(pooled, table, best, reference):
+    """List of sentences: whether the paper's order comes out, what pretraining gains, also with modalities missing."""
     pairs = [*ORDER, ("input_dropout", best)]
     compared = [(pair, aggregate_less(table, *pair)) for pair in pairs]
     compared = [(pair, less) for pair, less in compared if less is not None]
@@ -276,7 +252,7 @@ def verdict(table, best, reference):
         less = None if (reference, other) in said else aggregate_less(table, reference, other)
         if less is not None:
             lines.append(sentence((reference, other), less))
-    return lines
+    return [*lines, *where_missing(table, [task.name for task in pooled.tasks if task.classes], reference)]
 
 
 def aggregate_less(table, first, second):
@@ -320,17 +296,3 @@ def by_group(pooled, row, task, of_windows, names):
     each = [scores_by_group(pooled.targets[task.name], own, of_windows) for own in predicted]
     values = [[(seed[name] or {}).get("balanced_accuracy", np.nan) for seed in each] for name in names]
     return ["-" if np.isnan(own).any() else f"{np.mean(own):.3f}" for own in values]
-
-
-def subset_table(found, score="balanced_accuracy"):
-    """A probe's scores of one task: a row for each subset of the modalities, a column for each strategy."""
-    found = found.xs(score, level="score").droplevel("task")
-    strategies = list(found.index.unique("strategy"))
-    subsets = sorted(found.index.unique("subset"), key=lambda name: (name.count("+"), name))
-    rows = [(subset, *(subset_mean(found, strategy, subset) for strategy in strategies)) for subset in subsets]
-    return markdown_table([("modalities left", *strategies), *rows])
-
-
-def subset_mean(found, *key):
-    """Mean over seeds of a score on a subset, "-" where there is none."""
-    return f"{np.mean(found.loc[key].to_numpy()):.3f}" if key in found.index else "-"

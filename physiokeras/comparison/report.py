@@ -7,7 +7,7 @@ from physiokeras.comparison import page as pages
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.predictions import RAW
 from physiokeras.comparison.strategies import UNIMODAL
-from physiokeras.comparison.table import AGGREGATE, best_unimodal, label
+from physiokeras.comparison.table import AGGREGATE, DRAWN, best_unimodal, label
 from physiokeras.evaluation.scores import calibration_sums, scored
 from physiokeras.experiments.reports import note_of
 from physiokeras.figures import loss, strategy_scores, style
@@ -32,17 +32,17 @@ def report(run, cells, pooled, table, manifest, settings):
     losses = making.curves(cells)
     more = [*pages.not_learned(losses), *not_shown(folder, strategies)]
     main = list(pages.main(pooled, table, best, manifest, settings, more))
-    detail = list(pages.detail(pooled, table, manifest, cells, losses))
+    detail = list(pages.detail(pooled, table, manifest, cells, losses, settings.reference))
     print("\n" + "\n".join(main) + f"\n\nEverything is in {folder}", flush=True)
     write_atomic(folder / "scores.md", "\n".join([*main, *detail]) + "\n")
     write_csv(folder / "scores.csv", score_lines(table))
     write_csv(folder / "table.csv", table_lines(table, settings.reference))
     if len(table.subsets):
-        write_csv(folder / "subsets.csv", subset_lines(table))
+        write_csv(folder / "subsets.csv", subset_lines(table, settings.reference))
     else:
         (folder / "subsets.csv").unlink(missing_ok=True)  # of an earlier state of the comparison
     draw(folder / "figures", strategies, losses, pooled, table, best, manifest, settings)
-    verdict = [*pages.cautions(pooled, settings), *more, *pages.verdict(table, best, settings.reference)]
+    verdict = [*pages.cautions(pooled, settings), *more, *pages.verdict(pooled, table, best, settings.reference)]
     run.note(cells=[cell.folder.name for cell in cells], verdict=verdict)
 
 
@@ -79,11 +79,19 @@ def table_lines(table, reference):
         yield label(strategy, scaling), task, score, *(f"{number:.6g}" for number in numbers)
 
 
-def subset_lines(table):
-    """Lines of `subsets.csv`."""
-    yield "probe", "strategy", "task", "modalities", "score", "mean", "sd_over_seeds"
+def subset_lines(table, reference):
+    """Lines of `subsets.csv`: as those of `table.csv`; what is not drawn has no intervals."""
+    yield (
+        *("probe", "strategy", "task", "modalities", "score", "mean", "sd_over_seeds", "low", "high"),
+        *("less_reference", "less_reference_low", "less_reference_high"),
+    )
     for key, values in table.subsets.iterrows():
-        yield *key, f"{np.mean(values.to_numpy()):.6g}", f"{deviation(values):.6g}"
+        probe, strategy, task, subset, score = key
+        found = [table.over_subsets(probe, strategy, other, [task], [subset]) for other in (None, reference)]
+        own, less = found if score == DRAWN else (None, None)
+        numbers = [np.mean(values.to_numpy()), deviation(values), *((own.low, own.high) if own else ("", ""))]
+        numbers += [less.value, less.low, less.high] if less else [""] * 3
+        yield *key, *(f"{number:.6g}" if number != "" else "" for number in numbers)
 
 
 def deviation(seeds):
@@ -151,7 +159,7 @@ def subset_means(table, strategies, probe, task):
     family = {strategy.name: strategy.family for strategy in strategies}
     values = {name: {} for name in (UNIMODAL, *family.values())}
     for (own, strategy, of, subset, score), seeds in table.subsets.iterrows():
-        if (own, of, score) == (probe, task, "balanced_accuracy"):
+        if (own, of, score) == (probe, task, DRAWN):
             values[family[strategy]][subset] = float(np.mean(seeds.to_numpy()))
     return {title: row for title, row in values.items() if row}
 

@@ -1,6 +1,7 @@
 """Scores of a comparison in one long table, and their draws of people."""
 
 import functools
+import itertools
 import json
 from dataclasses import dataclass
 
@@ -11,14 +12,17 @@ from physiokeras.comparison import seed_scores
 from physiokeras.comparison.cells import FACTS
 from physiokeras.comparison.pool import ALL
 from physiokeras.comparison.predictions import RAW
-from physiokeras.evaluation.bootstrap import Draws, Interval, interval
+from physiokeras.evaluation.bootstrap import Draws, Interval, drawn_agreement, interval
 from physiokeras.evaluation.scores import main_scores
 
 AGGREGATE = "aggregate"
 OF_PEOPLE = " of people"
 COLUMNS = ["strategy", "seed", "fold", "task", "scaling", "probe", "subset", "score", "value"]
 KEY = ["strategy", "scaling", "task", "score"]
+SUBSET_KEY = ["probe", "strategy", "task", "subset", "score"]
 SUBSET_SCORES = ("balanced_accuracy", "auroc")
+DRAWN = "balanced_accuracy"
+"""The score of `SUBSET_SCORES` that is drawn too: areas of all subsets would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,12 @@ class ScoreTable:
             `ALL`, or names the modalities left, by the probe that `probe` names.
         draws: Pooled scores of all modalities, averaged over seeds, in each draw of people: a row for each `KEY`, a
             column for each draw. Two rows are paired: a column is the same people in both.
+        subset_draws: The same with some modalities left, a row for each `SUBSET_KEY`, its score `DRAWN`; or None.
     """
 
     values: pd.DataFrame
     draws: pd.DataFrame
+    subset_draws: pd.DataFrame | None = None
 
     @functools.cached_property
     def pooled(self) -> pd.DataFrame:
@@ -44,8 +50,8 @@ class ScoreTable:
 
     @functools.cached_property
     def subsets(self) -> pd.DataFrame:
-        """Scores with some modalities left: a row for each probe, strategy, task, subset and score, a column a seed."""
-        return wide(self.values[self.values["probe"] != ""], ["probe", "strategy", "task", "subset", "score"])
+        """Scores with some modalities left: a row for each `SUBSET_KEY`, a column for each seed."""
+        return wide(self.values[self.values["probe"] != ""], SUBSET_KEY)
 
     def interval(self, strategy: str, scaling: str, task: str, score: str) -> Interval:
         """`Interval` over people of the mean over seeds."""
@@ -65,6 +71,28 @@ class ScoreTable:
             return None
         value = self.mean(*first) - self.mean(*second)
         return interval(value, self.draws.loc[first].to_numpy() - self.draws.loc[second].to_numpy())
+
+    def over_subsets(
+        self, probe: str, strategy: str, other: str | None, tasks: list[str], subsets: list[str]
+    ) -> Interval | None:
+        """`Interval` over people of the mean over tasks and subsets of `DRAWN`, or of its difference to another one's.
+
+        Args:
+            probe: Which probe.
+            strategy: Its name.
+            other: Strategy to subtract, the same people drawn on both sides; None: none.
+            tasks: Names of the tasks.
+            subsets: Names of the subsets.
+
+        Returns: `Interval`; None where a strategy lacks one of the subsets.
+        """
+        places = list(itertools.product(tasks, subsets))
+        keys = [[(probe, name, *place, DRAWN) for place in places] for name in (strategy, other) if name]
+        if self.subset_draws is None or not all(key in self.subset_draws.index for own in keys for key in own):
+            return None
+        value, *less = (float(np.mean(self.subsets.loc[own].to_numpy())) for own in keys)
+        draws, *less_draws = (self.subset_draws.loc[own].to_numpy().mean(axis=0) for own in keys)
+        return interval(value - sum(less), draws - sum(less_draws))
 
     def mean(self, *key: str) -> float:
         """Mean over seeds."""
@@ -91,8 +119,15 @@ def score_table(pooled, cells, draws, seed):
                 rows += seed_rows(values, (strategy, task, scaling, "", ALL, score))
             kept |= {(strategy, scaling, task, score): values for score, values in found.draws.items()}
     rows += subset_rows(pooled)
-    index = pd.MultiIndex.from_tuples(kept, names=KEY)
-    return ScoreTable(pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(np.stack(list(kept.values())), index))
+    values = pd.DataFrame(rows, columns=COLUMNS)
+    return ScoreTable(values, in_rows(kept, KEY), in_rows(subset_draws(pooled, drawn), SUBSET_KEY))
+
+
+def in_rows(draws, names):
+    """Data frame of a dict of key to `(draws,)`, whose index has these names; None of an empty one."""
+    if not draws:
+        return None
+    return pd.DataFrame(np.stack(list(draws.values())), pd.MultiIndex.from_tuples(draws, names=names))
 
 
 def cell_rows(cells):
@@ -142,6 +177,18 @@ def subset_rows(pooled):
                 yield from seed_rows([seed[score] for seed in each], row)
 
 
+def subset_draws(pooled, draws):
+    """Dict of `SUBSET_KEY` to `(draws,)`: the mean over seeds of `DRAWN` in each draw of people."""
+    classes = {task.name for task in pooled.tasks if task.classes}
+    return {
+        (key.probe, key.strategy, key.task, key.subset, DRAWN): np.mean(
+            [drawn_agreement(pooled.targets[key.task], seed, pooled.people, draws)[DRAWN] for seed in predicted], axis=0
+        )
+        for key, predicted in pooled.predictions.items()
+        if key.probe and key.task in classes
+    }
+
+
 def seed_rows(values, row):
     """Yields a table row for each seed."""
     strategy, *rest = row
@@ -165,6 +212,13 @@ def facts(cell):
 def label(strategy, scaling):
     """A row's name in tables: the strategy's, and the scaling of features that are not raw."""
     return strategy if scaling == RAW else f"{strategy}, {scaling}"
+
+
+def interval_text(found, digits=3):
+    """A difference with its interval, "-" where there is none."""
+    if found is None or np.isnan(found.value):
+        return "-"
+    return f"{found.value:+.{digits}f} [{found.low:+.{digits}f}, {found.high:+.{digits}f}]"
 
 
 def best_unimodal(strategies, table):

@@ -34,15 +34,15 @@ _COLUMNS = {
 
 _SAMPLES = (
     "Samples of a noise-like signal such as EMG cannot be guessed from other modalities and stay near 0 %: the noise "
-    "is new at every moment. Its power can be guessed, since muscles relax in sleep, which EEG shows too: "
-    "`--targets spectrum` predicts power."
+    "is new at every moment. Its power can be guessed where signals change together, as in sleep, when muscles relax "
+    "and EEG slows: `--targets spectrum` predicts power."
 )
 
 _SPECTRA = (
     "The model predicts the power in frequency bands; those within a modality's band-pass count here, since outside of "
     "it only what the filter leaves is recorded. Samples of a noise-like signal such as EMG cannot be guessed from "
-    "other modalities, since the noise is new at every moment; its power can, since muscles relax in sleep, which EEG "
-    "shows too. The figures `spectrograms*.png` show true and predicted powers."
+    "other modalities, since the noise is new at every moment; its power can where signals change together, as in "
+    "sleep, when muscles relax and EEG slows. The figures `spectrograms*.png` show true and predicted powers."
 )
 
 

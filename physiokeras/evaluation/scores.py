@@ -4,6 +4,8 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from physiokeras.evaluation.features import mean_per_person
+
 CALIBRATION_BINS = 15
 
 
@@ -141,12 +143,12 @@ def error_of_median(targets, people):
     """Mean absolute error over people of the one number that suits them best, their median.
 
     Args:
-        targets: `(windows,)` numbers, the same in all windows of a person; NaN where unknown.
+        targets: `(windows,)` numbers, of which a person's is the mean; NaN where unknown.
         people: `(windows,)` names.
     """
-    _, first = np.unique(people, return_index=True)
-    own = np.asarray(targets, float)[first]
-    return float(np.nanmean(np.abs(own - np.nanmedian(own))))
+    known = ~np.isnan(targets)
+    own, _ = mean_per_person(targets[known], people[known])
+    return float(np.abs(own - np.median(own)).mean())
 
 
 def scored(labels, probabilities):

@@ -2,7 +2,7 @@
 
 from physiokeras.errors import DataError
 from physiokeras.pipelines import Manifest
-from physiokeras.pipelines.prepared.joined import in_layout_of
+from physiokeras.pipelines.prepared.joined import in_layout_of, other_scale
 
 
 def encoder_for(encoder, data, own=None):
@@ -16,8 +16,8 @@ def encoder_for(encoder, data, own=None):
     Returns: `Encoder`, see `Encoder.restricted`: the modalities in the data's order.
 
     Raises:
-        DataError: Windows of another length, a shared modality of another rate or number of channels, or no shared
-            modality; the message says what to write in the definition.
+        DataError: Windows of another length, a shared modality of another rate, scale, number or order of channels, or
+            no shared modality; the message says what to write in the definition.
     """
     return encoder.restricted(shared_modalities(encoder, data, own))
 
@@ -61,8 +61,10 @@ def shared_modalities(encoder, data, own=None):
             f"[modalities.{next(iter(encoder.modalities))}], and prepare the data again."
         )
     for modality in shared:
-        names = ((own or {}).get("modalities", {}).get(modality) or {}).get("channels", ())
+        known = (own or {}).get("modalities", {}).get(modality) or {}
+        names = [one if isinstance(one, str) else one["name"] for one in known.get("channels", ())]
         _check(encoder.modalities[modality], modalities[modality], modality, name, window, names)
+        _check_values(known, modalities[modality], modality, name, names)
     return shared
 
 
@@ -71,7 +73,7 @@ def absent(encoder, data):
     return [modality for modality in encoder.modalities if modality not in _read_by(data)[3]]
 
 
-def _check(expected, received, modality, name, window, channels):
+def _check(expected, received, modality, name, window, names):
     if expected["samples"] != received["samples"]:
         rate, own = expected["samples"] / window, received["samples"] / window
         write = f"rate = {rate:g} (with a `bandpass` below half of that)"
@@ -86,7 +88,6 @@ def _check(expected, received, modality, name, window, channels):
             f"definition {name!r} gives {received['samples']} ({own:g} Hz). {advice}, and prepare the data again."
         )
     if expected["channels"] != received["channels"]:
-        names = [one if isinstance(one, str) else one["name"] for one in channels]
         named, order = (f": {', '.join(names)}", "this") if names else ("", "the model's")
         raise DataError(
             f"modality {modality!r}: the model reads {expected['channels']} channels{named}; the definition {name!r} "
@@ -95,10 +96,32 @@ def _check(expected, received, modality, name, window, channels):
         )
 
 
+def _check_values(known, received, modality, name, names):
+    """Refuse what has the model's shapes and other values: another scale, channels in another order."""
+    found = other_scale(known, received["table"]) if known else None
+    if found:
+        key, expected, own = found
+        raise DataError(
+            f"modality {modality!r}: the model reads values of {key} {expected!r}, the definition {name!r} gives "
+            f"{own!r}. Write {key} = {expected!r} in its [modalities.{modality}], and prepare the data again."
+        )
+    if any(one in names and names.index(one) != place for place, one in enumerate(received["names"])):
+        raise DataError(
+            f"modality {modality!r}: the model reads the channels {', '.join(names)}, the definition {name!r} gives "
+            f"{', '.join(received['names'])}. List them in the model's order in its [modalities.{modality}], and "
+            "prepare the data again."
+        )
+
+
 def _read_by(data):
-    """Name of the definition, window in seconds, tokens, and dict of modality to samples and channels."""
+    """Name of the definition, window in seconds, tokens, and dict of modality to its samples, channels and table."""
     if isinstance(data, Manifest):
-        sizes = {name: {"samples": m["samples"], "channels": len(m["channels"])} for name, m in data.modalities.items()}
-        return data.definition["name"], float(data.definition["window"]), data.tokens, sizes
-    sizes = {name: {"samples": data.samples(name), "channels": len(m.channels)} for name, m in data.modalities.items()}
-    return data.name, float(data.window), data.tokens, sizes
+        read, tables = {name: (m["samples"], m["channels"]) for name, m in data.modalities.items()}, data.definition
+    else:
+        read = {name: (data.samples(name), [one.name for one in m.channels]) for name, m in data.modalities.items()}
+        tables = data.to_dict()
+    sizes = {
+        name: {"samples": samples, "channels": len(names), "names": names, "table": tables["modalities"][name]}
+        for name, (samples, names) in read.items()
+    }
+    return tables["name"], float(tables["window"]), data.tokens, sizes

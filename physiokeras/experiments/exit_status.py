@@ -12,11 +12,14 @@ def run(main):
     """Run a command and exit.
 
     The exit status is the command's own, 130 after Ctrl-C, and 1 with one message on standard error where input, files
-    or training are at fault.
+    or training are at fault. Letters that the terminal does not have, as of a record's name, are written as escapes.
 
     Args:
         main: The command's `main`, which returns its exit status.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(main())
     except KeyboardInterrupt:

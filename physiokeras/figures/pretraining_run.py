@@ -9,7 +9,7 @@ from physiokeras.experiments.reports import note_of
 from physiokeras.figures import loss, predictions, style
 from physiokeras.figures import reconstruction as reconstructed
 from physiokeras.figures.spectrograms import Spectrogram, spectrograms
-from physiokeras.models import LinearProbe, MaskedAutoencoder
+from physiokeras.models import MaskedAutoencoder
 from physiokeras.pipelines import windows
 
 BATCH = 64
@@ -31,7 +31,7 @@ def draw_all(folder, model, extractor, manifest, results):
         results: dict of task name -> `ProbeResult`.
     """
     note = note_of(manifest)
-    unit = "cross-entropy" if isinstance(model, LinearProbe) else loss.SHARE
+    unit = loss.SHARE if isinstance(model, MaskedAutoencoder) else "cross-entropy"
     drawn = {"loss": loss.loss_curve(folder / "metrics.csv", unit=unit, note=note)}
     if isinstance(model, MaskedAutoencoder):
         drawn |= _reconstructions(model, manifest, note)

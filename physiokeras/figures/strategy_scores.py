@@ -80,7 +80,7 @@ def subset_map(values, *, task, score="balanced accuracy", chance=None, note=Non
         value = table[row, column]
         if not np.isnan(value):
             dark = image.norm(value) < 0.55
-            panel.text(column, row, f"{100 * value:.0f}", ha="center", va="center", fontsize=6,
+            panel.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6,
                        color="white" if dark else BLACK)  # fmt: skip
     panel.set_xticks(range(len(values)), [name.replace("_", " ") for name in values], rotation=60, ha="right",
                      rotation_mode="anchor")  # fmt: skip
@@ -88,7 +88,7 @@ def subset_map(values, *, task, score="balanced accuracy", chance=None, note=Non
     panel.tick_params(length=0, labelsize=6.5)
     panel.spines[:].set_visible(False)
     panel.set_ylabel("modalities left\nat test time")
-    title(figure, f"{task}, {score} (%)", note)
+    title(figure, f"{task}, {score}", note)
     return figure
 
 

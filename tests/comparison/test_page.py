@@ -3,15 +3,18 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
-from physiokeras.comparison import making, report
+from physiokeras.comparison import making, report, subset_tables
 from physiokeras.comparison import page as pages
-from physiokeras.comparison.pool import ALL
-from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable
+from physiokeras.comparison.pool import ALL, Key, Pool
+from physiokeras.comparison.table import AGGREGATE, COLUMNS, KEY, ScoreTable, score_table
+from physiokeras.evaluation.bootstrap import Draws
 from physiokeras.evaluation.tasks import Task
 from physiokeras.recipes import compare
 
 SCORE = "balanced_accuracy"
+POOLED = SimpleNamespace(tasks=[])
 
 
 def table(wide=(), **values):
@@ -26,7 +29,7 @@ def table(wide=(), **values):
 def test_verdict_says_what_the_intervals_say():
     pretrained = {"input_dropout": 0.7, "mae": 0.6, "pairwise": 0.65, "leave_one_out": 0.6, "unimodal_eeg": 0.5}
     found = table(["leave_one_out"], **pretrained, untrained=0.4, supervised=0.75, band_power=0.7)
-    first, *rest = pages.verdict(found, "unimodal_eeg", "input_dropout")
+    first, *rest = pages.verdict(POOLED, found, "unimodal_eeg", "input_dropout")
     counted = "Comparisons: 4; as in the paper: 2; not to be told from chance: 1; the other way: 1."
     assert f"comes out in part. {counted}" in first
     assert rest == [
@@ -43,14 +46,14 @@ def test_verdict_says_what_the_intervals_say():
 
 
 def test_verdict_is_silent_where_there_is_nothing_to_compare():
-    assert pages.verdict(table(input_dropout=0.7), None, "input_dropout") == []
-    (only,) = pages.verdict(table(mae=0.7, untrained=0.6), None, "mae")
+    assert pages.verdict(POOLED, table(input_dropout=0.7), None, "input_dropout") == []
+    (only,) = pages.verdict(POOLED, table(mae=0.7, untrained=0.6), None, "mae")
     assert only == "mae is above untrained: +0.100 [+0.100, +0.100]."
 
 
 def test_score_that_is_not_defined_is_a_dash_and_compared_with_nothing():
     found = table(mae=0.7, untrained=np.nan)
-    assert pages.verdict(found, None, "mae") == []
+    assert pages.verdict(POOLED, found, None, "mae") == []
     score = "raw", AGGREGATE, SCORE
     assert pages.difference(found, "mae", "untrained", *score) == "-"
     assert pages.difference(found, "mae", "supervised", *score) == "-"
@@ -67,9 +70,51 @@ def test_scores_of_modalities_left_are_one_row_a_subset_and_a_dash_where_a_strat
         (s, seed, ALL, "stage", "raw", "kept", left, SCORE, v + seed / 10) for s, left, v in rows for seed in (0, 1)
     ]
     found = ScoreTable(pd.DataFrame(values, columns=COLUMNS), pd.DataFrame()).subsets.loc["kept"]
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in pages.subset_table(found).splitlines()]
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in subset_tables.subset_table(found).splitlines()
+    ]
     assert lines[0] == ["modalities left", "mae", "unimodal_eeg"]
     assert lines[2:] == [["ecg", "0.550", "-"], ["eeg", "0.650", "0.600"], ["eeg+ecg", "0.750", "-"]]
+
+
+def test_differences_where_modalities_are_left_are_paired_over_people():
+    random = np.random.default_rng(0)
+    people, targets = np.repeat(["a", "b", "c", "d"], 12), random.integers(0, 2, 48)
+    names = [(strategy, left) for strategy in ("mae", "input_dropout") for left in ("eeg", "ecg", "eeg+ecg")]
+    names += [("unimodal_eeg", "eeg")]
+    predicted = {
+        Key(strategy, "raw", "stage", probe, subset): random.dirichlet((1, 1), (2, 48))
+        for strategy, left in names
+        for probe, subset in (("kept", left), ("", ALL))
+    }
+    pooled = Pool([Task("stage", "stage", "classes", ("W", "S"))], people, {"stage": targets}, predicted)
+    found = score_table(pooled, [], 50, seed=3)
+    draws = Draws.of(people, 50, seed=3)
+
+    def drawn(strategy, subset, count):
+        rows = np.repeat(np.arange(48), count[draws.index(people)])
+        both = predicted[Key(strategy, "raw", "stage", "kept", subset)].argmax(axis=2)
+        return np.mean([balanced_accuracy_score(targets[rows], own[rows]) for own in both])
+
+    less = [
+        np.mean([drawn("mae", left, count) - drawn("input_dropout", left, count) for left in ("eeg", "ecg")])
+        for count in [np.ones(4, int), *draws.counts]
+    ]
+    low, high = np.quantile(less[1:], [0.025, 0.975])
+    lines = list(subset_tables.subset_differences(found, "kept", "stage", "input_dropout"))
+    header, _, mae, *others = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[1].splitlines()]
+    assert header == ["strategy", "1 left", "2 left"]
+    assert mae[:2] == ["mae", f"{less[0]:+.3f} [{low:+.3f}, {high:+.3f}]"]
+    assert not others  # a unimodal strategy lacks subsets
+    (said,) = subset_tables.where_missing(found, ["stage"], "mae")
+    told = "below" if high < 0 else "above" if low > 0 else "not to be told from"
+    assert f"mae is {told} input_dropout ({less[0]:+.3f} [{low:+.3f}, {high:+.3f}]): the mean over subsets" in said
+    written = {tuple(line[:5]): line[5:] for line in report.subset_lines(found, "input_dropout")}
+    whole = found.over_subsets("kept", "mae", "input_dropout", ["stage"], ["eeg+ecg"])
+    assert written["kept", "mae", "stage", "eeg+ecg", SCORE][4:] == tuple(
+        f"{number:.6g}" for number in (whole.value, whole.low, whole.high)
+    )
+    assert written["kept", "mae", "stage", "eeg+ecg", "auroc"][2:] == ("",) * 5
 
 
 def test_columns_know_their_classes_also_where_no_task_has_any():

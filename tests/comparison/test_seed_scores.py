@@ -113,7 +113,7 @@ def test_subset_map_writes_each_score_in_its_place_and_leaves_gaps():
     rows = [text.get_text() for text in panel.get_yticklabels()]
     assert rows == ["eeg", "ecg", "eeg ecg"]
     found = {text.get_position(): text.get_text() for text in panel.texts}
-    assert found == {(0, 0): "50", (0, 1): "40", (1, 0): "60", (1, 2): "70"}
+    assert found == {(0, 0): "0.50", (0, 1): "0.40", (1, 0): "0.60", (1, 2): "0.70"}
 
 
 @pytest.mark.filterwarnings("error")

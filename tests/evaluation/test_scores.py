@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from physiokeras.evaluation.scores import class_scores, main_scores, number_scores, scores_by_group, with_chance
+from physiokeras.evaluation.scores import (
+    class_scores,
+    error_of_median,
+    main_scores,
+    number_scores,
+    scores_by_group,
+    with_chance,
+)
 
 pytestmark = pytest.mark.once
 
@@ -125,6 +132,12 @@ def test_number_scores_equal_those_of_scikit_learn():
     assert ours["rmse"] == pytest.approx(metrics.root_mean_squared_error(values, predicted))
     assert ours["r2"] == pytest.approx(metrics.r2_score(values, predicted))
     assert ours["pearson"] == pytest.approx(np.corrcoef(values, predicted)[0, 1])
+
+
+def test_guessing_the_median_errs_by_each_persons_mean():
+    people = np.array(["a", "a", "a", "b", "c", "d"])
+    # The means are 20, 20, 26 and unknown: their median is 20.
+    assert error_of_median(np.array([np.nan, 10, 30, 20, 26, np.nan]), people) == pytest.approx(6 / 3)
 
 
 def test_numbers_that_cannot_be_scored_are_errors():

@@ -1,15 +1,19 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
+from tiny import encoder
 
+from physiokeras.figures import pretraining_run
 from physiokeras.figures.loss import loss_curve, read_metrics
 from physiokeras.figures.predictions import confusion_matrix, hypnogram
 from physiokeras.figures.reconstruction import reconstruction
 from physiokeras.figures.spectrograms import Spectrogram, spectrograms
 from physiokeras.figures.style import save
+from physiokeras.models import ContrastiveModel
 
 pytestmark = pytest.mark.once
 
@@ -177,3 +181,13 @@ def test_loss_curve_says_why_training_and_validation_differ_in_height():
     columns = {"loss": np.arange(3.0), "val_loss": np.arange(3.0)}
     assert "courses" in loss_curve(columns).get_supxlabel()
     assert not loss_curve({"loss": np.arange(3.0)}).get_supxlabel()
+
+
+def test_the_loss_of_a_contrastive_model_is_no_share_of_variance(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("physiokeras.figures.style.save", lambda figure, path: drawn.append(figure))
+    (tmp_path / "metrics.csv").write_text("step,loss,val_loss\n1,2,3\n2,1,2\n")
+    manifest = SimpleNamespace(definition={"name": "x"})
+    pretraining_run.draw_all(tmp_path, ContrastiveModel(encoder(depth=1, fusion=1)), None, manifest, {})
+    assert drawn[0].axes[0].get_ylabel() == "loss (cross-entropy)"
+    assert "variance" not in drawn[0].get_supxlabel()

@@ -82,6 +82,13 @@ def changed(manifest, **tables):
         ),
         ({"eeg": {"channels": [{"name": "C3-M2"}]}}, r"'eeg': .* 6 channels: F3-M2, F4-M1, .* gives 1. List 6"),
         ({"window": 20.0}, "window = 30 and patch = 1"),
+        ({"ecg": {"scale": "robust"}}, r"'ecg': .* scale 'physical', .* gives 'robust'. Write scale = 'physical'"),
+        ({"ecg": {"unit": "uV"}}, r"'ecg': .* unit 'mV', .* gives 'uV'"),
+        ({"ecg": {"factor": 1.0}}, r"'ecg': .* factor 0.25, .* gives 1.0"),
+        (
+            {"eeg": {"channels": ["F4-M1", "F3-M2", "C3-M2", "C4-M1", "O1-M2", "O2-M1"]}},
+            r"'eeg': .* channels F3-M2, F4-M1, .* gives F4-M1, F3-M2, .* in the model's order",
+        ),
     ],
 )
 def test_data_that_the_model_cannot_read_are_refused_with_what_to_write(pretrained, changes, message):

@@ -1,5 +1,6 @@
 """Reads `SHA256SUMS.txt`, which data sets of PhysioNet contain, and checks files against it."""
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 
@@ -62,7 +63,7 @@ def check_file(path, source, sums):
     Raises:
         DataError: The checksum differs.
     """
-    name = Path(path).relative_to(source).as_posix()
+    name = Path(os.path.relpath(path, source)).as_posix()
     if name in sums:
         message = contradiction(name, sha256(path), sums)
         if message:

@@ -24,7 +24,7 @@ from physiokeras.pipelines.prepared.combining import combine
 from physiokeras.pipelines.prepared.manifest import FILE, Manifest
 from physiokeras.pipelines.prepared.notes import kinds_of_notes, lacking, uneven_splits, without_labels
 from physiokeras.pipelines.signals.channels import ABSENT
-from physiokeras.wording import counted
+from physiokeras.wording import counted, first_few
 
 SPLITS_FILE = "splits.csv"
 """File beside the manifest: whose split is which."""
@@ -146,11 +146,9 @@ def _say_names(work, say):
         say(f"{SUMS} names {counted(len(missing), 'file')} not found here, {missing[0]} among them.")
 
 
-def _people_of(out, definition):
+def _people_of(before, definition):
     """Person -> split of a manifest that is there already, of the same `[split]`: nobody moves between two versions."""
-    try:
-        before = Manifest.read(out)
-    except DataError:
+    if before is None:
         return {}
     same = before.definition.get("split") == definition.to_dict()["split"]
     return {record.person: record.split for record in before.records} if same else {}
@@ -164,7 +162,11 @@ def _write_manifest(work, say):
     if missing:
         say(f"The manifest waits for {counted(len(missing), 'record')} of other parts, {missing[0]} among them.")
         return None
-    splits = assign_splits(definition, work.persons, kept=_people_of(out, definition))
+    before = Manifest.read(out) if (out / FILE).exists() else None
+    gone = sorted({record.name for record in before.records} - set(names)) if before else []
+    if gone:
+        say(f"No longer in the source, and left out of the manifest: {first_few(gone)}.")
+    splits = assign_splits(definition, work.persons, kept=_people_of(before, definition))
     manifest = combine(out, definition, sidecars, work.persons, splits, _versions())
     manifest.write()
     # Others repeat the split with `[split] file`.
@@ -202,7 +204,11 @@ def _by_split(manifest):
 def _refuse_other(out, definition):
     if not (out / FILE).exists():
         return
-    name = Manifest.read(out).definition.get("name")
+    try:
+        name = Manifest.read(out).definition.get("name")
+    except DataError as error:
+        way = "Remove it: it is then written anew, and no record is converted twice"
+        raise DataError(f"is damaged, or of another version. {way}.", file=out / FILE) from error
     if name != definition.name:
         raise DataError(f"holds the data set {name!r}; give another folder for {definition.name!r}.", file=out)
 

@@ -1,6 +1,8 @@
 """Checks of a data set by names of files alone, before any file is read."""
 
+import contextlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from physiokeras.pipelines.converting.record_list import claimed_by
 from physiokeras.pipelines.people.people import spelling
 from physiokeras.pipelines.people.split import assign_splits, check_lists, is_unlabelled
 from physiokeras.pipelines.scores.score_files import wanted_file
+
+BIDS_SUBJECT = "^(sub-[A-Za-z0-9]+)_"
+"""The person in a record's name by the rules of BIDS."""
 
 
 def check_names(source, headers, definition, people):
@@ -29,6 +34,7 @@ def check_names(source, headers, definition, people):
             a person in two splits or, where each must be listed, in none; a pattern of people that nobody matches.
     """
     files, refused = claimed_by(headers, definition)
+    ambiguous = bool(refused)
     refused |= {path: too_long(path.stem) for path in headers if too_long(path.stem)}
     persons = {}
     for path in headers:
@@ -37,7 +43,7 @@ def check_names(source, headers, definition, people):
         except DataError as error:
             refused.setdefault(path, str(error))
     for name, claimed in files.items():
-        _check_label(source, headers, definition, name, files)
+        _check_label(source, headers, definition, name, files, ambiguous)
         for file, owners in claimed.items():
             if len({persons.get(path.stem) for path in owners}) > 1:
                 refused |= dict.fromkeys(owners, _claimed_twice(file, owners, definition.labels[name]))
@@ -67,6 +73,20 @@ def unmatched(headers, definition):
     lacking = sorted(set(definition.same_person) - names)
     if lacking and not definition.person_column:
         yield f"same_person names records that are not here: {', '.join(lacking[:5])}"
+    yield from _divided_subjects(sorted(names), definition)
+
+
+def _divided_subjects(names, definition):
+    """A line on subjects of BIDS whose records are of several people: they may fall into several splits."""
+    people = {}
+    for name in names:
+        match = re.match(BIDS_SUBJECT, name)
+        with contextlib.suppress(DataError):  # a record without a person is set aside by its name
+            people.setdefault(match and match[1], set()).add(definition.person_of(name))
+    divided = [subject for subject, persons in people.items() if subject and len(persons) > 1]
+    if divided:
+        rule = f"by BIDS the records of a subject are of one person, here of several: {', '.join(divided[:5])}"
+        yield f"{rule}. Write person = {BIDS_SUBJECT!r}"
 
 
 def _check_spelling(persons, source):
@@ -80,14 +100,14 @@ def _check_spelling(persons, source):
             raise DataError(f"{rule}. {way}.", file=source)
 
 
-def _check_label(source, headers, definition, name, files):
-    """Refuse a label that no record has a file for, unless none is meant to be labelled."""
+def _check_label(source, headers, definition, name, files, ambiguous):
+    """Refuse a label that no record has a file for, unless none is meant to be labelled, or several files match."""
     label = definition.labels[name]
     if not label.file and not label.annotator:
         rule = "must name the annotation file's extension; or give `file`. Only recordings in memory bring their scores"
         raise DataError(f"{rule}.", file=source, place=f"[labels.{name}] annotator")
     unlabelled = all(is_unlabelled(path.stem, definition.split) for path in headers)
-    if unlabelled or _there(name, label, files, headers):
+    if unlabelled or _there(name, label, files, headers) or ambiguous:
         return
     wanted = f"file = {label.file!r}" if label.file else f"annotator = {label.annotator!r}"
     rule = f"no record has annotations for [labels.{name}] {wanted}, such as {wanted_file(headers[0], label)}"

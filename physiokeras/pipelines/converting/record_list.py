@@ -24,7 +24,8 @@ def find_records(source, definition):
     """The headers of a data set.
 
     A pattern's extension matches in capitals too. Hidden files, such as those that a Mac leaves beside each file of
-    another disk, files that hold annotations alone and later parts of a FIF file are no records.
+    another disk, files that hold annotations alone, later parts of a FIF file and files whose names are no text are no
+    records.
 
     Args:
         source: Its folder.
@@ -53,7 +54,8 @@ def find_records(source, definition):
         raise DataError(f"{rule} Received: {definition.records!r}. {advice}", file=f"definition {definition.name!r}")
     if is_pattern or known:
         found = _matching(source, definition.records)
-        paths = [path for path in found if not _hidden(path, source) and not holds_scores_alone(path)]
+        paths = [path for path in found if not _hidden(path, source) and has_text_name(path)]
+        paths = [path for path in paths if not holds_scores_alone(path)]
     else:
         paths = list(_listed(source, source / definition.records))
     if not paths:
@@ -71,7 +73,10 @@ def find_records(source, definition):
 
 def _matching(source, pattern):
     """Files that match a pattern, and exports of an E4; the latter alone where the pattern ends in a slash."""
-    paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
+    try:
+        paths = [path for path in source.glob(any_case(pattern.rstrip("/"))) if path != source]
+    except ValueError as error:
+        raise DataError(f"must be a pattern of paths: {error}.", file=source, place=f"records = {pattern!r}") from error
     return [path for path in paths if e4.is_export(path) or (_is_file(path) and not pattern.endswith("/"))]
 
 
@@ -101,6 +106,10 @@ def left_out(source, paths, definition):
     files_of = claimed_by(paths, definition)[0]
     claimed = {path for files in files_of.values() for path in files}
     files, links = recordings_below(source)
+    strange = [file for file in files if not has_text_name(file)]
+    if strange:
+        yield f"Left out, because their names are not UTF-8: {_names(strange, source)}. Rename them."
+    files = [file for file in files if file not in strange]
     others = sorted(file for file in set(files) - set(paths) - claimed if not holds_scores_alone(file))
     if others:
         yield f"Left out by records = {definition.records!r}: {_names(others, source)}."
@@ -166,8 +175,17 @@ def ending_of(path):
     return "/" if path.is_dir() else path.suffix.lower()
 
 
+def has_text_name(path):
+    """Whether a path is in UTF-8, as all that is written about it is."""
+    try:
+        return bool(os.fsencode(path).decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
+
+
 def _names(paths, source):
-    shown = ", ".join(path.relative_to(source).as_posix() for path in paths[:_SHOWN])
+    names = (os.fsencode(path.relative_to(source)).decode("utf-8", "backslashreplace") for path in paths[:_SHOWN])
+    shown = ", ".join(names)
     return shown + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
 
 

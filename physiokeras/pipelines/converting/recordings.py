@@ -63,7 +63,9 @@ def about_people(recordings, definition):
             continue
         given = {one.name: one.labels.get(name) for one in recordings}
         if label.kind == "class" and not label.classes:
-            classes = tuple(sorted({label.mapping.get(str(text), str(text)) for text in given.values() if text}))
+            # NaN is how pandas writes none; 0 and False are classes.
+            texts = {str(value) for value in given.values() if value not in (None, "") and value == value}
+            classes = tuple(sorted({label.mapping.get(text, text) for text in texts - set(label.unscored)}))
             label = replace(label, classes=classes)
             definition = replace(definition, labels={**definition.labels, name: label})
         for record, value in given.items():

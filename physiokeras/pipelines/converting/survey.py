@@ -73,7 +73,7 @@ def _found(path, definition):
         used = {index for source in sources.values() for index in source.signals}
         unused = tuple(signal.name for index, signal in enumerate(header.signals) if index not in used)
         return Found(path, size, header.seconds, channels=tuple(_channels(sources, definition)), unused=unused)
-    except (DataError, OSError) as error:
+    except Exception as error:  # the conversion of this record reports it; the others must not end with it
         return Found(path, error=str(error))
 
 

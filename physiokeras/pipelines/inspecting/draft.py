@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from physiokeras.errors import DataError
+from physiokeras.pipelines.converting.names import BIDS_SUBJECT
 from physiokeras.pipelines.converting.record_list import ending_of
 from physiokeras.pipelines.inspecting.draft_labels import label_lines, quoted, scored, table_lines
 from physiokeras.pipelines.inspecting.folder import spread
@@ -217,6 +218,8 @@ def _person(names):
 
 def _person_pattern(names):
     """A pattern of names that gives people with a few recordings, its meaning in words, and their number; or None."""
+    if names and all(re.match(BIDS_SUBJECT, name) for name in names):
+        return BIDS_SUBJECT, "the subject of BIDS", len({re.match(BIDS_SUBJECT, name)[1] for name in names})
     for pattern, words in _PERSONS.items():
         people = Counter(match[1] for match in (re.search(pattern, name) for name in names) if match)
         if sum(people.values()) == len(names) and 1 < len(names) / len(people) <= _NIGHTS:

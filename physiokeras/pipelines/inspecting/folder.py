@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
+from physiokeras.files import commas_are_decimal, with_point
 from physiokeras.pipelines.converting.record_list import SUFFIXES, holds_scores_alone, recordings_below
 from physiokeras.pipelines.inspecting.companions import Companions, find_companions
+from physiokeras.pipelines.people.people import open_table
 from physiokeras.pipelines.readers import e4
 from physiokeras.pipelines.readers.clock import file_start
 from physiokeras.pipelines.readers.header import Header
@@ -20,7 +22,6 @@ from physiokeras.pipelines.readers.segments import without_segments
 from physiokeras.pipelines.readers.wfdb_header import read_lines
 
 _TABLES = (".csv", ".tsv")
-_LARGEST = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -144,15 +145,15 @@ def _read_table(path, found):
     if path.suffix.lower() not in _TABLES or any(path.stem.startswith(name) for name in names):
         return False
     try:
-        if path.stat().st_size > _LARGEST:
-            return False
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        columns, *rows = csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), delimiter=delimiter)
-    except (OSError, ValueError, csv.Error):
+        table, columns = open_table(path)
+        rows = list(table)
+    except (DataError, csv.Error):
         return False
     cells = [[row[place].strip() for row in rows if place < len(row)] for place in range(len(columns))]
-    shared = next((name.strip() for name, cell in zip(columns, cells, strict=True) if names & set(cell)), None)
-    found.tables[path] = ({name.strip(): cell for name, cell in zip(columns, cells, strict=True)}, len(rows), shared)
+    decimal = [commas_are_decimal(column, table.dialect.delimiter) for column in cells]
+    cells = [[*map(with_point, column)] if comma else column for comma, column in zip(decimal, cells, strict=True)]
+    shared = next((name for name, cell in zip(columns, cells, strict=True) if names & set(cell)), None)
+    found.tables[path] = (dict(zip(columns, cells, strict=True)), len(rows), shared)
     return True
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from physiokeras.pipelines.labels.challenge import pair_events
 from physiokeras.pipelines.scores.score_files import far_behind, frames_of, is_event, is_positive
+from physiokeras.wording import counted
 
 
 def window_events(annotations, label, header, edges, report):
@@ -55,6 +56,9 @@ def _spans(annotations, label, header, report):
         lengths = np.rint(annotations.durations * (header.rate / annotations.rate)).astype(np.int64)
         spans = [(frames[place], frames[place] + max(0, lengths[place])) for place in chosen]
     report += far_behind(annotations.path, np.array([end for _, end in spans]), label, header)
+    before = sum(end <= 0 and begin < 0 for begin, end in spans)
+    if before:
+        report.append(f"{name}: {counted(before, 'mark')} of [labels.{label.name}] before the record; left out")
     moments = sum(begin == end for begin, end in spans)
     if moments:
         report.append(f"{name}: {moments} marks of [labels.{label.name}] have no duration; taken for moments")

@@ -76,7 +76,8 @@ def _clock(header, label):
     if header.path.suffix.lower() == ".hea":
         return header
     rate = max(signal.rate for signal in header.signals) if label.kind == "arousal" else TICKS
-    return replace(header, rate=rate, frames=round(header.seconds * rate), runs=((0, 0.0),))
+    gaps = header.seconds - header.frames / header.rate
+    return replace(header, rate=rate, frames=round(header.seconds * rate), runs=((0, 0.0),), gaps=gaps)
 
 
 def arousal_labels(targets, edges, rate, positive=1.0, scored=15.0):

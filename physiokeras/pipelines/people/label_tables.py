@@ -1,5 +1,6 @@
 """Labels, and people, from tables: any column of a CSV file with a row a record or a row a person."""
 
+import contextlib
 import math
 import re
 from dataclasses import replace
@@ -8,12 +9,25 @@ from pathlib import Path
 from physiokeras.errors import DataError
 from physiokeras.files import number_of
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS
-from physiokeras.pipelines.people.people import UNKNOWN, Person, by_name, read_people, spelling, table_column
+from physiokeras.pipelines.people.people import (
+    UNKNOWN,
+    Person,
+    by_name,
+    hidden_ages,
+    is_hidden_age,
+    read_people,
+    spelling,
+    table_column,
+)
 from physiokeras.pipelines.people.published_splits import read_split
 
 _CODES = (9, 99, 999, 9999, 88, 888, 8888)
 """What tables of studies write for missing numbers, with either sign."""
 
+_DAY = re.compile(
+    r"\d{1,2}-(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)-\d\d",
+    re.IGNORECASE,
+)
 _DATE = re.compile(
     r"\d{4}-\d\d?-\d\d?([ T].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?|\d{1,2}[- ]?[A-Za-z]{3}[- ]?\d{2,4}"
 )
@@ -35,24 +49,26 @@ def read_tables(source, definition, records, report=None):
         DataError: A missing table or column, two rows that contradict each other, a text that is no class, a cell that
             is no number, or no row for any of the records.
     """
-    report, people = [] if report is None else report, by_name(read_people(source, definition), records)
+    report = [] if report is None else report
+    people = by_name(read_people(source, definition, report), records, definition.people, report)
     if definition.person_column:
         column = definition.person_column
-        cells = by_name(table_column(source, definition.people, "record", column), records)
+        cells = by_name(table_column(source, definition.people, "record", column), records, definition.people, report)
         same = {key: cell for key, (cell, _) in cells.items()}
-        lacking = [name for name in records if not same.get(name)]
+        lacking = [name for name in records if same.get(name, "").lower() in UNKNOWN]
         if lacking:
             message = f"must name the person of every record in the column {column}. Received none for: "
             raise DataError(f"{message}{', '.join(lacking[:5])}.", file=Path(source) / definition.people)
         definition = replace(definition, same_person={**same, **definition.same_person})
+    report += _both_sexes(definition, records, people)
     for name in tables_of(definition):
-        label, (definition, values) = definition.labels[name], _read(source, definition, name)
+        label, (definition, values) = definition.labels[name], _read(source, definition, name, report)
         if name not in definition.labels:
             report.append(f"{label.table}: the column {label.column} holds dates; [labels.{name}] is left out")
             continue
         report += _doubts(definition.labels[name], values)
         keys = {record: definition.person_of(record) if label.by == "person" else record for record in records}
-        values = by_name(values, keys.values())
+        values = by_name(values, keys.values(), label.table, report)
         if records and not set(keys.values()) & set(values):
             message = f"must have rows of this data set's records for [labels.{name}], by {label.by}"
             raise DataError(f"{message}. Received: {', '.join(sorted(values)[:5])}.", file=Path(source) / label.table)
@@ -61,6 +77,18 @@ def read_tables(source, definition, records, report=None):
                 person = people.get(record, Person())
                 people[record] = replace(person, labels={**person.labels, name: values[key]})
     return read_split(source, definition, records, report), people
+
+
+def _both_sexes(definition, records, people):
+    """A line on people who are of another sex in another of their records."""
+    sexes = {}
+    for record in set(records) & set(people):
+        with contextlib.suppress(DataError):  # a record without a person is set aside by its name
+            sexes.setdefault(definition.person_of(record), set()).add(people[record].sex)
+    both = sorted(person for person, found in sexes.items() if len(found - {None}) > 1)
+    if both:
+        rule = f"{definition.people}: F in one record and M in another: {', '.join(both[:5])}"
+        yield f"{rule}. Correct the table, or `person` if they are several people"
 
 
 def tables_of(definition):
@@ -89,7 +117,7 @@ def table_label(header, label, people):
     return values[label.name]
 
 
-def _read(source, definition, name):
+def _read(source, definition, name, report):
     """The definition with the label's classes, or without the label if it is dates; dict key -> class or number."""
     label, path = definition.labels[name], Path(source) / definition.labels[name].table
     cells = table_column(source, label.table, label.key or label.by, label.column)
@@ -97,6 +125,10 @@ def _read(source, definition, name):
     if known and not label.classes and all(_DATE.fullmatch(cell) for cell in known):
         return replace(definition, labels={key: other for key, other in definition.labels.items() if key != name}), {}
     if label.kind == "number":
+        if re.search(r"(?<![a-z])age(?![a-z])", label.column.lower()):
+            hidden = {key for key, (cell, _) in cells.items() if is_hidden_age(cell)}
+            report += [hidden_ages(path, len(hidden))] if hidden else []
+            cells |= {key: ("90", cells[key][1]) for key in hidden}
         return definition, {key: _number(cell, path, number) for key, (cell, number) in cells.items()}
     classes = label.classes
     if not classes:
@@ -139,6 +171,10 @@ def _doubts(label, values):
         if len(names) > 1:
             rule = f"{label.table}: classes of [labels.{label.name}] differ in spelling alone: {', '.join(names)}"
             yield f"{rule}. Make them one by `mapping` if they are"
+    dates = [name for name in label.classes if _DAY.fullmatch(name)]
+    if dates:
+        rule = f"{label.table}: classes of [labels.{label.name}] look like dates: {', '.join(dates[:5])}"
+        yield f"{rule}. Spreadsheets make such of texts like 1-2; restore the column if so"
 
 
 def _alike(text):
@@ -157,5 +193,6 @@ def _number(text, path, line):
     except ValueError:
         value = math.inf
     if not abs(value) < 1e30:
-        raise DataError(f"must be a number or empty. Received: {text[:40]!r}.", file=path, place=f"line {line}")
+        rule = "must be a number, without separators of thousands, or empty"
+        raise DataError(f"{rule}. Received: {text[:40]!r}.", file=path, place=f"line {line}")
     return value

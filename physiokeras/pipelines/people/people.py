@@ -1,19 +1,37 @@
 """Sex and age of the people recorded, from a table with the columns Record, Sex, Age."""
 
 import csv
+import io
 import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from physiokeras.errors import DataError
-from physiokeras.files import number_of, one_form, refuse_link_out
+from physiokeras.files import (
+    commas_are_decimal,
+    number_of,
+    one_form,
+    refuse_link_out,
+    refuse_spreadsheet,
+    stated_separator,
+    text_of,
+    with_point,
+)
 from physiokeras.pipelines.definitions.parts import TABLE_KINDS, check
+from physiokeras.wording import counted
 
-UNKNOWN = ("", "nan", "na", "n/a", "null", "none", ".", "?", "<na>", "#n/a", "unknown")
-"""Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', "#N/A" Excel's."""
+UNKNOWN = (
+    *("", "nan", "na", "n/a", "null", "none", ".", "?", "<na>", "unknown"),
+    *("#n/a", "#value!", "#ref!", "#div/0!", "#num!", "#name?", "#null!"),
+)
+"""Cells that say that there is no value: the point is SAS's, and so NSRR's; "<NA>" is pandas', with "#" Excel's."""
 
-_COMMA = re.compile(r"[+-]?\d+,\d+")
+_FILE = re.compile(r"^.*[/\\]|\.(edf|bdf|hea|dat|vhdr|fif|fif\.gz|set|gdf|cnt|h5)$", re.IGNORECASE)
+"""What makes a record's name that of its file: folders before it, an extension behind it."""
+
+_HIDDEN = re.compile(r">\s*89|(>=|≥)\s*90|90\s*\+|90 (or|and) (older|over|above)", re.IGNORECASE)
+"""Ages above 89, which US law (HIPAA, 45 CFR 164.514) has data sets put together."""
 
 _LARGEST = 16 << 20
 _OLDEST = 120
@@ -28,10 +46,16 @@ class Person:
     labels: dict = field(default_factory=dict)
 
 
-def read_people(source, definition):
+def read_people(source, definition, report=None):
     """The table that the definition names, below the source folder.
 
-    Sex may be a word, in whatever case. A cell of `UNKNOWN`, and a record that is not in the table, are unknown.
+    Sex may be a word, in whatever case. A cell of `UNKNOWN`, and a record that is not in the table, are unknown. An age
+    that a data set hides because it is above 89, such as "90+", is 90.
+
+    Args:
+        source: The data set's folder.
+        definition: `Definition`.
+        report: list that receives messages.
 
     Returns: dict record name -> `Person`; empty where the definition names no table.
 
@@ -42,15 +66,27 @@ def read_people(source, definition):
     check_tables(definition)
     if definition.people is None:
         return {}
-    path, people = Path(source) / definition.people, {}
+    path, people, hidden = Path(source) / definition.people, {}, 0
     refuse_link_out(path, source)
     for number, row in read_rows(path, ("Record", "Sex", "Age")):
         person = Person(read_sex(row["sex"], path, f"line {number}"), read_age(row["age"], path, f"line {number}"))
-        name = row["record"]
+        name, hidden = row["record"], hidden + is_hidden_age(row["age"])
         if repr(people.setdefault(name, person)) != repr(person):
             message = f"a record must have one entry. Received: {name!r} again, with other values."
             raise DataError(message, file=path, place=f"line {number}")
+    if report is not None and hidden:
+        report.append(hidden_ages(path, hidden))
     return people
+
+
+def is_hidden_age(text):
+    """Whether a cell says that an age is above 89 without saying which: "90+", ">89"."""
+    return bool(_HIDDEN.fullmatch(text))
+
+
+def hidden_ages(path, count):
+    """A note on such ages."""
+    return f"{path.name}: {counted(count, 'age')} given as above 89; taken as 90"
 
 
 def check_tables(definition):
@@ -89,27 +125,41 @@ def without_missing_people(definition, source):
 
 def read_header_line(path):
     """Names of a table's columns, in lower case."""
-    return _open(path)[1]
+    return [name.lower() for name in open_table(path)[1]]
 
 
-def _open(path):
-    """A `csv.reader` behind its first line, and the names of the columns."""
+def open_table(path):
+    """A table in UTF-8, or in UTF-16 as Excel writes it: a `csv.reader` behind the line of names, and the names.
+
+    Cells are separated by what a first line `sep=;` says; else in .tsv files by tabs, in others by that of commas,
+    semicolons and tabs of which the line of names has most.
+
+    Raises:
+        DataError: A file that cannot be read or is too large, no table, two columns of one name.
+    """
     try:
         size = path.stat().st_size
         if size > _LARGEST:
             raise DataError(f"may have {_LARGEST} bytes. Received: {size}.", file=path)
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        refuse_spreadsheet(data, path)
+        text = text_of(data)
     except (OSError, UnicodeDecodeError) as error:
-        message = f"must be a readable UTF-8 table: {error}. Put it there, or remove what needs it from the definition."
+        message = (
+            f"must be a readable table in UTF-8: {error}. Put it there, or remove what needs it from the definition."
+        )
         raise DataError(message, file=path) from error
-    first = text.partition("\n")[0]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else next((each for each in ",;\t" if each in first), ",")
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    lines = list(io.StringIO(text, newline=None))  # cells may hold other kinds of line ends
+    stated = stated_separator(lines[0]) if lines else None
+    usual = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key="".join(lines[:1]).count)
+    reader = csv.reader(lines, delimiter=stated or usual, skipinitialspace=True)
     try:
-        columns = [cell.strip().lower() for cell in next(reader, [])]
+        columns = [cell.strip() for cell in next(reader, [])]
+        columns = [cell.strip() for cell in next(reader, [])] if stated else columns
     except csv.Error as error:
         raise DataError(f"must be a table: {error}.", file=path, place="line 1") from error
-    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    lower = [name.lower() for name in columns]
+    twice = sorted({name for name in lower if name and lower.count(name) > 1})
     if twice:
         message = f"each column must have a name of its own. Received twice: {', '.join(twice)}. Rename or remove one."
         raise DataError(message, file=path, place="line 1")
@@ -119,25 +169,28 @@ def _open(path):
 def read_rows(path, needed):
     """Yield the line number and the row, a dict of lower-case column -> cell, of a table that has the `needed` columns.
 
-    Cells are separated by commas or, where the first line has none, by semicolons or tabs; in .tsv files by tabs.
-    Where they are not separated by commas, numbers may have a decimal comma.
+    Decimal commas become points where cells are separated by semicolons; where they are separated by tabs, too, unless
+    all commas of a column may separate thousands.
     """
-    reader, columns = _open(path)
-    plain = reader.dialect.delimiter == ","
+    reader, columns = open_table(path)
+    lower, numbers, rows = [name.lower() for name in columns], [], []
+    if not {column.lower() for column in needed} <= set(lower):
+        message = f"must have the columns {', '.join(needed)}. Received: {lower[:20]}."
+        raise DataError(message, file=path, place="line 1")
     try:
-        if not {column.lower() for column in needed} <= set(columns):
-            message = f"must have the columns {', '.join(needed)}. Received: {columns[:20]}."
-            raise DataError(message, file=path, place="line 1")
         for row in reader:
             if any(cell.strip() for cell in row):
-                if len(row) != len(columns):
-                    message = f"must have {len(columns)} cells. Received: {len(row)}."
+                if len(row) != len(lower):
+                    message = f"must have {len(lower)} cells. Received: {len(row)}."
                     raise DataError(message, file=path, place=f"line {reader.line_num}")
-                cells = (cell.strip() for cell in row)
-                cells = (cell if plain or not _COMMA.fullmatch(cell) else cell.replace(",", ".") for cell in cells)
-                yield reader.line_num, dict(zip(columns, cells, strict=True))
+                numbers.append(reader.line_num)
+                rows.append([cell.strip() for cell in row])
     except csv.Error as error:
         raise DataError(f"must be a table: {error}.", file=path, place=f"line {reader.line_num}") from error
+    cells = zip(*rows, strict=True)
+    cells = [[*map(with_point, each)] if commas_are_decimal(each, reader.dialect.delimiter) else each for each in cells]
+    for number, *row in zip(numbers, *cells, strict=True):
+        yield number, dict(zip(lower, row, strict=True))
 
 
 def table_column(source, table, key, column):
@@ -154,10 +207,36 @@ def table_column(source, table, key, column):
     return cells
 
 
-def by_name(table, names):
-    """A table by name, with each key as `names` write it where they differ in Unicode's form alone."""
+def by_name(table, names, file=None, report=None):
+    """A table by name, with each key as `names` write it.
+
+    Keys that differ in Unicode's form alone are the same. A key that is no name, as where a spreadsheet made 123 of
+    00123, or where it is a file's, is the one name that is spelled alike and has no row of its own, if no other key is.
+
+    Args:
+        table: dict of key to anything.
+        names: Names of records or people.
+        file: The table's name, for messages.
+        report: list that receives messages.
+    """
     known = {one_form(name): name for name in names}
-    return {known.get(one_form(key), key): value for key, value in table.items()}
+    table = {known.get(one_form(key), key): value for key, value in table.items()}
+    lost, free = {}, {}
+    for key in table.keys() - known.values():
+        lost.setdefault(spelling(_FILE.sub("", key)), []).append(key)
+    for name in set(known.values()) - table.keys():
+        free.setdefault(spelling(name), []).append(name)
+    same = {
+        keys[0]: free[spelled][0]
+        for spelled, keys in lost.items()
+        if len(keys) == 1 and spelled and len(free.get(spelled, ())) == 1
+    }
+    if same and report is not None:
+        key = min(same)
+        rule = f"{file}: {counted(len(same), 'name')} taken for that of a record or person that is spelled alike"
+        line = f"{rule}, such as {key!r} for {same[key]!r}"
+        report += [line] if line not in report else []
+    return {same.get(key, key): value for key, value in table.items()}
 
 
 def spelling(text):
@@ -180,7 +259,7 @@ def read_sex(text, file, place):
 
 
 def read_age(text, file, place):
-    """Age of a text in years, NaN where it is unknown.
+    """Age of a text in years, NaN where it is unknown, 90 where it is only known to be above 89.
 
     Raises:
         DataError: It is no number of years that a person reaches, nor one of `UNKNOWN`.
@@ -188,7 +267,7 @@ def read_age(text, file, place):
     if text.lower() in UNKNOWN:
         return math.nan
     try:
-        age = number_of(text)
+        age = 90.0 if is_hidden_age(text) else number_of(text)
     except ValueError:
         age = -1.0
     if not 0 <= age <= _OLDEST:

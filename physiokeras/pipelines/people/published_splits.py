@@ -51,7 +51,7 @@ def read_split(source, definition, records, report):
         refuse_link_out(path, source)
         named = _json(path) if path.suffix.lower() == ".json" else _table(path)
     persons, found, used = {record: definition.person_of(record) for record in records}, {}, set()
-    named = by_name(named, [*persons, *persons.values()])
+    named = by_name(named, [*persons, *persons.values()], path.name, report)
     for record, person in persons.items():
         # A table of people has a row for each record; a file names people, their records, or both.
         for key in dict.fromkeys((record,) if split.column else (person, record)):

@@ -200,11 +200,23 @@ def _check_alike(name, one, other):
         pair = one.modalities[name][key], other.modalities[name][key]
         if pair[0] != pair[1]:
             _refuse(f"modality {name}", text, pair, one, other, f"Write one `rate` in both [modalities.{name}]")
-    tables = [part.definition["modalities"][name] for part in (one, other)]
+    found = other_scale(*(part.definition["modalities"][name] for part in (one, other)))
+    if found:
+        key, *pair = found
+        _refuse(f"modality {name}", key, pair, one, other, f"Write one `{key}` in both [modalities.{name}]")
+
+
+def other_scale(one, other):
+    """The first setting by which two tables [modalities.NAME] scale values differently: its key, both values; or None.
+
+    A unit that one of them does not name, as of recordings that state none, is no difference.
+    """
     for key, default in (("scale", "robust"), ("unit", None), ("offset", 0.0), ("factor", 1.0)):
-        pair = [table.get(key, default) for table in tables]
-        if pair[0] != pair[1] and (key == "scale" or tables[0].get("scale") == "physical"):
-            _refuse(f"modality {name}", key, pair, one, other, f"Write one `{key}` in both [modalities.{name}]")
+        pair = one.get(key, default), other.get(key, default)
+        stated = key != "unit" or None not in pair
+        if pair[0] != pair[1] and stated and (key == "scale" or one.get("scale") == "physical"):
+            return key, *pair
+    return None
 
 
 def _labels(parts):

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 
 from physiokeras.pipelines.people.split import named
+from physiokeras.pipelines.readers.units import plain_name
 from physiokeras.pipelines.signals.channels import ABSENT, is_absent
 from physiokeras.wording import counted, first_few
 
@@ -73,6 +74,7 @@ def lacking(records, definition):
             (problems if modality.default else lines).append(line)
         elif channels:
             lines.append(f"no record has the channel {wanted} of [modalities.{name}]. See `alias`")
+    problems += _mixed_units(records, definition)
     for name, label in definition.labels.items():
         counts = [record.labels.get(name, {}) for record in records if record.split != "pretrain"]
         if any(counts) and not any(key != "-1" and count for found in counts for key, count in found.items()):
@@ -85,6 +87,23 @@ def lacking(records, definition):
     lines += [f"nobody falls into the split {name}, a share of {share:g}. Take another `seed`, or list its people"
               for name, share in shares.items() if share and name not in splits and "train" in splits]  # fmt: skip
     return problems, lines
+
+
+def _mixed_units(records, definition):
+    """Lines on channels whose unit differs from record to record, where nothing converts or rescales it."""
+    raw = [
+        name for name, modality in definition.modalities.items() if not modality.unit and modality.scale == "physical"
+    ]
+    units = {}
+    for record in records:
+        for channel in record.channels:
+            if channel["modality"] in raw and channel.get("unit"):
+                found = units.setdefault((channel["modality"], channel["channel"]), {})
+                found.setdefault(plain_name(channel["unit"]), record.name)
+    for (modality, name), found in units.items():
+        if len(found) > 1:
+            several = ", ".join(f"{unit} in {record}" for unit, record in found.items())
+            yield f"the channel {name} has several units, {several}. Give [modalities.{modality}] a `unit`"
 
 
 def without_labels(manifest):

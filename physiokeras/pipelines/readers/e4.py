@@ -34,6 +34,9 @@ _APART = 3600.0
 """Most seconds between the starts of two files; heart rates begin 10 s after the others."""
 
 _LONGEST = 400.0
+_DIGITS = 10
+"""Digits of today's seconds since 1970."""
+
 _BLOCK = 1 << 22
 
 
@@ -172,10 +175,10 @@ def _number(text):
 
 
 def _seconds(text):
-    """Seconds since 1970 of a start; None where it is none."""
-    value = _number(text)
+    """Seconds since 1970 of a start; None where it is none, or was rounded by a spreadsheet, as 1.54403E+09."""
+    value, (digits, power, _) = _number(text), text.lower().partition("e")
     if 0 < value < 1e11:
-        return value
+        return None if power and len(digits.replace(".", "")) < _DIGITS else value
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

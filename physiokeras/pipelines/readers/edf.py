@@ -4,6 +4,7 @@ BDF has the layout of EDF with samples of 24 bits. edfio reads such a file whole
 Source: Kemp and Olivan 2003, Clin Neurophysiol 114:1755; edfplus.info/specs; biosemi.com/faq/file_format.htm.
 """
 
+import re
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ from physiokeras.errors import DataError
 from physiokeras.files import refuse_link_out
 from physiokeras.pipelines.readers import sample_formats
 from physiokeras.pipelines.readers.annotations import Annotations
-from physiokeras.pipelines.readers.edf_plus import Layout, read_marks, refused
+from physiokeras.pipelines.readers.edf_plus import Layout, read_marks, refused, text_of_field
 from physiokeras.pipelines.readers.edf_start import shift_between
 from physiokeras.pipelines.readers.edf_times import find_runs
 from physiokeras.pipelines.readers.wfdb_header import Signal, plain_unit
@@ -90,7 +91,7 @@ def read_edf_annotations(path, recording, seconds):
     Returns: `Annotations` with `durations`; those that begin before the recording have negative samples.
 
     Raises:
-        DataError: No EDF+ or no annotations in it, a text that is not UTF-8, or another night's.
+        DataError: No EDF+ or no annotations in it, or another night's.
     """
     _open(path)
     with refused(path):
@@ -117,6 +118,11 @@ def _is_bdf(path):
     return path.suffix.lower() == ".bdf"
 
 
+def _width(path):
+    """Bytes of a sample."""
+    return 3 if _is_bdf(path) else 2
+
+
 def _open(path):
     """An `edfio.Edf` whose size agrees with its header, its data records, and notes on one that was never closed."""
     import edfio  # here: a conversion of other formats starts its workers without it
@@ -125,12 +131,14 @@ def _open(path):
     with refused(path), warnings.catch_warnings():
         warnings.simplefilter("error")
         with open(path, "rb") as file:
-            start = file.read(244)
+            start = file.read(252)
         if start[:8] != _STARTS[_is_bdf(path)]:
             rule = "BDF does, with byte 255 and BIOSEMI" if _is_bdf(path) else "EDF does, with '0'"
             raise DataError(f"must begin as {rule}. Received: {start[:8]!r}.", file=path, place="byte 0")
         layout = Layout.of(path)
-        if start[236:].strip() == b"-1":
+        if layout.signals and re.fullmatch(rb" *0*\.?0* *", start[244:]):
+            raise DataError("data records with signals must last longer than 0 s.", file=path, place="byte 244")
+        if start[236:244].strip() == b"-1":
             # What a recorder writes until it closes the file; one that lost power leaves part of a data record.
             warnings.filterwarnings("ignore", message=".*header indicates -1 data")
             warnings.filterwarnings("ignore", message="Incomplete data record")
@@ -158,12 +166,16 @@ def _bdf_header(edfio, path, layout, unfinished):
 def _signal(signal, path, duration):
     """A `Signal`; one whose samples mean nothing says why, and is an error where it is asked for alone."""
     count, fault, gain, baseline = signal.samples_per_data_record, None, 1.0, 0.0
+    most = 1 << (8 * _width(path) - 1)
     try:
         digital, physical = signal.digital_range, signal.physical_range
         steps, span = np.diff(digital)[0], np.diff(physical)[0]
         if not (steps > 0 and span and np.isfinite(span)):
             rule = "digital minimum must lie below the maximum, and physical ones differ"
             fault = f"{rule}. Received: {tuple(digital)} and {tuple(physical)}."
+        elif digital[0] < -most - 1 or digital[1] > most:  # one too many is a usual slip, and does no harm
+            rule = f"digital values must lie in {-most} to {most - 1}, as {8 * _width(path)} bits do"
+            fault = f"{rule}. Received: {tuple(digital)}. Are they unsigned?"
         elif count < 1:
             fault = f"must have samples in each data record. Received: {count}."
         else:
@@ -191,8 +203,5 @@ def _signal(signal, path, duration):
 
 
 def _text(latin):
-    """A field that edfio decoded as Latin-1; decoded as UTF-8 where its bytes are valid UTF-8."""
-    try:
-        return latin.encode("latin-1").decode("utf-8").strip()
-    except UnicodeError:
-        return latin.strip()
+    """A field that edfio decoded as Latin-1."""
+    return text_of_field(latin.encode("latin-1"))

@@ -17,7 +17,7 @@ import numpy as np
 from physiokeras.errors import DataError
 
 LISTS = ("EDF Annotations", "BDF Annotations")
-"""Labels of the channels that hold lists."""
+"""Labels of the channels that hold lists; for edfio the first in EDF alone, the second in BDF alone."""
 
 _ENTRY = re.compile(rb"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)(?:\x15([^\x14]*))?\x14(.*)", re.DOTALL)
 _DURATION = re.compile(rb"\+?(\d+(?:\.\d*)?|\.\d+)")
@@ -51,7 +51,7 @@ class Layout:
         records: Number of whole data records in the file.
         slots: `(start, stop)` bytes, in a data record, of each channel of lists; the first keeps the time.
         signals: Number of ordinary channels.
-        places: `(start, stop)` bytes, in a data record, of each ordinary channel.
+        places: `(start, stop)` bytes, in a data record, of each channel that is ordinary for edfio.
     """
 
     path: Path
@@ -76,9 +76,10 @@ class Layout:
             begin, size = int(head[184:192]), ends[-1] if ends else 0
             channels = [(label, end - size, end) for label, size, end in zip(labels, sizes, ends, strict=True)]
             slots = [(start, end) for label, start, end in channels if label in LISTS]
-            places = [(start, end) for label, start, end in channels if label not in LISTS]
+            places = [(start, end) for label, start, end in channels if label != LISTS[width == 3]]
+            signals = sum(label not in LISTS for label in labels)
             records = (Path(path).stat().st_size - begin) // size if size > 0 else 0
-            return cls(Path(path), begin, size, records, tuple(slots), len(places), tuple(places))
+            return cls(Path(path), begin, size, records, tuple(slots), signals, tuple(places))
 
     def lists(self) -> Iterator[tuple[int, bytes]]:
         """Yield `(byte, content)` for each list of each channel, in the file's order."""
@@ -118,15 +119,12 @@ def read_marks(path):
     """Every annotation of an EDF+ file, and what of its lists could not be read.
 
     Returns: `(marks, notes)`: list of `Mark`, by onset; list of messages.
-
-    Raises:
-        DataError: A text that is not UTF-8.
     """
     marks, strange, unread = [], [], []
     for place, content in Layout.of(path).lists():
         for entry in content.split(b"\0"):
             match = _ENTRY.fullmatch(entry)
-            texts = [_text(text, path, place) for text in match[3].split(b"\x14")] if match else []
+            texts = [text_of_field(text) for text in match[3].split(b"\x14")] if match else []
             duration = _duration(match[2]) if match else None
             found = [Mark(float(match[1]), duration, text) for text in texts if text]
             marks += found
@@ -144,12 +142,13 @@ def _duration(raw):
     return float(match[1]) or None if match else None
 
 
-def _text(raw, path, place):
+def text_of_field(raw):
+    """Text of a field: UTF-8, as EDF+ wants it, or else Latin-1, as older recorders write accents."""
     try:
-        return raw.decode("utf-8").strip()
-    except UnicodeDecodeError as error:
-        message = f"a text must be UTF-8. Received: {raw[:40].decode('latin-1')!r}. Write it anew in UTF-8."
-        raise DataError(message, file=path, place=f"byte {place}") from error
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return text.replace("\0", " ").strip()  # some recorders fill fields with NUL
 
 
 def _strange(found, path):

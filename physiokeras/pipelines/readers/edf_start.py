@@ -110,14 +110,15 @@ def shift_between(path, recording, seconds, begins, ends):
 
 
 def _date(recording, plain):
-    """EDF+'s date, else EDF's; `_UNKNOWN` where neither is one."""
+    """EDF+'s date, or EDF's where that is none, as with months in another language; `_UNKNOWN` where neither is one."""
     words = recording.split()
     if words[:1] == ["Startdate"] and len(words) > 1:
         parts = words[1].upper().split("-")
         try:
             return date(int(parts[2]), _MONTHS.index(parts[1]) + 1, int(parts[0]))
         except (ValueError, IndexError):
-            return _UNKNOWN
+            if parts == ["X"]:
+                return _UNKNOWN
     match = _FIELDS.fullmatch(plain.strip())
     try:
         day, month, year = (int(number) for number in match.groups())

@@ -28,6 +28,7 @@ class Header:
         unfinished: Whether the recorder never closed the file, so that its scores may go on behind its end.
         companions: Files besides `path` that belong to the record and that no signal names, such as a list of marks.
         recording: `physiokeras.pipelines.readers.memory.Recording` that holds the samples, or None where files do.
+        gaps: Seconds of the gaps, in a header of which `runs` no longer tells them.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Header:
     unfinished: bool = False
     companions: tuple[Path, ...] = ()
     recording: Any = None
+    gaps: float = 0.0
 
     @property
     def seconds(self) -> float:

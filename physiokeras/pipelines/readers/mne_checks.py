@@ -51,6 +51,7 @@ def check_brainvision(path):
             overlap in time.
     """
     header = _pairs(path)
+    _refuse_twice(path)
     data = _companion(path, header, "DataFile")
     if data is None:
         raise DataError("must name its data file, as DataFile=NAME.eeg.", file=path)
@@ -69,6 +70,15 @@ def check_brainvision(path):
     if markers is not None:
         runs, notes = _segments(markers, samples, rate)
     return Checked(tuple(file for file in (data, markers) if file), (), runs, tuple(notes))
+
+
+def _refuse_twice(path):
+    """Refuse two channels of one name: MNE numbers them, and then misses their units."""
+    listed = re.search(r"^\[Channel Infos\](.*?)(?=^\[|\Z)", _text(path), re.MULTILINE | re.DOTALL | re.IGNORECASE)
+    names = re.findall(r"^Ch\d+=([^,\r\n]*)", listed[1] if listed else "", re.MULTILINE | re.IGNORECASE)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError("the header names it twice; rename one of them.", file=path, channel=twice[0])
 
 
 def _pairs(path):

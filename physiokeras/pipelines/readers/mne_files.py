@@ -148,10 +148,11 @@ def describe(raw, file, units=(), *, eeglab=False):
             f"must hold samples. Received: {frames} of {len(raw.ch_names)} channels at {rate} Hz.", file=file
         )
     # MNE keeps the file's own units, and has no public name for them.
-    known, signals = getattr(raw, "_orig_units", {}), []
+    known, signals, scales = getattr(raw, "_orig_units", {}), [], _scales(raw)
     for number, channel in enumerate(raw.info["chs"]):
         name = channel["ch_name"]
         unit, gain = units[number] if units else _unit(known.get(name), channel["unit"], eeglab)
+        gain = scales.get(name, gain)
         fields = {"samples_per_frame": 1, "rate": rate, "file": file, "format": FORMAT, "offset": 0, "line": 0}
         signals.append(Signal(name, unit, bool(unit), gain=gain, baseline=0, initial=None, checksum=None, **fields))
     texts = [_plain(text) for text in raw.annotations.description]
@@ -159,6 +160,18 @@ def describe(raw, file, units=(), *, eeglab=False):
     notes = [f"{file}: stretches were cut out or joined in {joints} places; taken as continuous"] * bool(joints)
     notes += [f"{name}: marked as bad in the file; used all the same" for name in raw.info["bads"]]
     return {"rate": rate, "frames": frames, "signals": tuple(signals), "notes": tuple(notes)}
+
+
+def _scales(raw):
+    """What MNE multiplied each channel by, by name, for the formats of which it calls units microvolts that it does not
+    scale: with a Greek mu, or in capitals.
+    """
+    if type(raw).__name__ == "RawBrainVision":
+        return {channel["ch_name"]: float(channel["range"]) for channel in raw.info["chs"]}
+    extras = next(iter(getattr(raw, "_raw_extras", None) or ()), None) or {}
+    if type(raw).__name__ in ("RawEDF", "RawBDF") and len(extras.get("units", ())) == len(extras.get("ch_names", "x")):
+        return dict(zip(extras["ch_names"], map(float, extras["units"]), strict=True))
+    return {}
 
 
 def _unit(given, constant, eeglab):

@@ -13,6 +13,11 @@ _ALIASES |= dict.fromkeys(("uv", "UV", "uVolt", "microV", "microvolts"), "uV")
 _ALIASES |= dict.fromkeys(("C", "°C", "DegC", "degreeC"), "degC")
 
 
+def plain_name(unit):
+    """The usual name of a unit, however a header spells it."""
+    return _ALIASES.get(unit, unit)
+
+
 def convert_unit(values, given, wanted):
     """Convert physical values in place.
 
@@ -26,7 +31,7 @@ def convert_unit(values, given, wanted):
     Raises:
         DataError: The units measure different quantities.
     """
-    given, wanted = _ALIASES.get(given, given), _ALIASES.get(wanted, wanted)
+    given, wanted = plain_name(given), plain_name(wanted)
     if wanted is None or given == wanted:
         return values
     (quantity, power), (other, target) = (_POWERS.get(unit, (None, 0)) for unit in (given, wanted))

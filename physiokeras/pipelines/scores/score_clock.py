@@ -48,7 +48,7 @@ def clock_of(text):
 def onsets_of_clock(texts, header, path, places, times):
     """Seconds from the recording's first sample of onsets that are written as h:mm:ss, with or without a date.
 
-    Where a date is not known each time is taken for the one nearest to the time before it.
+    Where a date is not known each time is taken for the one nearest to the time before it, in the recording.
 
     Args:
         texts: The onsets, in the file's order.
@@ -80,11 +80,14 @@ def onsets_of_clock(texts, header, path, places, times):
     if start.unknown:
         rule = "scores at times of day need the recording's start, and midnight of no date stands for an unknown one"
         raise DataError(f"{rule}. Write seconds from the recording's start.", file=path, place=places[0])
-    if start.dated and all(day for day, _, _ in found):
+    if all(day for day, _, _ in found):
         midnight = [datetime.combine(day, datetime.min.time()) for day, _, _ in found]
         shifts = [(moment - start.moment) / timedelta(seconds=1) for moment in midnight]
-        return [shift + clock[1] - start.first for shift, clock in zip(shifts, found, strict=True)]
-    return _near([seconds for _, seconds, _ in found], _of_day(start.moment), start.first)
+        onsets = [shift + clock[1] - start.first for shift, clock in zip(shifts, found, strict=True)]
+        # On a recording of no known date the first lies on the nearest day.
+        days = 0.0 if start.dated else onsets[0] - _wrapped(onsets[0])
+        return [onset - days for onset in onsets]
+    return _near([seconds for _, seconds, _ in found], start, header, path, places)
 
 
 def refuse_jump(onsets, lengths, path, places):
@@ -142,13 +145,27 @@ def check_clock(seconds, header, path, times):
     raise DataError(f"{rule} {way} they begin at their own time.", file=path)
 
 
-def _near(clocks, start, first):
-    """Times of day as seconds from a start: the first is within half a day, each other one of that before it."""
-    result, before, at = [], start, 0.0
-    for clock in clocks:
-        at += _wrapped(clock - before)
-        before = clock
-        result.append(at - first)
+def _near(clocks, start, header, path, places):
+    """Times of day as seconds from a start: the first is within half a day, each other one of that before it.
+
+    What then lies over an hour outside of the recording is moved by a day if it lies inside then: marks may be over
+    half a day apart.
+
+    Raises:
+        DataError: Times go back in a recording of over a day, so that nobody can tell the day.
+    """
+    result, before, at = [], _of_day(start.moment), -start.first
+    for clock, place in zip(clocks, places, strict=True):
+        step = _wrapped(clock - before)
+        at, before = at + step, clock
+        if not -_HOUR <= at <= header.seconds + _HOUR:
+            at += next((days for days in (DAY, -DAY) if 0 <= at + days <= header.seconds), 0.0)
+        elif header.seconds > DAY and step < -_NEAR:
+            rule = (
+                f"times of day go back by {-step / 3600:.1f} h here, in a recording of over a day: on which day is it?"
+            )
+            raise DataError(f"{rule} Write dates, or seconds from its start.", file=path, place=place)
+        result.append(at)
     return result
 
 

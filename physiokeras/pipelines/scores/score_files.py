@@ -12,13 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import one_form, refuse_link_out
+from physiokeras.files import one_form, refuse_link_out, refuse_spreadsheet
 from physiokeras.pipelines.readers import dreem, edf, mne_scores
 from physiokeras.pipelines.readers.annotations import read_annotations
 from physiokeras.pipelines.scores.score_marks import EVENT, STAGE, is_text
 from physiokeras.pipelines.scores.score_tables import SUFFIXES, read_text_scores
 from physiokeras.pipelines.scores.score_xml import read_xml_scores
-from physiokeras.pipelines.scores.stage_names import KALES, UNSCORED, coding_of, standard_classes, standard_stage
+from physiokeras.pipelines.scores.stage_names import (
+    KALES,
+    UNSCORED,
+    coding_of,
+    plain_number,
+    standard_classes,
+    standard_stage,
+)
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")
 """WFDB's symbols of heart beats."""
@@ -192,8 +199,13 @@ def class_reader(label, annotations=None):
     coding = KALES if label.prefix else coding
     patterns = [(text, value) for text, value in known.items() if "*" in text]
 
+    stages, prefix = label.kind == "stages", label.prefix.lower()
+
     def read(mark):
         symbol, text = mark
+        if stages and text[: len(prefix)].lower() == prefix:  # as with the names of stages, case does not matter
+            text = label.prefix + text[len(prefix) :]
+        text = plain_number(text) if stages and text not in whole else text
         if text in whole:
             return whole[text]
         if not text or symbol == EVENT or any(fnmatch.fnmatchcase(text, pattern) for pattern in label.ignore or ()):
@@ -285,6 +297,8 @@ def read_marks(source, header, label):
         return read_xml_scores(path, label, header)
     if suffix in SUFFIXES:
         return read_text_scores(path, label, header)
+    if suffix in (".xls", ".xlsx", ".ods"):
+        refuse_spreadsheet(path.read_bytes()[:4], path)
     try:
         return read_annotations(path)
     except DataError as error:

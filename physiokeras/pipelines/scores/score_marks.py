@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import number_of, read_bounded
+from physiokeras.files import number_of, read_bounded, refuse_spreadsheet, text_of
 from physiokeras.pipelines.readers.annotations import LARGEST, Annotations
 
 TICKS = 1000
@@ -74,19 +74,21 @@ def to_annotations(path, marks, notes=(), *, coding=None, scored=None, empty=Fal
 
 
 def read_text(path):
-    """Text of a score file.
+    """Text of a score file, in UTF-8, or in UTF-16 as Excel writes it.
 
     Raises:
-        DataError: It cannot be read, is empty or too large, or is not UTF-8.
+        DataError: It cannot be read, is empty or too large, or is neither.
     """
     data = read_bytes(path)
     try:
-        text = data.decode("utf-8-sig")
+        text = text_of(data)
     except UnicodeDecodeError as error:
         message = f"must be UTF-8. Received: byte {data[error.start]:#04x}. Save it anew in UTF-8."
         raise DataError(message, file=path, place=f"byte {error.start}") from error
     if "\0" in text:
-        raise DataError("must be a text. Received: a NUL. Restore it.", file=path, place=f"byte {data.index(0)}")
+        raise DataError(
+            "must be a text. Received: a NUL. Restore it.", file=path, place=f"character {text.index(chr(0))}"
+        )
     return text
 
 
@@ -99,6 +101,7 @@ def is_text(path):
 def read_bytes(path):
     """Content of a score file, its size bounded."""
     data = read_bounded(path, LARGEST, "a score file")
+    refuse_spreadsheet(data, path)
     if not data.strip(b"\0 \t\r\n"):
         message = "must hold scores. Received: an empty file. Restore it, or remove it where nothing was scored."
         raise DataError(message, file=path)
@@ -109,6 +112,24 @@ def refuse_many(count, path, what="lines", most=MOST):
     """Refuse a file with more marks than any recording has, before each takes memory."""
     if count > most:
         raise DataError(f"a score file may have {most} {what}. Received: {count}. Is it one?", file=path)
+
+
+def refuse_recorded(scored, header, epoch, path):
+    """Refuse a list of epochs that is as long as the data without the recording's gaps: who wrote it left them out.
+
+    Args:
+        scored: Seconds of all epochs.
+        header: `Header` of the recording.
+        epoch: Seconds of one.
+        path: The score file.
+
+    Raises:
+        DataError: So it is, and epochs behind a gap would lie too early.
+    """
+    recorded = header.seconds - header.gaps
+    if header.gaps >= epoch and abs(scored - recorded) < min(epoch, abs(scored - header.seconds)):
+        rule = f"its epochs last {scored:g} s, as the data do without the {header.gaps:g} s of the recording's gaps"
+        raise DataError(f"{rule}. Give onsets in seconds from the recording's start.", file=path)
 
 
 def seconds_of(text, what, path, place):

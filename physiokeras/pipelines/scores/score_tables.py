@@ -1,7 +1,7 @@
 """Scores in text: tables with a row a mark or a row an epoch, and lists of one stage a line.
 
-Tables are CSV (comma or semicolon) or TSV with a header line, among them BIDS events, MNE's annotations, and the events
-that RemLogic exports, whose header line comes after lines on the patient.
+Tables are CSV (comma, semicolon or tab) or TSV with a header line, among them BIDS events, MNE's annotations, and the
+events that RemLogic exports, whose header line comes after lines on the patient.
 """
 
 import csv
@@ -11,7 +11,7 @@ import re
 import numpy as np
 
 from physiokeras.errors import DataError
-from physiokeras.files import number_of
+from physiokeras.files import commas_are_decimal, number_of, stated_separator
 from physiokeras.pipelines.scores.score_clock import check_clock, clock_of, is_clock, onsets_of_clock, refuse_jump
 from physiokeras.pipelines.scores.score_marks import (
     EPOCH,
@@ -19,6 +19,7 @@ from physiokeras.pipelines.scores.score_marks import (
     Mark,
     read_text,
     refuse_many,
+    refuse_recorded,
     seconds_of,
     to_annotations,
 )
@@ -66,6 +67,7 @@ def read_text_scores(path, label, header):
     else:
         marks = _epochs(table, label)
         scored = len(marks) * (label.epoch or EPOCH)
+        refuse_recorded(scored, header, label.epoch or EPOCH, path)
         if abs(scored - header.seconds) >= (label.epoch or EPOCH):
             rule = f"{path.name}: {len(marks)} epochs of {label.epoch or EPOCH:g} s are {scored:g} s"
             notes.append(f"{rule}; the record lasts {header.seconds:g} s")
@@ -87,9 +89,11 @@ class _Table:
 
     def __init__(self, path, label, comments, lines):
         self.path, self.scale = path, {}
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0][1].count)
+        stated = stated_separator(lines[0][1]) if len(lines) > 1 else None
+        lines = lines[1:] if stated else lines
+        usual = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=lines[0][1].count)
+        delimiter = stated or usual
         refuse_many(lines[0][1].count(delimiter), path, "columns", _COLUMNS)
-        self.decimal_comma = delimiter == ";"
         reader = csv.reader((line for _, line in lines), delimiter=delimiter, strict=True)
         numbers = [number for number, _ in lines]
         try:
@@ -108,6 +112,11 @@ class _Table:
             if len(row) != len(first):
                 message = f"must have {len(first)} cells. Received: {len(row)}."
                 raise DataError(message, file=path, place=place)
+        times = [row[column] for role, column in self.columns.items() if role != "description" for _, row in self.rows]
+        self.decimal_comma = commas_are_decimal(times, delimiter)
+        if self.decimal_comma is None:
+            rule = "commas in its times may be decimal ones, or separate thousands. Write decimal points"
+            raise DataError(f"{rule}, or times without a comma.", file=path)
 
     def _columns_of(self, cells, label, place):
         """Role -> position; empty where the first line of a list is a stage already."""

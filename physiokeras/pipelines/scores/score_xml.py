@@ -21,6 +21,7 @@ from physiokeras.pipelines.scores.score_marks import (
     Mark,
     read_bytes,
     refuse_many,
+    refuse_recorded,
     seconds_of,
     to_annotations,
 )
@@ -65,6 +66,7 @@ def read_xml_scores(path, label, header):
         stages, epoch = _stage_list(root, path, label)
         marks += stages
         recording = replace(recording, seconds=epoch * len(stages) if stages else None)
+        refuse_recorded(epoch * len(stages), header, epoch, path)
     shift = check_clock(recording.clock, header, path, label.times)
     marks = [replace(mark, onset=mark.onset + shift) for mark in marks] if shift else marks
     notes += [f"{path.name}: placed by its clock, {shift:+g} s from the recording's start"] if shift else []

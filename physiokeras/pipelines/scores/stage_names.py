@@ -5,6 +5,8 @@ older NSRR files, EDF+ ("Sleep stage 1") and YASA (WAKE, N1, ..., or numbers). S
 github.com/nsrr/edf-editor-translator/wiki, yasa-sleep.org.
 """
 
+import re
+
 UNSCORED = "unscored"
 
 _NAMES = {
@@ -28,6 +30,11 @@ KALES, YASA = "Rechtschaffen and Kales", "YASA"
 _OF_KALES, _OF_YASA = frozenset("69"), frozenset(("-1", "-2"))
 
 
+def plain_number(text):
+    """A stage's number without decimals: MATLAB, and so EEGLAB, writes 2.0."""
+    return re.sub(r"^(-?\d)\.0+$", r"\1", text)
+
+
 def standard_stage(text, coding=None):
     """The stage that a text names: "W", "N1", "N2", "N3", "S4", "R" or `UNSCORED`; None where it is no known name.
 
@@ -35,7 +42,7 @@ def standard_stage(text, coding=None):
         text: As a file has it, in whatever case.
         coding: `KALES` or `YASA`, which alone tell what the number 4 means; None: unknown.
     """
-    plain, _, number = text.strip().lower().partition("|")
+    plain, _, number = plain_number(text.strip().lower()).partition("|")
     if plain.startswith("sleep stage "):
         plain, coding = plain.removeprefix("sleep "), KALES
     if plain == AMBIGUOUS:
@@ -50,7 +57,7 @@ def coding_of(texts):
 
     Whoever writes REM otherwise does not mean it by 4.
     """
-    texts = set(texts)
+    texts = set(map(plain_number, texts))
     kales = bool(texts & _OF_KALES) or "R" in map(standard_stage, texts)
     yasa = bool(texts & _OF_YASA)
     return None if kales == yasa else KALES if kales else YASA

@@ -16,6 +16,9 @@ ABSENT = "not in the record"
 _SPREADS = {"uV": (0.05, 5e3), "mV": (5e-5, 5.0), "V": (5e-8, 5e-3)}
 """Plausible interquartile ranges of what a band-pass leaves, by unit."""
 
+_UNFILTERED = 200
+"""Times as wide may spreads be where no band-pass removes drifts."""
+
 _LEVELS = {"%": (1, 101), "degC": (10, 50)}
 """Plausible medians where no band-pass removes the level: what these units measure in a living person."""
 
@@ -188,8 +191,9 @@ def _flat(lowest, highest, modality):
 
 def _implausible(middle, spread, modality):
     """Notes on what no living person's signal measures: a wrong unit or gain, most often."""
-    if modality.bandpass:
+    if modality.bandpass or modality.unit in _SPREADS:
         what, value, (least, most) = "interquartile range", spread, _SPREADS.get(modality.unit, (0, np.inf))
+        most *= 1 if modality.bandpass else _UNFILTERED
     else:
         what, value, (least, most) = "median", middle, _LEVELS.get(modality.unit, (-np.inf, np.inf))
     return [] if least <= value <= most else [f"implausible amplitude: {what} {value:.3g} {modality.unit}"]

@@ -1,5 +1,6 @@
 """What names of files, records and people do to a conversion, and what the whole data set lacks."""
 
+import os
 import shutil
 import unicodedata
 
@@ -10,6 +11,8 @@ from physiokeras.errors import DataError
 from physiokeras.pipelines.converting.driver import convert
 from physiokeras.pipelines.converting.record_list import find_records, left_out
 from physiokeras.pipelines.definitions.definition import Definition
+from physiokeras.pipelines.inspecting.draft import write_draft
+from physiokeras.pipelines.inspecting.folder import look
 from physiokeras.pipelines.prepared.manifest import Manifest
 from physiokeras.recipes import prepare
 
@@ -256,6 +259,63 @@ def test_a_name_that_is_too_long_and_a_broken_link_are_set_aside(source, tmp_pat
     assert names(manifest) == (["a01-PSG", "a02-PSG"], ["b-PSG", "x" * 230 + "-PSG"])
     assert "No such file" in manifest.set_aside[0]["reason"]
     assert "may have 200 bytes" in manifest.set_aside[1]["reason"]
+
+
+@pytest.mark.parametrize("changes", [{"people": "/etc/hostname"}, {"records": "a**b/*.edf"}])
+def test_paths_that_cannot_be_are_refused(source, tmp_path, changes):
+    with pytest.raises(DataError, match=r"outside|can only be an entire path component"):
+        run(source, tmp_path / "out", definition(**changes))
+
+
+def test_links_in_a_circle_and_names_that_are_no_text_leave_the_others(source, tmp_path):
+    (source / "b-PSG.edf").symlink_to("b-PSG.edf")
+    os.rename(psg(source, "x"), os.fsencode(source) + b"/\xe9-PSG.edf")
+    manifest, said = run(source, tmp_path / "out")
+    assert names(manifest) == (["a01-PSG", "a02-PSG"], ["b-PSG"])
+    assert "must not be a link that leads back to itself" in manifest.set_aside[0]["reason"]
+    assert r"Left out, because their names are not UTF-8: \xe9-PSG.edf. Rename them." in said
+
+
+def test_records_that_are_gone_are_said_and_a_damaged_manifest_is_written_anew_once_it_is_removed(source, tmp_path):
+    run(source, tmp_path / "out")
+    (source / "a01-PSG.edf").unlink()
+    manifest, said = run(source, tmp_path / "out")
+    assert names(manifest) == (["a02-PSG"], [])
+    assert "No longer in the source, and left out of the manifest: a01-PSG." in said
+    (tmp_path / "out" / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match="Remove it: it is then written anew"):
+        run(source, tmp_path / "out")
+    (tmp_path / "out" / "manifest.json").unlink()
+    assert "0 to convert" in run(source, tmp_path / "out")[1][0]
+
+
+def test_several_files_of_scores_for_a_record_are_named_where_none_has_one(source, tmp_path):
+    for tail in ("E", "E (copy)"):
+        scores(source, f"a01{tail}")
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    manifest, _ = run(source, tmp_path / "out", SCORED)
+    assert "Received: a01E (copy)-Hypnogram.edf, a01E-Hypnogram.edf" in manifest.set_aside[0]["reason"]
+
+
+def test_several_units_without_one_in_the_definition_are_a_problem(source, tmp_path):
+    psg(source, "a03", dim="mV")
+    raw = {"eeg": {"rate": 100, "channels": ["EEG Fpz-Cz"], "scale": "physical"}}
+    manifest, _ = run(source, tmp_path / "out", definition(modalities=raw))
+    assert manifest.problems == [
+        "the channel EEG Fpz-Cz has several units, uV in a01-PSG, mV in a03-PSG. Give [modalities.eeg] a `unit`"
+    ]
+
+
+def test_sessions_of_a_subject_of_bids_that_are_of_several_people_are_said_and_drafts_keep_them_together(tmp_path):
+    for number, name in enumerate(("sub-1_ses-1", "sub-1_ses-2", "sub-2_ses-1")):
+        psg(tmp_path / "source", name, seed=number)
+    rule = "Note: by BIDS the records of a subject are of one person, here of several: sub-1. "
+    assert any(line.startswith(rule) for line in run(tmp_path / "source", tmp_path / "out")[1])
+    write_draft(look(tmp_path / "source"), tmp_path / "draft.toml")
+    drafted = Definition.read(tmp_path / "draft.toml")
+    assert [drafted.person_of(f"{name}-PSG") for name in ("sub-1_ses-1", "sub-1_ses-2")] == ["sub-1"] * 2
+    said = run(tmp_path / "source", tmp_path / "again", definition(person=drafted.person))[1]
+    assert not any(line.startswith(rule) for line in said)
 
 
 def test_what_a_definition_says_of_records_that_are_not_there_is_said(source, tmp_path):

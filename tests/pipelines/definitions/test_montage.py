@@ -141,6 +141,9 @@ def test_parts_that_do_not_fit_are_refused_by_name(tmp_path, changes, words):
         ("EEG [x]*", ["EEG x", "EEG [X] 1"], [1]),
         ("odd?", ["odd?", "oddX"], [0]),
         ("*", ["a", "b"], [0, 1]),
+        ("EEG C3", ["EEG\u00a0 C3", "EEGC3"], [0]),
+        ("EEG C3", ["EEG  C3", "EEG C3"], [1]),
+        ("Mu\u0308ller", ["Muller", "M\u00fcller"], [1]),
     ],
 )
 def test_names_are_exact_and_patterns_ignore_case(wanted, names, places):

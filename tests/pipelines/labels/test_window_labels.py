@@ -202,7 +202,7 @@ def test_implausible_entry_is_an_error_with_its_line(tmp_path, rows, words):
 
 @pytest.mark.parametrize("data", ["", "a,b,c\n1,2,3\n", b"\xff\xfe", "Record|Sex|Age\n"])
 def test_other_tables_are_refused(tmp_path, data):
-    with pytest.raises(DataError, match=r"columns Record, Sex, Age|UTF-8 table"):
+    with pytest.raises(DataError, match=r"columns Record, Sex, Age|table in UTF-8"):
         people_of(tmp_path, data)
 
 

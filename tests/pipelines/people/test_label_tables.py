@@ -98,7 +98,7 @@ def only_others(source):
 
 
 FAULTS = {
-    "no table": (lambda source: (source / "t.csv").unlink(), "t.csv: must be a readable UTF-8 table"),
+    "no table": (lambda source: (source / "t.csv").unlink(), "t.csv: must be a readable table in UTF-8"),
     "unknown column": (edited("Task", "Tusk"), r"line 1: must have the columns record, task. Received: \['record'"),
     "no key": (edited("Record", "Name"), "line 1: must have the columns record, task"),
     "unknown class": (
@@ -106,13 +106,14 @@ FAULTS = {
         "line 3: task must be one of rest, sums, break, or empty.*'sum'",
     ),
     "contradiction": (edited("r2", "r1"), "line 3: 'r1' must have one task. Received: 'sums', and 'rest' in line 2"),
-    "no number": (edited("1.5", "much"), "line 3: must be a number or empty. Received: 'much'"),
+    "no number": (edited("1.5", "much"), "line 3: must be a number.* or empty. Received: 'much'"),
     "column twice": (edited("dose", "task"), "line 1: each column must have a name of its own. Received twice: task"),
-    "underscore": (edited("1.5", "1_5"), "line 3: must be a number or empty. Received: '1_5'"),
-    "infinite": (edited("1.5", "inf"), "line 3: must be a number or empty"),
+    "underscore": (edited("1.5", "1_5"), "line 3: must be a number.* or empty. Received: '1_5'"),
+    "infinite": (edited("1.5", "inf"), "line 3: must be a number.* or empty"),
     "person twice": (edited("r2,a,sums,1.5,F", "r2,a,sums,1.5,M"), "line 3: 'a' must have one sex"),
     "other records": (only_others, r"must have rows of this data set's records for \[labels.task\]"),
     "person unknown": (edited("r1,a", "r1,"), "must name the person of every record.*none for: r1"),
+    "person not available": (edited("r1,a", "r1,n/a"), "must name the person of every record.*none for: r1"),
 }
 
 
@@ -236,8 +237,68 @@ def test_tables_of_spreadsheets_may_have_decimal_commas(source, separator):
     np.testing.assert_array_equal([labels[name]["dose"] for name in labels], [0.5, 1.5, np.nan, 2])
 
 
+def test_the_separator_is_the_one_of_which_the_first_line_has_most(source):
+    text = 'record; "task"; "weight, kg"; note\nr1; "rest"; "3,5"; a\u2028b\nr2; sums; 4; "c\nd\x0b"\n'
+    (source / "t.csv").write_text(text, encoding="utf-8")
+    weight = {**DOSE, "column": "weight, kg"}
+    labels = values(source, definition(task=TASK, weight=weight), ("r1", "r2"))[1]
+    assert labels == {"r1": {"task": 0, "weight": 3.5}, "r2": {"task": 1, "weight": 4}}
+
+
+def test_tables_of_excel_in_utf_16_or_with_a_line_that_states_the_separator_are_read(source):
+    text = TABLE.replace(".5", "+5").replace("rest", "Größe").replace(",", ";").replace("+", ",")
+    own = definition(dose=DOSE, task={**TASK, "classes": ["Größe", "sums"]})
+    for data in (text.replace(";", "\t").encode("utf-16"), b"sep=;\r\n" + text.encode()):
+        (source / "t.csv").write_bytes(data)
+        labels = values(source, own)[1]
+        np.testing.assert_array_equal([labels[name]["dose"] for name in labels], [0.5, 1.5, np.nan, 2])
+        assert [labels[name]["task"] for name in labels] == [0, 1, -1, -1]
+
+
+def test_commas_that_may_separate_thousands_are_refused(source):
+    (source / "t.csv").write_text("record\tdose\nr1\t987\nr2\t12,345\n")
+    with pytest.raises(DataError, match=r"line 3: must be a number, without separators of thousands.*'12,345'"):
+        values(source, definition(dose=DOSE), ("r1", "r2"))
+
+
+def test_ages_that_are_hidden_above_89_are_90_and_said(source):
+    (source / "t.csv").write_text("Record,Sex,Age\nr1,F,90+\nr2,F,>89\nr3,M,≥ 90\nr4,M,89\n")
+    ages = {"kind": "number", "table": "t.csv", "column": "age"}
+    _, people = read_tables(source, definition("t.csv", age=ages), ("r1", "r2", "r3", "r4"), notes := [])
+    assert [one.age for one in people.values()] == [one.labels["age"] for one in people.values()] == [90, 90, 90, 89]
+    assert notes == ["t.csv: 3 ages given as above 89; taken as 90"] * 2
+    (source / "t.csv").write_text("Record,Sex,Age\nr1,F,80+\n")
+    with pytest.raises(DataError, match="line 2: age must be a number of years in"):
+        read_tables(source, definition("t.csv"), ("r1",))
+
+
+def test_names_that_a_spreadsheet_altered_are_found_where_one_alone_fits_and_said(source):
+    (source / "t.csv").write_text("record,task\n123,rest\n10124,sums\nx/s7.EDF,rest\n0005,sums\n")
+    records = ("00123", "10124", "S7", "5", "05")
+    _, people = read_tables(source, definition(task=TASK), records, notes := [])
+    assert {name: person.labels["task"] for name, person in people.items()} == {"00123": 0, "10124": 1, "S7": 0}
+    assert notes == [
+        "t.csv: 2 names taken for that of a record or person that is spelled alike, such as '123' for '00123'"
+    ]
+
+
+def test_a_person_of_both_sexes_is_said(source):
+    (source / "t.csv").write_text("Record,Sex,Age,who\nr1,F,50,a\nr2,M,60,a\nr3,M,60,b\nr4,,60,b\n")
+    read_tables(source, definition("t.csv", "who"), ("r1", "r2", "r3", "r4"), notes := [])
+    assert notes == [
+        "t.csv: F in one record and M in another: a. Correct the table, or `person` if they are several people"
+    ]
+
+
+def test_classes_that_a_spreadsheet_made_dates_are_said(source):
+    (source / "t.csv").write_text("record,task\nr1,02-Jan\nr2,Mar-40\nr3,5+\nr4,may\n")
+    own = definition(task={"kind": "class", "table": "t.csv"})
+    read_tables(source, own, ("r1", "r2", "r3", "r4"), notes := [])
+    assert "classes of [labels.task] look like dates: 02-Jan, Mar-40." in notes[0]
+
+
 def test_words_for_nothing_are_no_classes_and_one_number_in_two_spellings_is_said(source):
-    (source / "t.csv").write_text("record,task\nr1,1\nr2,1.0\nr3,Unknown\nr4,<NA>\n")
+    (source / "t.csv").write_text("record,task\nr1,1\nr2,1.0\nr3,Unknown\nr4,#DIV/0!\n")
     own = definition(task={"kind": "class", "table": "t.csv"})
     found, people = read_tables(source, own, ("r1", "r2", "r3", "r4"), notes := [])
     assert found.labels["task"].classes == ("1", "1.0")

@@ -59,6 +59,33 @@ def test_all_24_bits_arrive_at_each_channels_own_rate(tmp_path, monkeypatch):
             np.testing.assert_allclose(raw.get_data([name])[0] * scale, wanted, rtol=1e-9, atol=1e-3)
 
 
+def last_channel_first(data):
+    """The same file with its last channel, the list of annotations, before the others."""
+    count = int(data[252:256])
+    head, rest, sizes, place = data[:256], data[256 * (count + 1) :], [], 256
+    for width in (16, 80, 8, 8, 8, 8, 8, 80, 8, 32):
+        fields = [data[place + width * k :][:width] for k in range(count)]
+        sizes = [3 * int(field) for field in fields] if place == 256 + 216 * count else sizes
+        head += b"".join([fields[-1], *fields[:-1]])
+        place += width * count
+    size, last = sum(sizes), sizes[-1]
+    rows = [rest[start : start + size] for start in range(0, len(rest), size)]
+    return head + b"".join(row[-last:] + row[:-last] for row in rows)
+
+
+def test_channels_behind_a_list_with_the_label_of_edf_are_not_mixed_up(tmp_path):
+    path = write(tmp_path / "night.bdf", [(0, 30, "W")])
+    for label in (b"BDF Annotations", b"EDF Annotations"):
+        path.write_bytes(
+            last_channel_first(write(path, [(0, 30, "W")]).read_bytes()).replace(b"BDF Annotations", label)
+        )
+        header = read_header(path)
+        for index, signal in enumerate(header.signals):
+            if signal.name in CHANNELS:
+                np.testing.assert_array_equal(records.read_digital(header, index), digital(CHANNELS[signal.name][0]))
+        assert read_labels(header, definition(), {})["stage"].tolist() == [0, -1, -1]
+
+
 def test_a_folder_is_converted_with_the_stages_in_its_files(tmp_path):
     path = write(tmp_path / "night.bdf", [(0, 30, "W"), (30, 60, "N2")])
     assert find_records(tmp_path, definition()) == [path]

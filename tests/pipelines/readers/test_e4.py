@@ -59,7 +59,9 @@ def test_a_start_in_words_is_read(tmp_path):
     assert read_header(tmp_path / "S2").seconds == 60
 
 
-@pytest.mark.parametrize(("line", "text", "fault"), [(0, "", "start"), (1, "4.5", "rate"), (1, "0", "rate")])
+@pytest.mark.parametrize(
+    ("line", "text", "fault"), [(0, "", "start"), (0, "1.54403E+09", "start"), (1, "4.5", "rate"), (1, "0", "rate")]
+)
 def test_a_damaged_file_is_a_fault_of_its_channel_alone(tmp_path, line, text, fault):
     write(tmp_path / "S2")
     path = tmp_path / "S2" / "EDA.csv"

@@ -150,6 +150,10 @@ def test_the_date_that_edf_plus_keeps_goes_before_the_short_one(tmp_path):
     scores(tmp_path, [(0, 120, "2")], date="03.03.20")
     with pytest.raises(DataError, match=r"starts \+24\.0 h from the recording"):
         stages(night)
+    # A month in another language is none; the short date is then known all the same.
+    write(night, [channel()], recording="Startdate 02-MRZ-2020 X X X", date="02.03.20")
+    with pytest.raises(DataError, match=r"starts \+24\.0 h from the recording"):
+        stages(night)
 
 
 def test_a_recording_of_two_days_finds_its_scores_on_the_second(tmp_path):
@@ -202,6 +206,18 @@ def test_a_gap_between_data_records_is_missing_data_and_what_follows_lies_at_its
     label = {**TABLE["labels"]["stage"], "file": "{record}.edf"}
     found, _ = stages(path, Definition.from_dict({**TABLE, "labels": {"stage": label}}))
     assert found == [-1] * 9 + [4] * 3
+
+
+def test_a_list_of_epochs_as_long_as_the_data_without_a_gap_is_refused(tmp_path):
+    path = gapped(tmp_path / "a1-PSG.edf")
+    own = {"kind": "stages", "file": "a1.txt", "classes": ["W", "N2"]}
+    listed = Definition.from_dict({**TABLE, "labels": {"stage": own}})
+    seconds = read_header(path).seconds
+    (tmp_path / "a1.txt").write_text("W\n" * round((seconds - 60) / 30))
+    with pytest.raises(DataError, match="as the data do without the 60 s of the recording's gaps"):
+        stages(path, listed)
+    (tmp_path / "a1.txt").write_text("W\n" * round(seconds / 30))
+    assert stages(path, listed)[0] == [0] * round(seconds / 30)
 
 
 def test_sub_second_starts_are_placed_as_mne_places_them(tmp_path):
@@ -270,6 +286,7 @@ CALIBRATIONS = {
     "physical range empty": {"pmin": 0, "pmax": 0},
     "digital range empty": {"dmin": 0, "dmax": 0},
     "digital range upside down": {"dmin": 1, "dmax": -1},
+    "digital range unsigned": {"dmin": 0, "dmax": 65535},
     "physical range no number": {"pmin": "low"},
     "no samples": {"count": 0, "data": np.zeros(0)},
 }
@@ -289,6 +306,23 @@ def test_a_channel_that_nobody_asked_for_is_a_note_and_one_that_is_asked_for_an_
         read_header(swapped).index(MINE.channels[0])
 
 
+def test_the_prefix_of_stages_is_found_in_any_case(night):
+    write_scores(night.parent / "a1-Hypnogram.edf", [(0, 60, "SLEEP STAGE W"), (60, 60, "Sleep Stage 2")])
+    assert stages(night)[0] == [0, 0, 2, 2] + [-1] * 6
+
+
+def test_marks_in_latin_1_are_read_as_those_in_utf_8(night):
+    lists = b"".join(
+        entry(begin, 60, text) for begin, text in [(0, "Sleep stage W"), (60, "Größe"), (60, "Sleep stage 2")]
+    )
+    path = write(night.parent / "a1-Hypnogram.edf", [], [keep(0) + lists], duration=0)
+    for encoded in ("Größe".encode(), "Größe".encode("latin-1")):
+        write(path, [], [keep(0) + lists.replace("Größe".encode(), encoded)], duration=0)
+        found, report = stages(night)
+        assert found == [0, 0, 2, 2] + [-1] * 6
+        assert report == ["a1-Hypnogram.edf: 1 x 'Größe', without effect on labels"]
+
+
 @pytest.mark.parametrize("unit", ["µV".encode(), "μV".encode(), b"\xb5V", b"UV", b"uV"])
 def test_micro_volts_are_read_in_utf_8_and_latin_1(tmp_path, unit):
     path = write(tmp_path / "a1-PSG.edf", [channel("Müller".encode(), dim=unit)])
@@ -296,6 +330,11 @@ def test_micro_volts_are_read_in_utf_8_and_latin_1(tmp_path, unit):
     assert signal.name == "Müller"
     values = convert_unit(np.ones(1), signal.unit, "mV")
     assert values == pytest.approx(1e-3)
+
+
+def test_fields_that_are_filled_with_nul_are_read(tmp_path):
+    (signal,) = read_header(write(tmp_path / "a.edf", [channel(b"EEG Fpz-Cz\0\0", dim=b"uV\0\0")])).signals
+    assert (signal.name, signal.unit) == ("EEG Fpz-Cz", "uV")
 
 
 @pytest.mark.parametrize("lost", ["scores", "recording"])

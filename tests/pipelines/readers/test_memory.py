@@ -2,6 +2,7 @@
 
 import pickle
 
+import edf_bytes
 import mne
 import mne_files as made
 import numpy as np
@@ -121,6 +122,24 @@ def test_people_and_labels_are_given_with_the_recordings(tmp_path):
         convert(wrong, table, tmp_path / "other", progress=None)
 
 
+@pytest.mark.parametrize(
+    ("given", "classes", "counts"),
+    [
+        (["control", "case", "?", np.nan, None], ["case", "control"], ["1", "0", "-1", "-1", "-1"]),
+        ([0, 1, False], ["0", "1", "False"], ["0", "1", "2"]),
+    ],
+)
+def test_classes_of_recordings_are_their_known_labels(given, classes, counts, tmp_path):
+    table = definition(labels={"group": {"kind": "class", "table": "t.csv", "unscored": ["?"]}})
+    values = made.physical(made.digital())["Fp1"]
+    records = [
+        from_arrays({"Fp1": values}, 250, "uV", name=f"r{i}", labels={"group": one}) for i, one in enumerate(given)
+    ]
+    manifest = convert(records, table, tmp_path, progress=None)
+    assert manifest.labels["group"]["classes"] == classes
+    assert [r.labels["group"] for r in manifest.records] == [{number: 4} for number in counts]
+
+
 def test_a_rerun_converts_only_what_changed(tmp_path):
     lines = []
     for seed, expected in ((0, 1), (0, 0), (1, 1)):
@@ -156,6 +175,16 @@ def test_raws_of_gdf_have_the_units_of_the_file(tmp_path, version):
     assert [signal.unit for signal in recording.signals] == ["mV", "uV"]
     for index, name in enumerate(["ECG", "Fp1"]):
         np.testing.assert_allclose(recording.read(index), wanted[name], rtol=1e-6, atol=1e-3 * made.STEPS[name])
+
+
+def test_raws_of_edf_are_in_microvolts_however_the_unit_is_spelled(tmp_path):
+    # MNE calls UV microvolts, and takes the numbers for volts.
+    channels = [edf_bytes.channel(name, dim=unit, seconds=2) for name, unit in [("a", "uV"), ("b", "UV"), ("c", "mV")]]
+    path = edf_bytes.write(tmp_path / "r.edf", channels)
+    recording, header = from_raw(mne.io.read_raw(path, verbose="ERROR")), read_header(path)
+    assert [signal.unit for signal in recording.signals] == ["uV", "uV", "mV"]
+    for index in range(3):
+        np.testing.assert_allclose(recording.read(index), read_signal(header, index), rtol=1e-5, atol=1e-4)
 
 
 def test_infinity_is_missing():

@@ -279,6 +279,7 @@ FAULTS = {
     ),
     "data not named": (damaged(brainvision, edited("DataFile=night.eeg", "")), "must name its data file"),
     "format": (damaged(brainvision, edited("INT_16", "INT_17")), "BinaryFormat of INT_16"),
+    "channel twice": (damaged(brainvision, edited("ECG,,", "Fp1,,")), "channel Fp1: the header names it twice"),
     "channels": (damaged(brainvision, edited("Channels=5", "Channels=0")), "must give NumberOfChannels"),
     "more channels": (damaged(brainvision, edited("Channels=5", "Channels=6")), "is it cut|Is it cut"),
     "overlap": (damaged(brainvision, lambda path: None, segments=PAUSE), BACK),
@@ -329,6 +330,16 @@ def test_a_damaged_record_is_refused_by_name(tmp_path, fault):
     make, words = FAULTS[fault]
     with pytest.raises(DataError, match=words):
         every_signal(make(tmp_path))
+
+
+@pytest.mark.parametrize("unit", ["μV", "uV", "UV", "uv"])
+def test_microvolts_of_brainvision_are_microvolts_however_they_are_spelled(tmp_path, unit):
+    """MNE scales the micro sign and "uV", and calls the others so, too; the first is the Greek mu."""
+    path = brainvision(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace("µV", unit), encoding="utf-8")
+    header = read_header(path)
+    assert header.signals[0].unit == "uV"
+    np.testing.assert_allclose(read_signal(header, 0), made.digital()[0] * 0.1, rtol=1e-5)
 
 
 def test_missing_markers_are_noted(tmp_path):

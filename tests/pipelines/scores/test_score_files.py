@@ -12,7 +12,7 @@ import pytest
 import wfdb
 
 from physiokeras.errors import DataError
-from physiokeras.pipelines import convert
+from physiokeras.pipelines import convert, from_arrays
 from physiokeras.pipelines.definitions.definition import Definition
 from physiokeras.pipelines.definitions.parts import Label, Split
 from physiokeras.pipelines.labels.window_labels import first_window, read_labels
@@ -86,6 +86,8 @@ FILES = {
     "bids.tsv": rows((("onset", "on"), ("duration", "len"), ("trial_type", "text"), ("file", "x")), "\t"),
     "semicolon.csv": rows((("Start [s]", "on"), ("Duration (sec)", "len"), ("Stage", "text")), ";")
     .replace("60;30;N1", "60,0;30,0;N1"),
+    "unicode.txt": rows(ONSET, "\t").replace("60\t30\tN1", "60,0\t30,0\tN1").encode("utf-16"),
+    "stated.csv": "sep=;\r\n" + rows(ONSET, ";").replace("60;30;N1", "60,000;30;N1"),
     "end.csv": "\ufeff" + rows((("Sleep Stage", "text"), ("Start", "on"), ("End", "off"))),
     "milliseconds.csv": rows((("onset_ms", "ms"), ("dur", "len"), ("label", "text"))),
     "grid.csv": "time,stage\n" + "".join(f"{30 * k},{stage}\n" for k, stage in enumerate(LONG)),
@@ -180,6 +182,16 @@ def test_names_of_stages():
     assert standard_stage("Stage 1 sleep|2") is None
 
 
+def test_numbers_of_stages_with_decimals_are_those_without():
+    marks = [(30 * k, 30, text) for k, text in enumerate(("0.0", "2.0", "4.0", "5.0", "3.0"))]
+    record = from_arrays({"X": np.zeros(3000)}, 10, name="r", scores=marks).header
+    for mapping, wanted in (({}, 3), ({"4": "R"}, 4), ({"4.0": "N1"}, 1)):
+        own = {"kind": "stages", "classes": STAGES["classes"], "mapping": mapping}
+        table = {"name": "d", "modalities": {"x": {"rate": 4, "channels": ["X"]}}, "labels": {"own": own}}
+        found = read_labels(record, Definition.from_dict(table), {})["own"]
+        assert found.tolist() == [0, 2, wanted, 4, 3] + [-1] * 5
+
+
 def test_classes_of_ones_own_get_the_known_names(tmp_path):
     three = {"classes": ["wake", "NREM", "REM"], "mapping": {"N1": "NREM", "N2": "NREM", "N3": "NREM"}}
     assert read(tmp_path, "r.xml", nsrr(), **three)[0] == [0, 0, 1, 1, 1, 1, 1, 2, 2, -1]
@@ -262,8 +274,11 @@ FAULTS = {
     "empty stage": ("r.xml", profusion().replace("<SleepStage>1<", "<SleepStage><"), "SleepStage 3: must hold a stage"),
     "longer": ("r.xml", profusion("0" * 13), "SleepStage 12: must lie in the record"),
     "Latin-1": ("r.csv", rows(ONSET).encode() + b"270,5,r\xe9veil\n", r"byte \d+: must be UTF-8. Received: byte 0xe9"),
-    "UTF-16": ("r.csv", rows(ONSET).encode("utf-16"), "must be UTF-8"),
-    "NUL": ("r.txt", "W\nW\n\0\n", "byte 4: must be a text"),
+    "UTF-16": ("r.csv", rows(ONSET).encode("utf-16-le"), "character 1: must be a text. Received: a NUL"),
+    "spreadsheet": ("r.csv", b"PK\3\4" + bytes(99), "is a spreadsheet, or an archive. Save it as CSV"),
+    "named so": ("r.xlsx", b"PK\3\4" + bytes(99), "is a spreadsheet, or an archive. Save it as CSV"),
+    "thousands": ("r.tsv", rows(ONSET, "\t").replace("\n270", "\n1,020"), "may be decimal ones, or separate thousands"),
+    "NUL": ("r.txt", "W\nW\n\0\n", "character 4: must be a text"),
     "no columns": ("r.csv", "when,what\n0,W\n", r"line 1: must have a header line .* Received: \['when', 'what'\]"),
     "cells": ("r.csv", rows(ONSET) + "270,30\n", "line 9: must have 3 cells. Received: 2"),
     "quote": ("r.csv", rows(ONSET) + '270,30,"W\n', "must be a table"),
@@ -341,6 +356,26 @@ def test_times_of_day_pass_midnight(tmp_path):
     path = edf_bytes.write(tmp_path / "r.edf", [edf_bytes.channel(seconds=300)], time="23.59.00")
     table = "onset,end,stage\n23:59:00,00:00:00,W\n00:00:00,00:01:00,R\n"
     assert read(tmp_path, "n.csv", table, record=read_header(path), times="clock")[0] == [0, 0, 4, 4] + [-1] * 6
+
+
+def test_times_of_day_over_half_a_day_apart_or_out_of_order_lie_in_the_recording(tmp_path):
+    path = edf_bytes.write(tmp_path / "r.edf", [edf_bytes.channel(rate=1, seconds=24 * 3600)], time="08.00.00")
+    table = "time,duration,event\n09:00:00,9,Apnea\n23:30:00,9,Apnea\n07:00:00,9,Apnea\n12:00:00,9,Apnea\n"
+    windows, report = read(tmp_path, "n.csv", table, RESPIRATORY, read_header(path), times="clock")
+    assert np.flatnonzero(np.array(windows) == 1).tolist() == [120, 480, 1860, 2760]
+    assert report == []
+    table = "onset,duration,event\n-90,9,Apnea\n30,9,Apnea\n"
+    assert "n.csv: 1 mark of [labels.own] before the record; left out" in read(tmp_path, "n.csv", table, RESPIRATORY)[1]
+    # On which of two days is a time that goes back? Dates tell, also where the recording has none.
+    longer = edf_bytes.write(tmp_path / "r.edf", [edf_bytes.channel(rate=1, seconds=40 * 3600)], time="08.00.00")
+    table = (
+        "time,duration,event\n2003-03-02 09:00:00,9,Apnea\n2003-03-03 11:00:00,9,Apnea\n2003-03-02 23:30:00,9,Apnea\n"
+    )
+    windows, _ = read(tmp_path, "n.csv", table, RESPIRATORY, read_header(longer))
+    assert np.flatnonzero(np.array(windows) == 1).tolist() == [120, 1860, 3240]
+    table = "time,duration,event\n14:00:00,9,Apnea\n20:00:00,9,Apnea\n11:00:00,9,Apnea\n"
+    with pytest.raises(DataError, match=r"line 4: times of day go back by 9\.0 h here"):
+        read(tmp_path, "n.csv", table, RESPIRATORY, read_header(longer), times="clock")
 
 
 @pytest.mark.parametrize("hours", [1, -1])

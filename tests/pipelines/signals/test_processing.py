@@ -232,6 +232,10 @@ def test_implausible_amplitude_is_kept_and_flagged():
     _, usable, quality = convert(values, 100, modality(bandpass=(0.3, 35.0), unit="uV"))
     assert usable.all()
     assert any("implausible amplitude" in note for note in quality["notes"])
+    # Microvolts that were taken for volts, where no band-pass removes drifts of some millivolts.
+    for factor, noted in ((0.1, False), (30.0, True)):
+        notes = convert(values * np.float32(factor), 100, modality(unit="uV"))[2]["notes"]
+        assert any("implausible amplitude" in note for note in notes) == noted
 
 
 @pytest.mark.parametrize(("level", "unit", "noted"), [(0.5, "%", True), (95, "%", False), (300, "degC", True)])
