@@ -49,9 +49,21 @@ class AdamWSteps(keras.optimizers.AdamW):
     On CPUs PyTorch's fused kernel, one call, updates the paper's network five times faster than Keras's sequence of
     operations. Under a strategy Keras clips the gradient of each replica's part of the batch before it adds them up;
     here the whole batch's gradient is clipped, so that the number of devices does not change the training.
+    Keras computes the rate anew for each weight that decays; here each step computes it once.
     """
 
     _tensors = None, ()
+    _rate = None
+
+    def apply(self, grads, trainable_variables=None):  # noqa: D102
+        self._rate = keras.ops.convert_to_tensor(self.learning_rate)
+        try:
+            super().apply(grads, trainable_variables)
+        finally:
+            self._rate = None
+
+    def _get_current_learning_rate(self):
+        return super()._get_current_learning_rate() if self._rate is None else self._rate
 
     def _clip_gradients(self, grads):
         parts = self._replicas()

@@ -40,6 +40,22 @@ def test_steps_that_accumulate_equal_one_of_the_whole_batch():
     assert np.abs(accumulated(3, updates=3) - accumulated(3)).max() > 0.01
 
 
+def test_a_step_computes_the_rate_once_and_the_next_one_anew():
+    read = []
+
+    class Noting(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            read.append(int(step))
+            return 0.1
+
+    optimizer, weights = AdamW(Noting(), weight_decay=0.1), [keras.Variable([1.0]) for _ in range(3)]
+    for _ in range(2):
+        optimizer.apply([keras.ops.ones(1)] * 3, weights)
+    assert read == [0, 1]
+    assert optimizer.learning_rate == 0.1
+    assert read == [0, 1, 2]
+
+
 def test_its_settings_survive_saving():
     config = keras.saving.serialize_keras_object(AdamW(1e-3, weight_decay=0.02))
     again = keras.saving.deserialize_keras_object(config)

@@ -8,6 +8,7 @@ an uninterrupted one: metrics, last checkpoint (weights, optimizer, seeds), best
 """
 
 import argparse
+import gc
 import itertools
 import json
 import os
@@ -172,6 +173,8 @@ def prepare(backend):
 
     from physiokeras.experiments import training  # noqa: F401
     from physiokeras.recipes.pretrain import main  # noqa: F401
+
+    gc.freeze()  # no child looks for garbage among what was imported
 
 
 def flags(backend, run):

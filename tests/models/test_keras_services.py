@@ -22,14 +22,14 @@ def classes(rows, seed):
 
 
 def accuracy(extractor):
-    """Accuracy of a linear probe of 200 windows on 400 others."""
-    (train, right), (test, expected) = (classes(rows, seed) for rows, seed in ((200, 1), (400, 2)))
+    """Accuracy of a linear probe of 192 windows on 384 others: whole batches, so that one shape is compiled."""
+    (train, right), (test, expected) = (classes(rows, seed) for rows, seed in ((192, 1), (384, 2)))
     probe = LogisticRegression().fit(extractor.predict(train, verbose=0), right)
     return probe.score(extractor.predict(test, verbose=0), expected)
 
 
 def test_int8_features_and_probe_are_close_to_those_of_float32():
-    """Measured on PyTorch: the features differ by 1.0 % of their spread, the probe scores .850 after .845."""
+    """Measured on PyTorch: the features differ by 1.0 % of their spread, the probe scores .836 after .841."""
     keras.utils.set_random_seed(4)
     extractor = FeatureExtractor(encoder(width=32, depth=2), "concatenate")
     inputs = windows(64, absent=ABSENT)

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from tiny import MODALITIES, ROWS, autoencoder, encoder, to_numpy, windows
+from tiny import ROWS, autoencoder, encoder, to_numpy, windows
+from trainings import TWO
 
 from physiokeras.losses import hidden_patch_error
 from physiokeras.models import ContrastiveModel
@@ -50,10 +51,10 @@ def test_windows_of_weight_zero_are_left_out_of_the_loss():
 
 
 def test_fit_and_evaluate_use_sample_weight_with_and_without_labels():
-    inputs, labels = windows(), np.zeros(ROWS)
+    inputs, labels = windows(modalities=TWO), np.zeros(ROWS)
 
     def losses(**options):
-        model = compiled(autoencoder())
+        model = compiled(autoencoder(encoder(TWO)))
         valid = (inputs, options.get("y"), options.get("sample_weight"))
         history = model.fit(inputs, **options, batch_size=ROWS, verbose=0, validation_data=valid).history
         return [history["loss"][0], history["val_loss"][0], *model.evaluate(inputs, **options, verbose=0)]
@@ -93,18 +94,15 @@ def test_losses_and_metrics_are_refused(model, name):
 
 
 def test_training_goes_on_from_a_keras_file_with_other_masks(tmp_path):
-    def model():
-        keras.utils.set_random_seed(0)
-        network = autoencoder(encoder(MODALITIES, dropout=0.2), dropout={})
-        network.compile(keras.optimizers.Adam(0.01))
-        return network
-
     def fit(network, seed):
-        network.fit(windows(seed=seed), batch_size=ROWS, epochs=2, verbose=0)
+        network.fit(windows(modalities=TWO, seed=seed), batch_size=ROWS, epochs=2, verbose=0)
         return network
 
-    whole = fit(fit(model(), 1), 2)
-    fit(model(), 1).save(tmp_path / "model.keras")
+    keras.utils.set_random_seed(0)
+    whole = autoencoder(encoder(TWO, dropout=0.2), dropout={})
+    whole.compile(keras.optimizers.Adam(0.01))
+    fit(whole, 1).save(tmp_path / "model.keras")
+    fit(whole, 2)
     loaded = fit(keras.saving.load_model(tmp_path / "model.keras"), 2)
     for ours, theirs in zip(loaded.variables, whole.variables, strict=True):
         np.testing.assert_array_equal(to_numpy(ours), to_numpy(theirs))

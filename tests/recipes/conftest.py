@@ -1,5 +1,6 @@
 """One tiny pretraining run, on the backend of KERAS_BACKEND, that many tests look at."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from physiokeras.evaluation import extraction, probe_report
+from physiokeras.figures import style
 from physiokeras.models import FeatureExtractor
 from physiokeras.recipes import pretrain
 
@@ -22,7 +24,21 @@ def small():
 
 
 @pytest.fixture(scope="session")
-def pretrained(tmp_path_factory, small):
+def figures():
+    """Context in which figures are drawn on each backend, but laid out, which is the same on all, on PyTorch alone."""
+
+    @contextmanager
+    def context():
+        with pytest.MonkeyPatch.context() as patch:
+            if keras.config.backend() != "torch":
+                patch.setattr(style, "save", lambda figure, path: path.touch())
+            yield patch
+
+    return context
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory, small, figures):
     """A run without data given: its `folder`, its `cohort`, and `features` of its test windows before saving."""
     folder, kept = tmp_path_factory.mktemp("pretrained") / "run", {}
     save_all = probe_report.save_all
@@ -33,7 +49,7 @@ def pretrained(tmp_path_factory, small):
         )
         save_all(folder, model, manifest, *rest)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with figures() as patch:
         patch.setattr(probe_report, "save_all", keep)
         assert pretrain.main([*COHORT.split(), *STEPS.split(), *small, "--out", str(folder)]) == 0
     (cohort,) = folder.parent.glob("simulated-*")

@@ -29,10 +29,11 @@ def command(pretrained, small):
 
 
 @pytest.fixture(scope="module")
-def tuned(command, tmp_path_factory):
+def tuned(command, figures, tmp_path_factory):
     """Folder of a finished run."""
     out = tmp_path_factory.mktemp("tuned") / "run"
-    assert finetune.main([*command, "--out", str(out)]) == 0
+    with figures():
+        assert finetune.main([*command, "--out", str(out)]) == 0
     return out
 
 

@@ -359,6 +359,7 @@ KILLED = """
     def files(folder):
         return {path.name: path.read_bytes() for path in folder.glob("records/*.tfrecord")}
 
+    convert(source, definition, out, progress=None)  # imports much, which children then need not
     for count in range(100):
         shutil.rmtree(out, ignore_errors=True)
         status = in_child(lambda: interrupted(count))
