@@ -14,6 +14,7 @@ read it. Seed and number of a case reproduce it. The exit status is 1 if there i
 """
 
 import argparse
+import datetime
 import os
 import re
 import resource
@@ -131,7 +132,9 @@ def write_nights(folder):
     night, gapped, hypnogram = (folder / f"{name}.edf" for name in ("SC4001E0-PSG", "gapped", "SC4001EC-Hypnogram"))
     values = np.random.default_rng(0).normal(0, 30, 12_000).clip(-99, 99)
     options = {"label": "EEG Fpz-Cz", "physical_dimension": "uV", "physical_range": (-100, 100)}
-    edfio.Edf([edfio.EdfSignal(values, 100, **options)]).write(night)
+    # At midnight without a date the start would be unknown, and times of day refused before they are read.
+    start = datetime.time(23, 59, 50)
+    edfio.Edf([edfio.EdfSignal(values, 100, **options)], starttime=start).write(night)
     marks = [edfio.EdfAnnotation(30 * number, None, f"Sleep stage {stage}") for number, stage in enumerate("W12R")]
     edfio.Edf([edfio.EdfSignal(values, 100, **options)], annotations=marks, data_record_duration=1).write(gapped)
     # Data records from the 100th on begin 10 s late.
