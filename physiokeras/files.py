@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shutil
+import threading
 import unicodedata
 from pathlib import Path
 
@@ -129,7 +130,8 @@ def remove_folder(path):
 
 
 def _aside(path):
-    return path.with_name(f".{path.name}.{os.getpid()}{_SUFFIX}")
+    # Threads may write one file at a time, such as a copy in the cache.
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}{_SUFFIX}")
 
 
 def refuse_link_out(path, root):

@@ -1,10 +1,12 @@
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from physiokeras.errors import DataError
-from physiokeras.files import cache_folder, locked
+from physiokeras.files import cache_folder, locked, write_atomic
 
 pytestmark = pytest.mark.once
 
@@ -70,3 +72,16 @@ def test_cache_folder_follows_the_package_before_the_desktop_before_the_home(mon
         monkeypatch.setenv(name, value)
         found.append(str(cache_folder()))
     assert found == ["/h/.cache/physiokeras", "/x/physiokeras", "/h/p"]
+
+
+def test_threads_may_write_one_file_at_a_time(tmp_path):
+    both = threading.Barrier(2)
+
+    def content(file):
+        file.write(b"x")
+        both.wait(timeout=60)
+
+    with ThreadPoolExecutor(2) as pool:
+        written = [pool.submit(write_atomic, tmp_path / "file", content) for _ in range(2)]
+    assert [one.exception() for one in written] == [None, None]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

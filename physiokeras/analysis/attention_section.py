@@ -103,7 +103,7 @@ def _verdicts(table):
         return []
     real, _, clock, signals = (number(*cell) for cell in cells)
     if not cells[0][1] > 1:
-        return [f"Attention between modalities is not aligned in time: {real}."]
+        return [f"No alignment in time of the attention between modalities is detected: {real}."]
     by_clock, by_signals = cells[2][1] > 1, cells[3][1] > 1
     follows = {(True, True): "both", (True, False): "the position only", (False, True): "the signals only"}
     follows = follows.get((by_clock, by_signals), "neither")

@@ -12,6 +12,7 @@ from physiokeras.channel_layout import ChannelLayout
 from physiokeras.constants import INT16_SCALE
 from physiokeras.evaluation.extraction import features_by
 from physiokeras.evaluation.features import Features
+from physiokeras.layers.patch_spectrum import band_edges
 from physiokeras.pipelines import Manifest
 from physiokeras.recent import Recent
 
@@ -119,13 +120,7 @@ def band_powers(signals: np.ndarray, rate: float) -> np.ndarray:
         _, _, density = spectrogram(
             padded, rate, "hann", samples, samples - min(hop, samples), detrend="constant", axis=1
         )
-        edges = band_edges(density.shape[1])
+        edges = band_edges(samples, BANDS)
         bands = [density[:, low:high].mean(axis=1) for low, high in itertools.pairwise(edges)]
         found.append(np.log(np.stack(bands, axis=1) + noise).mean(axis=2))
     return np.concatenate(found, axis=1).astype(np.float32)
-
-
-def band_edges(frequencies):
-    """Edges of at most `BANDS` bands, as numbers of frequencies; the first frequency, 0, is in none."""
-    count = min(BANDS, frequencies - 1)
-    return np.unique(np.round(np.geomspace(1, frequencies, count + 1)).astype(int))

@@ -118,10 +118,7 @@ def build_network(settings, manifest, task, encoder=None):
 
     with initial_weights(settings.seed):
         encoder = encoder or _encoder(settings, manifest)
-        network = LinearProbe(encoder, {task.label: len(task.classes)}, settings.pooling, frozen=False, name="network")
-    # By default the averages would still hold half of the first values after a hundred steps.
-    network.standardize.momentum = 0.9
-    return network
+        return LinearProbe(encoder, {task.label: len(task.classes)}, settings.pooling, frozen=False, name="network")
 
 
 def build_encoder(settings, manifest):

@@ -34,8 +34,8 @@ def sharing(settings, hosts=1):
     windows of its part.
 
     Args:
-        settings: With `devices`, the number of devices of each host, and `model_parallel`, the number of them that hold
-            the weights of one model together, see `SPLIT`; more than one on JAX only, and on one host.
+        settings: With `devices`, the number of devices of each host, and perhaps `model_parallel`, the number of them
+            that hold the weights of one model together, see `SPLIT`; more than one on JAX only, and on one host.
         hosts: Number of hosts, which `hosts.joined` has brought together; more than one on JAX only. Each host brings
             its own part of the batch.
 
@@ -59,7 +59,7 @@ def sharing(settings, hosts=1):
         name = {"jax": "JAX", "tensorflow": "TensorFlow"}[backend]
         raise SystemExit(f"--devices {count}, but {name} finds {len(found)} here: {', '.join(found)}.")
     if backend == "jax":
-        return _split(found[:count], settings.model_parallel).scope()
+        return _split(found[:count], getattr(settings, "model_parallel", 1)).scope()
     return _mirrored(tuple(found[:count])).scope()
 
 

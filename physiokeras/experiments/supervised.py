@@ -49,8 +49,8 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
         network: `LinearProbe` of the task, not compiled yet; see `build_network`.
         task: `Task` with classes.
         manifest: `Manifest`.
-        settings: With `steps`, `interval`, `patience`, `batch_size`, `checkpoint_every`, `class_weight`, `seed`,
-            `accept` and those that `build_optimizer` reads. `steps` is rounded down to whole intervals.
+        settings: With `steps`, `interval`, `patience`, `batch_size`, `devices`, `checkpoint_every`, `class_weight`,
+            `seed`, `accept` and those that `build_optimizer` reads. `steps` is rounded down to whole intervals.
         run: `Run` that trains.
         folder: Where `NAME.csv` and `NAME_checkpoints/` go; None: the run's folder.
         records: Names of the records to train on.
@@ -67,9 +67,9 @@ def fit(network, task, manifest, settings, run, *, folder=None, records, validat
     network.compile(build_optimizer(settings), loss={task.label: loss})
     options = {"labels": [task.label], "modalities": list(network.encoder.modalities)}
     order = {"batch_size": settings.batch_size, "seed": derive(settings.seed, "supervised stream"), **options}
-    # Whole batches only, so that one compiled program serves all.
-    few = sum(record.windows for record in manifest.select(records=validation))
-    size = min(settings.batch_size, few)
+    # Whole batches only, so that one compiled program serves all, and the same number of windows for each device.
+    few = min(settings.batch_size, sum(record.windows for record in manifest.select(records=validation)))
+    size = max(1, few // settings.devices) * settings.devices
     valid = stream(manifest, records=validation, batch_size=size, drop_remainder=True, **options)
     metrics = folder / f"{name or 'metrics'}.csv"
     checkpoints = Checkpoints(

@@ -75,6 +75,28 @@ class OptimizerSettings(CommonSettings):
         "execution",
         within="[1, inf)",
     )
+    devices: int = setting(
+        1,
+        "number of devices of this machine that share each batch; on JAX and TensorFlow",
+        "training",
+        "training",
+        within="[1, inf)",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        together = getattr(self, "model_parallel", 1)
+        if self.devices % together:
+            raise ValueError(f"devices must divide by model_parallel. Received: {self.devices}, {together}.")
+        if self.batch_size % (self.devices // together):
+            over = " over model_parallel" if together > 1 else ""
+            raise ValueError(
+                f"batch_size must divide by devices{over}. Received: {self.batch_size}, {self.devices} devices."
+            )
+        if self.devices > 1 and self.accumulate > 1 and self.backend == "tensorflow":
+            raise ValueError(
+                "accumulate with several devices needs backend jax: replicas of TensorFlow do not accumulate together."
+            )
 
 
 @dataclass(frozen=True)
@@ -168,13 +190,6 @@ class TrainingSettings(OptimizerSettings):
     )
 
     steps: int = setting(100_000, "number of training steps", "training", "training", within="[1, inf)")
-    devices: int = setting(
-        1,
-        "number of devices of this machine that share each batch; on JAX and TensorFlow",
-        "training",
-        "training",
-        within="[1, inf)",
-    )
     model_parallel: int = setting(
         1, "number of these devices that hold one model's weights together, for encoders that do not fit one; on JAX",
         "training", "training", within="[1, inf)",
@@ -215,32 +230,21 @@ class TrainingSettings(OptimizerSettings):
                 )
         if not self.spans and (self.view, self.targets) != ("samples", "samples"):
             raise ValueError("view or targets of spectra need at least one length in spans. Received: none.")
-        self._check_devices()
+        self._check_model_parallel()
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
             raise ValueError(
                 f"{self.objective} needs fusion -1: no attention between modalities. Received: {self.fusion}."
             )
 
-    def _check_devices(self):
+    def _check_model_parallel(self):
         together = self.model_parallel
         if together > 1 and self.backend != "jax":
             why = {"torch": "Keras distributes nothing on torch", "tensorflow": "Keras splits no weights on TensorFlow"}
             raise ValueError(f"model_parallel needs backend jax: {why[self.backend]}. Received: {together}.")
-        if self.devices % together:
-            raise ValueError(f"devices must divide by model_parallel. Received: {self.devices}, {together}.")
         if self.width % together or self.decoder_width % together:
             raise ValueError(
                 "width and decoder_width must divide by model_parallel. "
                 f"Received: {self.width}, {self.decoder_width}, {together}."
-            )
-        if self.batch_size % (self.devices // together):
-            over = " over model_parallel" if together > 1 else ""
-            raise ValueError(
-                f"batch_size must divide by devices{over}. Received: {self.batch_size}, {self.devices} devices."
-            )
-        if self.devices > 1 and self.accumulate > 1 and self.backend == "tensorflow":
-            raise ValueError(
-                "accumulate with several devices needs backend jax: replicas of TensorFlow do not accumulate together."
             )
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.layers.seed_state import SeedState
+from physiokeras.layers.seed_state import SameSeed, SeedState
 from physiokeras.seeds import derive
 
 _NEVER = 1e-9
@@ -66,12 +66,13 @@ class ModalityDropout(SeedState, keras.layers.Layer):
         self.rate, self.count, self.per, self.seed = rate, count, per, seed
         # Not `weights`: every Keras layer has a property of that name.
         self.drop_weights = _checked(weights)
+        # The layer's kind in the seed's path separates its draws from those of a mask with the same seed.
         self.generator = keras.random.SeedGenerator(derive(seed, "modality dropout", "train"), name="generator")
+        self.same_seeds = (SameSeed(derive(seed, "modality dropout", "evaluation"), name="evaluation"),)
         self.built = True
 
     def call(self, present, training=False):  # noqa: D102
-        # The layer's kind in the seed's path separates its draws from those of a mask with the same seed.
-        seed = self.generator if training else derive(self.seed, "modality dropout", "evaluation")
+        seed = self.generator if training else self.same_seeds[0]
         together = self.per == "batch" and training
         rows, modalities = 1 if together else ops.shape(present)[0], present.shape[1]
         draws = keras.random.uniform((rows, modalities + 1), seed=seed)

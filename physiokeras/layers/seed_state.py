@@ -6,12 +6,28 @@ import keras
 import numpy as np
 
 
+class SameSeed(keras.random.SeedGenerator):
+    """A seed from which all draws are the same, those of evaluation.
+
+    It is a variable, and so an argument of a compiled program, which models of other seeds share. Files and checkpoints
+    do not hold it: it follows from the layer's configuration.
+    """
+
+    def next(self, ordered=True):  # noqa: D102
+        return keras.ops.convert_to_tensor(self.state)
+
+
 class SeedState:
     """Mixin of a layer that draws: `.keras` and `.weights.h5` files hold the state of its seed generator too.
 
     Keras leaves it out, and a training that goes on from such a file would draw the same once more. The layer has its
     generator as `generator`, or as `seed_generator`, like Keras's own layers.
+
+    Attributes:
+        same_seeds: `SameSeed`s of its evaluation, none by default.
     """
+
+    same_seeds: tuple = ()
 
     def save_own_variables(self, store):  # noqa: D102
         super().save_own_variables(store)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from physiokeras.layers.seed_state import SeedState
+from physiokeras.layers.seed_state import SameSeed, SeedState
 from physiokeras.seeds import derive
 
 _SCHEMES = ("uniform", "equal", "dirichlet", "block")
@@ -70,6 +70,8 @@ class TokenMask(SeedState, keras.layers.Layer):
         self.time, self.ratio, self.scheme, self.alpha = time, ratio, scheme, alpha
         self.span, self.budget, self.seed = span, budget, seed
         self.generator = keras.random.SeedGenerator(derive(seed, "token mask", "train"), name="generator")
+        first = derive(seed, "token mask", "evaluation")
+        self.same_seeds = SameSeed(first, name="first"), SameSeed(derive(first, "second draw"), name="second")
         self.built = True
 
     def capacity(self, modalities: int) -> int:
@@ -81,8 +83,8 @@ class TokenMask(SeedState, keras.layers.Layer):
         tokens, capacity = modalities * self.time, self.capacity(modalities)
         if not capacity:
             raise ValueError(f"`ratio` must leave a token visible. Received: ratio={self.ratio} of {tokens} tokens.")
-        seed = self.generator if training else derive(self.seed, "token mask", "evaluation")
-        score = getattr(self, f"_{self.scheme}")(ops.shape(present)[0], modalities, kept, seed)
+        seeds = (self.generator, self.generator) if training else self.same_seeds
+        score = getattr(self, f"_{self.scheme}")(ops.shape(present)[0], modalities, *seeds)
         score = ops.reshape(ops.where(kept[:, :, None], score, _ABSENT), (-1, tokens))
         order = ops.argsort(score, axis=1)
         count = self._count(present, kept)[:, None]
@@ -99,26 +101,26 @@ class TokenMask(SeedState, keras.layers.Layer):
 
     # Each scheme returns scores (batch, modalities, time); the tokens with the lowest scores are visible.
 
-    def _uniform(self, rows, modalities, kept, seed):
+    def _uniform(self, rows, modalities, seed, _):
         return keras.random.uniform((rows, modalities, self.time), seed=seed)
 
-    def _equal(self, rows, modalities, kept, seed):
+    def _equal(self, rows, modalities, seed, _):
         draws = keras.random.uniform((rows, modalities, self.time + 1), seed=seed)
         rank = ops.argsort(ops.argsort(draws[:, :, 1:], axis=2), axis=2)
         # One token of each modality per round; the last, incomplete round in an order drawn for the row.
         return ops.cast(rank, "float32") + draws[:, :, :1]
 
-    def _dirichlet(self, rows, modalities, kept, seed):
+    def _dirichlet(self, rows, modalities, seed, second):
         # Independent gamma draws have Dirichlet shares for every subset of modalities. A gamma(alpha) draw is
         # gamma(alpha + 1) * uniform ** (1 / alpha); its logarithm does not underflow where alpha is small.
         share = ops.log(keras.random.gamma((rows, modalities, 1), self.alpha + 1.0, seed=seed))
-        draws = keras.random.uniform((rows, modalities, self.time + 1), seed=self._next(seed))
+        draws = keras.random.uniform((rows, modalities, self.time + 1), seed=second)
         share = share + ops.log(ops.maximum(draws[:, :, :1], 1e-30)) / self.alpha
         rank = ops.argsort(ops.argsort(draws[:, :, 1:], axis=2), axis=2)
         # Webster's divisor method: tokens taken in this order are in proportion to the shares.
         return ops.minimum(ops.log(ops.cast(rank, "float32") + 0.5) - share, _ABSENT / 2)
 
-    def _block(self, rows, modalities, kept, seed):
+    def _block(self, rows, modalities, seed, _):
         blocks = -(-self.time // self.span) + 1
         draws = keras.random.uniform((rows, modalities, blocks + 1), seed=seed)
         offset = ops.cast(draws[:, :, :1] * self.span, "int32")
@@ -127,9 +129,6 @@ class TokenMask(SeedState, keras.layers.Layer):
         rank = ops.reshape(ops.argsort(ops.argsort(noise, axis=1), axis=1), (-1, modalities, blocks))
         rank = ops.take_along_axis(rank, block, axis=2)
         return ops.cast(ops.cast(rank, "int32") * self.time + ops.arange(self.time, dtype="int32"), "float32")
-
-    def _next(self, seed):
-        return seed if seed is self.generator else derive(seed, "second draw")
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
         names = ("time", "ratio", "scheme", "alpha", "span", "budget", "seed")

@@ -128,8 +128,9 @@ class LinearProbe(SpectralModel):
         super().__init__(**{"autocast": False, "dtype": encoder.dtype_policy, **kwargs})
         self.extractor = FeatureExtractor(encoder, pooling, name="extractor")
         self.classes, self.frozen = dict(classes), frozen
+        # With Keras's momentum of 0.99 the averages would hold a third of their first values after a hundred steps.
         self.standardize = keras.layers.BatchNormalization(
-            center=False, scale=False, name="standardize", dtype="float32"
+            momentum=0.9, center=False, scale=False, name="standardize", dtype="float32"
         )
         self.heads = [keras.layers.Dense(n, name=f"head_{label}", dtype="float32") for label, n in classes.items()]
         self.build()

@@ -182,10 +182,11 @@ def named_weights(model):
 
 
 def named_variables(model):
-    """As `named_weights`, plus the states of the seed generators; without `Constants`."""
-    layers = (layer for _, layer in _layers(model))
-    constants = {id(layer.values) for layer in layers if isinstance(layer, Constants)}
-    return _named(model, [variable for variable in model.variables if id(variable) not in constants])
+    """As `named_weights`, plus the states of the seed generators; without `Constants` and `SameSeed`s."""
+    layers = [layer for _, layer in _layers(model)]
+    left_out = {id(layer.values) for layer in layers if isinstance(layer, Constants)}
+    left_out |= {id(seed.state) for layer in layers for seed in getattr(layer, "same_seeds", ())}
+    return _named(model, [variable for variable in model.variables if id(variable) not in left_out])
 
 
 def _named(model, chosen):

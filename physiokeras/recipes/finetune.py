@@ -69,7 +69,7 @@ def main(argv=None):
     use(settings.backend)
     from physiokeras.evaluation import extraction, folds, missing_modalities, probe_report
     from physiokeras.evaluation.evaluate import probe_task, score_task
-    from physiokeras.experiments import supervised, training_set
+    from physiokeras.experiments import devices, supervised, training_set
     from physiokeras.experiments.build import build_network, untrained
     from physiokeras.experiments.compatibility import laid_out
     from physiokeras.experiments.saved_models import located, model_folder
@@ -79,19 +79,22 @@ def main(argv=None):
     from physiokeras.pipelines import Manifest
     from physiokeras.recipes.probe import saved_encoder
 
+    devices.check(settings)
     source = located(settings.run)
     manifest = laid_out(Manifest.read(settings.data), metadata(model_folder(source)).get("definition"))
     task = folds.task_of(manifest, settings.task)
     learners = records_to_learn_from(manifest, task, settings)
-    encoder = saved_encoder(source, manifest)
+    with devices.sharing(settings):
+        encoder = saved_encoder(source, manifest)
     data_hash = f"{manifest.data_hash} and encoder {digest(encoder)}"
     with run_folder.start(settings, recipe="finetune", data_hash=data_hash, resume=settings.resume is not None) as run:
         extractor = FeatureExtractor(encoder, settings.pooling)
         features = extraction.features_of(extractor, manifest)
         frozen = probe_task(task, *(features[split] for split in extraction.SPLITS), **probe_options(settings))
-        begin = untrained(encoder, settings.seed) if settings.scratch else encoder
-        network = build_network(settings, manifest, task, begin)
-        network = supervised.fit(network, task, manifest, settings, run, **learners)
+        with devices.sharing(settings):
+            begin = untrained(encoder, settings.seed) if settings.scratch else encoder
+            network = build_network(settings, manifest, task, begin)
+            network = supervised.fit(network, task, manifest, settings, run, **learners)
         test = extraction.features_of_windows(network.extractor, manifest, "test")
         tuned = score_task(task, test, supervised.predict_proba(network, test.values), seed=settings.seed)
         kept = {"data_hash": manifest.data_hash, "pooling": settings.pooling, "tasks": [asdict(task)]}

@@ -48,7 +48,7 @@ def facts_of(model, night, predictions, *, seen, note=""):
     found = {name: _task(night, prediction) for name, prediction in predictions.items()}
     for one in found.values():
         _say_stages([*one.get("events", ()), *one.get("scorer_events", ())], predictions)
-    hours = _hours_asleep(found) or len(night) * night.window / 3600
+    hours = _hours_asleep(found, len(night) * night.window / 3600)
     for one in found.values():
         if "events" in one:
             one["hours"], one["per_hour"] = hours, per_hour(_in_sleep(one["events"], predictions), hours)
@@ -166,9 +166,9 @@ def _in_sleep(events, predictions):
     return [event for event in events if touched(event)]
 
 
-def _hours_asleep(found):
-    minutes = next((one["statistics"]["tst"] for one in found.values() if "statistics" in one), 0.0)
-    return minutes / 60
+def _hours_asleep(found, recorded):
+    """Hours of predicted sleep; those of the recording where stages are unknown."""
+    return next((one["statistics"]["tst"] / 60 for one in found.values() if "statistics" in one), recorded)
 
 
 def _usable(night, encoder):

@@ -129,13 +129,15 @@ def of_stream(batches, encoder, order):
     """Yields batches `(inputs, labels)` of at most `BATCH` windows, as arrays.
 
     Args:
-        batches: Stream or other iterable of `inputs`, `(inputs,)` or `(inputs, labels)`.
+        batches: Stream, whose "present" has the order of its own modalities, or other iterable of `inputs`,
+            `(inputs,)` or `(inputs, labels)`.
         encoder: `Encoder`.
-        order: As in `completed`.
+        order: As in `completed`, of what is no stream.
     """
-    for batch in batches.as_numpy_iterator() if hasattr(batches, "as_numpy_iterator") else batches:
+    streamed = hasattr(batches, "as_numpy_iterator")
+    for batch in batches.as_numpy_iterator() if streamed else batches:
         inputs, *labels = batch if isinstance(batch, tuple | list) else (batch,)
-        inputs, own = completed(inputs, encoder, order), labels[0] if labels else {}
+        inputs, own = completed(inputs, encoder, list(inputs) if streamed else order), labels[0] if labels else {}
         for start in range(0, len(inputs["present"]), BATCH):
             cut = slice(start, start + BATCH)
             yield tuple({name: np.asarray(v)[cut] for name, v in part.items()} for part in (inputs, own))

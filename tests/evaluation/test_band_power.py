@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from physiokeras.constants import INT16_SCALE
-from physiokeras.evaluation.band_power import band_edges, band_powers, features_of_records
+from physiokeras.evaluation.band_power import BANDS, band_edges, band_powers, features_of_records
 from physiokeras.pipelines import Manifest, convert, simulate, windows
 
 pytestmark = pytest.mark.once
@@ -41,7 +41,7 @@ def test_powers_equal_a_loop_over_seconds():
 
 @pytest.mark.parametrize("frequencies", [3, 5, 9, 17, 65, 513])
 def test_bands_are_at_most_eight_and_cover_every_frequency_but_zero_once(frequencies):
-    edges = band_edges(frequencies)
+    edges = band_edges(2 * frequencies - 2, BANDS)
     covered = [number for low, high in itertools.pairwise(edges) for number in range(low, high)]
     assert covered == list(range(1, frequencies))
     assert len(edges) <= 9
@@ -52,7 +52,7 @@ def test_power_lies_in_the_band_of_a_sine_and_follows_its_amplitude():
     sine = np.sin(2 * np.pi * 5.5 * time)
     one, ten, silent = band_powers(np.stack([sine, 10 * sine, 0 * sine]), RATE)
     # The last eight numbers are of spans of 16 s: frequencies are 1/16 Hz apart, 5.5 Hz is number 88.
-    edges = band_edges(16 * RATE // 2 + 1)
+    edges = band_edges(16 * RATE, BANDS)
     band = int(np.searchsorted(edges, 88, side="right")) - 1
     assert int(np.argmax(one[-8:])) == band
     # A sine of amplitude 1 has power 1/2; a density's mean times the band's width is its power.
@@ -68,7 +68,7 @@ def test_short_windows_and_slow_channels_leave_out_the_spans_that_do_not_fit():
         return band_powers(np.zeros((2, seconds * rate)), rate).shape[1]
 
     def bands(samples):
-        return len(band_edges(samples // 2 + 1)) - 1
+        return len(band_edges(samples, BANDS)) - 1
 
     assert numbers(10, 32) == 1 + bands(32) + bands(4 * 32)  # no span of 16 s
     assert numbers(20, 2) == 1 + bands(4 * 2) + bands(16 * 2)  # two samples have no spectrum

@@ -199,6 +199,29 @@ def test_a_model_whose_weights_lie_on_several_devices_trains_as_on_one(data, mas
         np.testing.assert_array_equal(array, trained[name], err_msg=name)
 
 
+def test_fine_tuning_on_two_devices_is_that_on_one(data, tmp_path, monkeypatch):
+    from physiokeras.experiments import build, training
+    from physiokeras.models import save
+    from physiokeras.pipelines import Manifest
+    from physiokeras.recipes import finetune
+
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # Keras imports it to save a model
+    manifest = Manifest.read(data)
+    settings = Settings(**{**SMALL, "hosts": 1, "data": str(data), "view": "spectrum"})
+    encoder = build.build_encoder(settings, manifest)
+    training.adapt(encoder, manifest, settings, SPLITS)
+    save(encoder, tmp_path / "run" / "model", definition=manifest.definition)
+    words = f"--backend jax --run {tmp_path / 'run'} --data {data} --task stage --steps 8 --interval 4 --batch-size 8"
+    words += " --no-subset-maps --learning-rate 1e-2 --devices"
+    for devices in ("1", "2"):
+        assert finetune.main([*words.split(), devices, "--out", str(tmp_path / devices)]) == 0
+    one, two = (losses(tmp_path / devices) for devices in ("1", "2"))
+    assert len(one) == 2
+    assert one[1]["loss"] != one[0]["loss"]
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-4)
+
+
 def part(variable):
     """Shape of the part of a variable that one device holds."""
     return variable.value.addressable_shards[0].data.shape

@@ -48,6 +48,14 @@ def test_a_frozen_probe_trains_its_heads_alone(trained):
     assert len(probe.extractor.weights) > 10
 
 
+def test_the_statistics_of_forty_steps_are_those_of_the_features(trained):
+    probe, *_ = trained
+    features = to_numpy(probe.extractor(labelled()[0])).reshape(2, 6, -1)  # the two batches
+    mean, variance = probe.standardize.get_weights()
+    np.testing.assert_allclose(mean, features.mean(axis=(0, 1)), atol=0.05)
+    np.testing.assert_allclose(variance, features.var(axis=1).mean(axis=0), atol=0.05)
+
+
 def test_other_models_train_the_encoder_that_a_probe_keeps(trained):
     probe, *_ = trained
     encoder = probe.extractor.encoder

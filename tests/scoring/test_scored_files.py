@@ -17,6 +17,7 @@ from physiokeras.figures.scored_night import scored_night, thumbnail
 from physiokeras.recipes.score import doubted
 from physiokeras.scoring import Night, Prediction, page, presets, record_files, to_mne, to_yasa
 from physiokeras.scoring.exchange import annotations_of
+from physiokeras.scoring.facts import facts_of
 from physiokeras.scoring.one_record import read_facts
 
 pytestmark = pytest.mark.once
@@ -67,6 +68,19 @@ def test_table_has_a_row_for_each_window_with_all_that_is_known(predictions):
     assert [row["quality"] for row in rows][:2] == ["1.000", "0.500"]
     assert [row["missing"] for row in rows][:2] == ["", "ecg"]
     assert "arousal_scorer" not in head
+
+
+@pytest.mark.parametrize(
+    ("stages", "hours", "rate"),
+    [([0, 1, 2, 2, 0, 0], 0.025, 1 / 0.025), ([0] * 6, 0, np.nan), (None, 0.05, 2 / 0.05)],
+)
+def test_events_are_counted_in_sleep_and_per_hour_of_it(stages, hours, rate, predictions):
+    model = SimpleNamespace(
+        encoder=SimpleNamespace(modalities=["eeg"]), definition=SimpleNamespace(name="x"), first_facts={}
+    )
+    found = {"stage": predicted(STAGES, stages)} if stages else {}
+    one = facts_of(model, night(), {**found, "arousal": predictions["arousal"]}, seen=None)["tasks"]["arousal"]
+    np.testing.assert_allclose([one["hours"], one["per_hour"]], [hours, rate])
 
 
 def test_tasks_of_people_have_no_column_of_windows(predictions):

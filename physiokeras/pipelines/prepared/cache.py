@@ -4,6 +4,7 @@ They lie in `physiokeras.files.cache_folder` and take at most `PHYSIOKERAS_CACHE
 used for longest is removed first.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -47,9 +48,10 @@ def shard(file, size: int, digest: str) -> Path:
         DataError: The shard is not what the manifest says, or cannot be fetched.
     """
     path = cache_folder() / "shards" / f"{digest}.tfrecord"
-    if path.is_file() and path.stat().st_size == size:
-        os.utime(path)
-        return path
+    with contextlib.suppress(FileNotFoundError):  # not there, or another process has just removed it
+        if path.stat().st_size == size:
+            os.utime(path)
+            return path
     path.parent.mkdir(parents=True, exist_ok=True)
     make_room(size)
 
@@ -94,14 +96,15 @@ def make_room(size: float) -> None:
     """
     now, entries = time.time(), []
     for place, patience in (("shards", _SHARD_IN_USE_S), ("folders", _FOLDER_IN_USE_S)):
-        found = (cache_folder() / place).glob("[!.]*")
-        entries += [(path.stat().st_mtime, patience, _bytes(path), path) for path in found]
+        for path in (cache_folder() / place).glob("[!.]*"):
+            with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+                entries.append((path.stat().st_mtime, patience, _bytes(path), path))
     total = size + sum(bytes_ for _, _, bytes_, _ in entries)
     for used, patience, bytes_, path in sorted(entries):
         if total <= limit():
             return
         if now - used > patience:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
             total -= bytes_
 
 

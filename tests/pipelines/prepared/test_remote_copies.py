@@ -93,6 +93,26 @@ def test_cache_stays_within_its_bound_and_forgets_what_was_used_longest_ago(prep
         cache.limit()
 
 
+def test_copies_that_another_process_removes_meanwhile_are_no_error(prepared, there, monkeypatch):
+    one, two, three = prepared.records
+    remote = Manifest.read(there)
+    for record in (one, two):
+        remote.opened_shard(record)
+    measure = cache._bytes
+
+    def removing(path):
+        for name in copies() - {path.stem}:
+            (cache_folder() / "shards" / f"{name}.tfrecord").unlink()
+        return measure(path)
+
+    monkeypatch.setattr(cache, "_bytes", removing)
+    remote.opened_shard(three)
+    assert three.sha256 in copies()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.os, "utime", lambda path: path.unlink() or os.stat(path))
+        assert remote.opened_shard(three).stat().st_size == three.bytes
+
+
 def test_folder_is_copied_and_afterwards_only_what_changed(there, monkeypatch, capsys):
     files = fsspec.filesystem("memory")
     for name, content in {"a.csv": b"1", "deep/b.csv": b"2", "c.txt": b"3"}.items():
