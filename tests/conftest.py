@@ -30,11 +30,6 @@ if release("jax") >= (0, 10) and release("tensorflow") >= (2, 21):
     # Without it XLA compiles in two thirds of the time. Earlier releases end at a flag that they do not know.
     QUICK += " --xla_cpu_use_fusion_emitters=false"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
-if os.environ.get("KERAS_BACKEND") == "tensorflow":
-    import tensorflow
-
-    # Graphs that run for a few steps are not worth optimizing.
-    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 # Tracing makes so many objects that looking for cycles among them took a sixth of the time.
 gc.set_threshold(50_000)
 
