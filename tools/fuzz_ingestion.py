@@ -14,7 +14,6 @@ read it. Seed and number of a case reproduce it. The exit status is 1 if there i
 """
 
 import argparse
-import datetime
 import os
 import re
 import resource
