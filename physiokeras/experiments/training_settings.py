@@ -85,7 +85,9 @@ class OptimizerSettings(CommonSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        together = getattr(self, "model_parallel", 1)
+        self._check_devices()
+
+    def _check_devices(self, together=1):
         if self.devices % together:
             raise ValueError(f"devices must divide by model_parallel. Received: {self.devices}, {together}.")
         if self.batch_size % (self.devices // together):
@@ -230,17 +232,17 @@ class TrainingSettings(OptimizerSettings):
                 )
         if not self.spans and (self.view, self.targets) != ("samples", "samples"):
             raise ValueError("view or targets of spectra need at least one length in spans. Received: none.")
-        self._check_model_parallel()
         if self.objective in CONTRASTIVE and self.fusion not in (-1, 0, self.depth):
             raise ValueError(
                 f"{self.objective} needs fusion -1: no attention between modalities. Received: {self.fusion}."
             )
 
-    def _check_model_parallel(self):
+    def _check_devices(self):
         together = self.model_parallel
         if together > 1 and self.backend != "jax":
             why = {"torch": "Keras distributes nothing on torch", "tensorflow": "Keras splits no weights on TensorFlow"}
             raise ValueError(f"model_parallel needs backend jax: {why[self.backend]}. Received: {together}.")
+        super()._check_devices(together)
         if self.width % together or self.decoder_width % together:
             raise ValueError(
                 "width and decoder_width must divide by model_parallel. "

@@ -150,8 +150,8 @@ def test_configuration_round_trip():
 def test_every_part_draws_from_a_seed_of_its_own():
     model = autoencoder(encoder(depth=2, dropout=0.5), mask={"seed": 0}, dropout={"seed": 0}, decoder_depth=2)
     seeds = [v.numpy().tolist()[0] for v in model.variables if "seed_generator" in v.path or v.path.endswith("state")]
-    assert len(seeds) == 6
-    assert len(set(seeds)) == 6
+    assert len(seeds) == 9  # those of evaluation too
+    assert len(set(seeds)) == 9
 
 
 def test_wrong_arguments_are_named(model):
