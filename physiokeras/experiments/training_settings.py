@@ -85,9 +85,10 @@ class OptimizerSettings(CommonSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        self._check_devices()
+        self.check_devices()
 
-    def _check_devices(self, together=1):
+    def check_devices(self, together: int = 1) -> None:
+        """Refuse devices that cannot share a batch, `together` of which hold the weights of one model."""
         if self.devices % together:
             raise ValueError(f"devices must divide by model_parallel. Received: {self.devices}, {together}.")
         if self.batch_size % (self.devices // together):
@@ -237,12 +238,13 @@ class TrainingSettings(OptimizerSettings):
                 f"{self.objective} needs fusion -1: no attention between modalities. Received: {self.fusion}."
             )
 
-    def _check_devices(self):
+    def check_devices(self, together: int = 1) -> None:
+        """As in `OptimizerSettings`, with `model_parallel`."""
         together = self.model_parallel
         if together > 1 and self.backend != "jax":
             why = {"torch": "Keras distributes nothing on torch", "tensorflow": "Keras splits no weights on TensorFlow"}
             raise ValueError(f"model_parallel needs backend jax: {why[self.backend]}. Received: {together}.")
-        super()._check_devices(together)
+        super().check_devices(together)
         if self.width % together or self.decoder_width % together:
             raise ValueError(
                 "width and decoder_width must divide by model_parallel. "
