@@ -88,7 +88,7 @@ def read_flac(header, index, step):
 def _read_stream(target, fail):
     with open(target, "rb") as file:
         start = file.read(42)
-    if start[:4] != b"fLaC" or start[4] & 0x7F or len(start) < 42:
+    if len(start) < 42 or start[:4] != b"fLaC" or start[4] & 0x7F:
         fail(f"{target.name} must begin as FLAC does, with fLaC and its stream's numbers. Received: {start[:8]!r}.")
     numbers = int.from_bytes(start[18:26], "big")
     return _Stream((numbers >> 41 & 0x7) + 1, (numbers >> 36 & 0x1F) + 1, numbers & (1 << 36) - 1)

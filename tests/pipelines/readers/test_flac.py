@@ -87,6 +87,7 @@ def recoded(**options):
 FAULTS = {
     "no FLAC": (patched(0, b"RIFF"), "must begin as FLAC does"),
     "empty": (lambda path: path.with_suffix(".dat").write_bytes(b""), "must begin as FLAC does"),
+    "its name alone": (lambda path: path.with_suffix(".dat").write_bytes(b"fLaC"), "must begin as FLAC does"),
     "missing": (lambda path: path.with_suffix(".dat").unlink(), "readable file"),
     "too few samples": (recoded(frames=699), "must hold 700 samples.*Received: 699"),
     "other channels": (recoded(channels=1), "must hold 2 signals. Received: 1"),
