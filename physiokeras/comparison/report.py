@@ -87,8 +87,8 @@ def subset_lines(table, reference):
     )
     for key, values in table.subsets.iterrows():
         probe, strategy, task, subset, score = key
-        found = [table.over_subsets(probe, strategy, other, [task], [subset]) for other in (None, reference)]
-        own, less = found if score == DRAWN else (None, None)
+        others = (None, reference) if score == DRAWN else ()
+        own, less = [table.over_subsets(probe, strategy, other, [task], [subset]) for other in others] or (None, None)
         numbers = [np.mean(values.to_numpy()), deviation(values), *((own.low, own.high) if own else ("", ""))]
         numbers += [less.value, less.low, less.high] if less else [""] * 3
         yield *key, *(f"{number:.6g}" if number != "" else "" for number in numbers)

@@ -157,9 +157,8 @@ def drawn_scores(labels, probabilities, people, draws):
 
     Returns: dict of name to `(draws,)`; NaN in draws where the score is not defined.
     """
-    drawn = drawn_agreement(labels, probabilities, people, draws)
-    person = draws.index(np.asarray(people)[np.asarray(labels) >= 0])
-    labels, probabilities = scored(labels, probabilities)
+    person, labels, probabilities = _of_scored(labels, probabilities, people, draws)
+    drawn = _agreement_of(person, labels, probabilities, draws.counts)
     counts, size, classes = draws.counts, draws.counts.shape[1], probabilities.shape[1]
     sums = _per_person(lambda rows: calibration_sums(labels[rows], probabilities[rows]), person, size)
     with np.errstate(invalid="ignore"):
@@ -182,13 +181,21 @@ def drawn_agreement(labels, probabilities, people, draws):
 
     Returns: dict of name to `(draws,)`.
     """
+    return _agreement_of(*_of_scored(labels, probabilities, people, draws), draws.counts)
+
+
+def _of_scored(labels, probabilities, people, draws):
+    """Of the scored windows: each one's person as a place in the draws, labels, probabilities."""
     person = draws.index(np.asarray(people)[np.asarray(labels) >= 0])
-    labels, probabilities = scored(labels, probabilities)
+    return person, *scored(labels, probabilities)
+
+
+def _agreement_of(person, labels, probabilities, counts):
     predicted, classes = probabilities.argmax(axis=1), probabilities.shape[1]
     confusion = _per_person(
-        lambda rows: confusion_matrix(labels[rows], predicted[rows], classes), person, draws.counts.shape[1]
+        lambda rows: confusion_matrix(labels[rows], predicted[rows], classes), person, counts.shape[1]
     )
-    return agreement(np.tensordot(draws.counts, confusion, 1))
+    return agreement(np.tensordot(counts, confusion, 1))
 
 
 def interval(value, draws, level=0.95):

@@ -124,8 +124,8 @@ def _nothing_to_read(path):
 def _no_recordings(path):
     if path.is_dir() and (path / "manifest.json").is_file():
         return (
-            "this is prepared data. Give the folder of the recordings, from which `prepare` made it; what the prepared "
-            f"folder holds, {path / 'report.md'} says."
+            "this is prepared data. Give the folder of the recordings, from which `prepare` made it; "
+            f"{path / 'report.md'} says what the prepared folder holds."
         )
     return None  # which files are recordings, the definition says
 

@@ -87,8 +87,9 @@ class OptimizerSettings(CommonSettings):
         super().__post_init__()
         self.check_devices()
 
-    def check_devices(self, together: int = 1) -> None:
-        """Refuse devices that cannot share a batch, `together` of which hold the weights of one model."""
+    def check_devices(self) -> None:
+        """Refuse devices that cannot share a batch; with `model_parallel` several of them hold one model's weights."""
+        together = getattr(self, "model_parallel", 1)
         if self.devices % together:
             raise ValueError(f"devices must divide by model_parallel. Received: {self.devices}, {together}.")
         if self.batch_size % (self.devices // together):
@@ -238,13 +239,13 @@ class TrainingSettings(OptimizerSettings):
                 f"{self.objective} needs fusion -1: no attention between modalities. Received: {self.fusion}."
             )
 
-    def check_devices(self, together: int = 1) -> None:
-        """As in `OptimizerSettings`, with `model_parallel`."""
+    def check_devices(self) -> None:
+        """As in `OptimizerSettings`; and refuse a `model_parallel` that backend or widths do not allow."""
         together = self.model_parallel
         if together > 1 and self.backend != "jax":
             why = {"torch": "Keras distributes nothing on torch", "tensorflow": "Keras splits no weights on TensorFlow"}
             raise ValueError(f"model_parallel needs backend jax: {why[self.backend]}. Received: {together}.")
-        super().check_devices(together)
+        super().check_devices()
         if self.width % together or self.decoder_width % together:
             raise ValueError(
                 "width and decoder_width must divide by model_parallel. "
